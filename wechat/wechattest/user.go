@@ -1,0 +1,216 @@
+package wechattest
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// codeLife is how long a code works, for wx.login and for the phone button.
+const codeLife = 5 * time.Minute
+
+// User is one person in one mini program. Its exported fields never change.
+type User struct {
+	AppID   string
+	OpenID  string
+	UnionID string // empty unless the app is bound to the Open Platform
+
+	person *person
+	// The fields below are guarded by Server.mu.
+	blocked     bool
+	sessionKeys []string // newest first, at most two
+}
+
+// person is who sits behind the users of several apps.
+type person struct {
+	unionID string
+	users   map[string]*User // by AppID
+}
+
+type codeKind int
+
+const (
+	loginKind codeKind = iota
+	phoneKind
+)
+
+// code is what wx.login or the phone button handed to the mini program.
+type code struct {
+	value  string
+	kind   codeKind
+	user   *User
+	made   time.Time
+	used   bool
+	key    string      // login: the session_key made with the code
+	number phoneNumber // phone
+}
+
+// NewUser makes a person who uses the app. It panics if the fake does not know
+// the app.
+func (s *Server) NewUser(appid string) *User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.join(&person{unionID: openID(), users: make(map[string]*User)}, appid)
+}
+
+// Same returns the same person in another app: another openid, and the same
+// unionid if both apps are bound to the Open Platform.
+func (s *Server) Same(u *User, appid string) *User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := u.person.users[appid]; ok {
+		return known
+	}
+	return s.join(u.person, appid)
+}
+
+func (s *Server) join(p *person, appid string) *User {
+	a, ok := s.apps[appid]
+	if !ok {
+		panic(fmt.Sprintf("wechattest: no app %q", appid))
+	}
+	u := &User{AppID: appid, OpenID: openID(), person: p}
+	if a.OpenPlatform {
+		u.UnionID = p.unionID
+	}
+	p.users[appid] = u
+	return u
+}
+
+// Block makes the user one of high risk: logins answer 40226 from now on.
+func (s *Server) Block(u *User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u.blocked = true
+}
+
+// LoginCode does what wx.login does in the mini program. It makes a new
+// session_key, which the server learns when it redeems the code.
+func (s *Server) LoginCode(u *User) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := base64.StdEncoding.EncodeToString(random(16))
+	u.sessionKeys = append([]string{key}, u.sessionKeys...)
+	u.sessionKeys = u.sessionKeys[:min(len(u.sessionKeys), 2)]
+
+	return s.issue(&code{value: "0" + letters(31), kind: loginKind, user: u, key: key})
+}
+
+// SessionKeys returns the user's valid session_key and the one before it, the
+// key a server still holds when it missed the last wx.login.
+func (s *Server) SessionKeys(u *User) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), u.sessionKeys...)
+}
+
+// PhoneCode does what the getPhoneNumber button does: the user agreed to hand
+// out the number. Without a leading + it is one of China: "13800138000"; others
+// are written "+852 91234567". It panics if ValidPhone says no.
+func (s *Server) PhoneCode(u *User, phone string) string {
+	number, err := parsePhone(phone)
+	if err != nil {
+		panic("wechattest: " + err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.issue(&code{value: hex.EncodeToString(random(32)), kind: phoneKind, user: u, number: number})
+}
+
+// KeepCodes bounds the codes the fake remembers; the oldest go. Zero, the
+// default, means no bound: codes go five minutes after they were made.
+func (s *Server) KeepCodes(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep = n
+}
+
+// issue remembers a new code and forgets those whose time is over: a code that
+// expired, used or not, is as unknown as one that never was.
+func (s *Server) issue(c *code) string {
+	now := s.now()
+	for len(s.codeLine) > 0 {
+		oldest := s.codeLine[0]
+		full := s.keep > 0 && len(s.codeLine) >= s.keep
+		if !full && now.Before(oldest.made.Add(codeLife)) {
+			break
+		}
+		s.codeLine[0] = nil
+		s.codeLine = s.codeLine[1:]
+		delete(s.codes, oldest.value)
+	}
+	c.made = now
+	s.codes[c.value] = c
+	s.codeLine = append(s.codeLine, c)
+	return c.value
+}
+
+// liveCode finds a code of the kind that has not expired. It may be used.
+func (s *Server) liveCode(value string, kind codeKind) (*code, bool) {
+	c, ok := s.codes[value]
+	if !ok || c.kind != kind || !s.now().Before(c.made.Add(codeLife)) {
+		return nil, false
+	}
+	return c, true
+}
+
+// phoneNumber is a number as WeChat splits it.
+type phoneNumber struct {
+	country string
+	pure    string
+}
+
+// phonePattern wants a space after the area code, since area codes have no
+// fixed length.
+var phonePattern = regexp.MustCompile(`^(?:\+([1-9][0-9]{0,3}) )?([0-9]{4,14})$`)
+
+// ValidPhone reports whether PhoneCode takes the number.
+func ValidPhone(phone string) bool {
+	_, err := parsePhone(phone)
+	return err == nil
+}
+
+func parsePhone(phone string) (phoneNumber, error) {
+	m := phonePattern.FindStringSubmatch(phone)
+	if m == nil {
+		return phoneNumber{}, fmt.Errorf("phone %q is neither like 13800138000 nor like +852 91234567", phone)
+	}
+	if m[1] == "" {
+		return phoneNumber{country: "86", pure: m[2]}, nil
+	}
+	return phoneNumber{country: m[1], pure: m[2]}, nil
+}
+
+// full is the number with the area code, which WeChat leaves away for China.
+// Whether it writes a + in front is not documented; here it does not.
+func (n phoneNumber) full() string {
+	if n.country == "86" {
+		return n.pure
+	}
+	return n.country + n.pure
+}
+
+// openID makes an identifier in the form of openids and unionids: 28
+// characters, the first an o.
+func openID() string {
+	return "o" + base64.RawURLEncoding.EncodeToString(random(21))[:27]
+}
+
+// letters returns n random letters and digits.
+func letters(n int) string {
+	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	b := random(n)
+	for i := range b {
+		b[i] = alphabet[int(b[i])%len(alphabet)]
+	}
+	return string(b)
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
