@@ -1,0 +1,149 @@
+// One call: which host, which retry, how much of the answer.
+
+package wechat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// maxAnswer bounds an answer after decompression. Real ones are under 1 KiB.
+	maxAnswer = 1 << 20
+
+	// busyPause is the middle of the pause before the one retry after errcode -1. It varies by half, so that the clients that
+	// a hiccup of WeChat refused together do not come back together.
+	busyPause = 200 * time.Millisecond
+)
+
+// request is a call before a host is chosen for it.
+type request struct {
+	op     string
+	method string
+	path   string
+	query  url.Values
+	body   []byte
+}
+
+// call makes a call, and makes it once more if WeChat says it is busy. Nothing else is ever retried here: every further attempt
+// may spend a code that the user paid for, or try a wrong secret against WeChat's wall.
+func (c *Client) call(ctx context.Context, r request) (answer, error) {
+	a, err := c.attempt(ctx, r)
+	if ClassOf(err) != ClassBusy {
+		return a, err
+	}
+
+	pause := time.NewTimer(busyPause/2 + rand.N(busyPause))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return c.attempt(ctx, r)
+	case <-ctx.Done():
+		return nil, gaveUp(ctx, r.op)
+	}
+}
+
+// attempt asks the hosts in order until one is reached.
+func (c *Client) attempt(ctx context.Context, r request) (answer, error) {
+	var last *Error
+	for i, b := range c.bases {
+		if ctx.Err() != nil {
+			return nil, gaveUp(ctx, r.op)
+		}
+		body, err := c.exchange(ctx, b, r)
+		if err == nil {
+			return c.read(r.op, body)
+		}
+		if ctx.Err() != nil {
+			return nil, gaveUp(ctx, r.op)
+		}
+
+		last = err
+		if !err.elsewhere {
+			break
+		}
+		if i+1 < len(c.bases) {
+			c.logger.WarnContext(ctx, "WeChat host out of reach, trying the next", "reason", err.Reason, "call", r.op)
+		}
+	}
+	return nil, last
+}
+
+// read parses an answer and turns an errcode in it into an error.
+func (c *Client) read(op string, body []byte) (answer, error) {
+	a, err := parseAnswer(op, body)
+	var e *Error
+	if errors.As(err, &e) && e.Code == codeRetiredIP {
+		c.closeIdle()
+	}
+	return a, err
+}
+
+// exchange sends r to one host and returns the body of the answer.
+//
+// It goes to the RoundTripper directly. http.Client would add an error that quotes the whole URL, AppSecret included, and an
+// interest in redirects: following one would hand secret and code to whoever wrote the Location.
+func (c *Client) exchange(ctx context.Context, b base, r request) ([]byte, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+
+	var p progress
+	req, err := http.NewRequestWithContext(p.trace(ctx), r.method, b.url+r.path+"?"+r.query.Encode(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, unavailable(r.op, "the request could not be made")
+	}
+	if r.method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return nil, p.unanswered(r.op, b.address, err)
+	}
+	if resp == nil {
+		return nil, unavailable(r.op, "the transport returned nothing ("+b.address+")")
+	}
+	if resp.Body == nil {
+		return nil, badAnswer(r.op, "the answer is empty (from "+b.address+")")
+	}
+	defer resp.Body.Close()
+
+	// WeChat answers 200 to everything, errors included, and the body alone tells. A redirect or a change of protocol is not
+	// WeChat's; the body of the latter would never end.
+	if resp.StatusCode < 200 {
+		return nil, badAnswer(r.op, "the answer changes the protocol (from "+b.address+")")
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return nil, badAnswer(r.op, "the answer is a redirect, which is never followed (from "+b.address+")")
+	}
+
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil && (isTimeout(err) || ctx.Err() != nil):
+		e := unavailable(r.op, "timeout while reading the answer ("+b.address+")")
+		e.cause = context.DeadlineExceeded
+		return nil, e
+	case err != nil:
+		return nil, badAnswer(r.op, "the answer is cut off (from "+b.address+")")
+	case len(body) > maxAnswer:
+		return nil, badAnswer(r.op, "the answer is larger than 1 MiB (from "+b.address+")")
+	}
+	return body, nil
+}
+
+// gaveUp makes the error for a caller whose context ended.
+func gaveUp(ctx context.Context, op string) *Error {
+	e := unavailable(op, "the caller gave up")
+	e.cause = context.Canceled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.Reason = "the caller's deadline passed"
+		e.cause = context.DeadlineExceeded
+	}
+	return e
+}

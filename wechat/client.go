@@ -1,0 +1,117 @@
+// Package wechat calls the server API of WeChat mini programs: it turns a login code into an openid and a phone code into a phone
+// number, and keeps the access token that the latter needs.
+//
+//	client, err := wechat.New(wechat.Config{AppID: "wx…", Secret: secret})
+//	…
+//	defer client.Close()
+//
+//	session, err := client.Code2Session(ctx, code)
+//	switch wechat.ClassOf(err) {
+//	case 0: // session.OpenID is who logged in
+//	case wechat.ClassCode, wechat.ClassCodeUsed: // the client must call wx.login again
+//	case wechat.ClassConfig: // tell the operator: err says what to do
+//	…
+//	}
+//
+// A call takes at most a few seconds, is retried only where that is harmless, and asks a second host when the first is out of
+// reach. Every failure is an [*Error] whose [Class] says what it means. No error, log line or printed value of this package holds
+// the AppSecret, a token, a code, a session_key, an openid or a phone number.
+//
+// A [Client] is safe for concurrent use. Make one for each mini program and keep it: it holds the access token.
+package wechat
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Client calls WeChat for one mini program.
+type Client struct {
+	appID     string
+	secret    string
+	bases     []base
+	timeout   time.Duration
+	transport http.RoundTripper
+	closeIdle func()
+	logger    *slog.Logger
+
+	slots  chan struct{} // one element for each call in flight
+	tokens *tokenCache
+	closed atomic.Bool
+}
+
+// New checks cfg and returns a client for it. It makes no network call.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	bases, err := parseBases(cfg.BaseURLs)
+	if err != nil {
+		return nil, err
+	}
+
+	c := &Client{
+		appID:     cfg.AppID,
+		secret:    cfg.Secret,
+		bases:     bases,
+		timeout:   cfg.Timeout,
+		transport: cfg.Transport,
+		closeIdle: func() {}, // the connections of a given transport are its giver's
+		logger:    cfg.Logger,
+		slots:     make(chan struct{}, cfg.MaxInFlight),
+	}
+	if c.transport == nil {
+		own := newTransport(cfg.Timeout)
+		c.transport = own
+		c.closeIdle = own.CloseIdleConnections
+	}
+	c.tokens = newTokenCache(c.fetchToken, cfg.Now, cfg.Logger)
+	return c, nil
+}
+
+// Close stops what the client started, waits for it, and closes idle connections. Calls under way that need nothing more than
+// their own connection end as they would; later calls fail with [ClassUnavailable]. Closing twice is harmless.
+func (c *Client) Close() {
+	c.closed.Store(true)
+	c.tokens.close()
+	c.closeIdle()
+}
+
+// enter takes a place among the calls in flight and returns how to give it back. It never waits: a queue would only move the
+// pile-up from WeChat's door to ours.
+func (c *Client) enter(op string) (leave func(), err error) {
+	if c.closed.Load() {
+		return nil, unavailable(op, "the client is closed")
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return func() { <-c.slots }, nil
+	default:
+		return nil, unavailable(op, "too many calls in flight")
+	}
+}
+
+// String returns the AppID alone.
+func (c *Client) String() string {
+	return fmt.Sprintf("wechat.Client(%s)", c.appID)
+}
+
+// GoString returns the AppID alone.
+func (c *Client) GoString() string {
+	return c.String()
+}
+
+// Format prints the AppID alone, whatever the verb.
+func (c *Client) Format(s fmt.State, _ rune) {
+	_, _ = io.WriteString(s, c.String())
+}
+
+// LogValue returns the AppID alone.
+func (c *Client) LogValue() slog.Value {
+	return slog.StringValue(c.String())
+}

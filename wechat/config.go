@@ -1,0 +1,146 @@
+// What a Client is made of, and the checks it has to pass.
+
+package wechat
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	// defaultTimeout bounds one call. WeChat answers in tens of milliseconds; a mini program's own request lives 60 s at most.
+	defaultTimeout = 5 * time.Second
+
+	// defaultMaxInFlight bounds the goroutines and connections that a slow WeChat can pile up.
+	defaultMaxInFlight = 256
+)
+
+// defaultBaseURLs are the nearest host and the one WeChat names for when the first is out of reach.
+//
+// https://developers.weixin.qq.com/doc/service/Basic_Information/Interface_field_description.html
+var defaultBaseURLs = []string{"https://api.weixin.qq.com", "https://api2.weixin.qq.com"}
+
+// Config tells [New] how to reach WeChat. Its zero fields are defaults, AppID and Secret apart. Printing or logging a Config shows
+// the AppID alone; a struct that holds one in an unexported field has to take care of that itself.
+type Config struct {
+	// AppID and Secret identify the mini program.
+	AppID  string
+	Secret string `json:"-"`
+
+	// BaseURLs are tried in order when the network fails. Each is http or https, a host, and at most a path to put before
+	// WeChat's own. Default: https://api.weixin.qq.com and https://api2.weixin.qq.com.
+	BaseURLs []string
+
+	// Timeout bounds one call to one host, from the name lookup to the last byte of the answer. Default: 5 seconds.
+	Timeout time.Duration
+
+	// MaxInFlight bounds the calls made at once; one more fails at once with [ClassUnavailable]. Default: 256.
+	MaxInFlight int
+
+	// Transport makes the HTTP requests. It must honour the request's context and must not log URLs, which carry the secret.
+	// Default: a transport of the client's own that honours the proxy environment variables.
+	Transport http.RoundTripper `json:"-"`
+
+	// Now is the clock that access tokens age by. Default: time.Now.
+	Now func() time.Time `json:"-"`
+
+	// Logger hears what no caller is told: a host given up for the next, an early token renewal that failed. Default: none.
+	Logger *slog.Logger `json:"-"`
+}
+
+// String returns the AppID alone.
+func (c Config) String() string {
+	return fmt.Sprintf("wechat.Config(%s)", c.AppID)
+}
+
+// GoString returns the AppID alone.
+func (c Config) GoString() string {
+	return c.String()
+}
+
+// Format prints the AppID alone, whatever the verb: String is not asked for %d.
+func (c Config) Format(s fmt.State, _ rune) {
+	_, _ = io.WriteString(s, c.String())
+}
+
+// LogValue returns the AppID alone.
+func (c Config) LogValue() slog.Value {
+	return slog.StringValue(c.String())
+}
+
+var (
+	// appIDPattern is wider than the "wx" and 16 hex digits of today, so that fakes can name their apps. It stops what a
+	// forgotten placeholder looks like.
+	appIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+	// secretPattern likewise: visible ASCII without the braces of a placeholder.
+	secretPattern = regexp.MustCompile(`^[!-z|~]{1,256}$`)
+)
+
+// withDefaults returns c with every zero field filled in, or an error that says what to write instead. No error quotes a value:
+// people put secrets into the wrong field.
+func (c Config) withDefaults() (Config, error) {
+	if !appIDPattern.MatchString(c.AppID) {
+		return c, errors.New("wechat: the AppID must be 1 to 64 letters, digits, '-' or '_'; it is in the mini program's console")
+	}
+	if !secretPattern.MatchString(c.Secret) {
+		return c, errors.New("wechat: the AppSecret is missing, holds blanks, or is a placeholder that was not filled in")
+	}
+	if c.Timeout < 0 {
+		return c, errors.New("wechat: the timeout must be positive")
+	}
+	if c.MaxInFlight < 0 {
+		return c, errors.New("wechat: the number of calls in flight must be positive")
+	}
+
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultMaxInFlight
+	}
+	if len(c.BaseURLs) == 0 {
+		c.BaseURLs = defaultBaseURLs
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// base is one host that speaks WeChat's API.
+type base struct {
+	url     string // without a trailing slash
+	address string // host:port, for errors
+}
+
+func parseBases(raw []string) ([]base, error) {
+	bases := make([]base, 0, len(raw))
+	for i, r := range raw {
+		u, err := url.Parse(r)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
+			strings.ContainsAny(r, "?#") {
+			return nil, fmt.Errorf("wechat: base URL %d must be http:// or https://, a host, and at most a path", i+1)
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		bases = append(bases, base{
+			url:     strings.TrimRight(u.String(), "/"),
+			address: net.JoinHostPort(u.Hostname(), port),
+		})
+	}
+	return bases, nil
+}

@@ -1,0 +1,113 @@
+// The one table from WeChat's errcode to a Class.
+
+package wechat
+
+import (
+	"net/netip"
+	"regexp"
+)
+
+// codeBusy is "system error": try again a little later.
+const codeBusy = -1
+
+// codeRetiredIP is answered by an address that WeChat no longer uses.
+const codeRetiredIP = 48017
+
+// reasons holds what an operator or a developer should know about an errcode. WeChat's own errmsg is never shown: it is free text
+// that quotes what was sent.
+var reasons = map[int]string{
+	-1:    "WeChat is busy",
+	40001: "the AppSecret is wrong, or the access token is invalid or not the latest",
+	40003: "the openid is invalid for this app",
+	40013: "the AppID is invalid, or is not the app the code was made for",
+	40014: "the access token is invalid",
+	40029: "the code is invalid, expired, or made for another app or another purpose",
+	40125: "the AppSecret is wrong; was it reset?",
+	40163: "the code has been used",
+	40164: "the IP whitelist is on and this server's address is not in it; add it in the console (开发管理, 开发设置)",
+	40226: "WeChat blocks this user as high-risk",
+	40243: "the AppSecret is frozen; unfreezing takes effect after 10 minutes",
+	41002: "the AppID is missing",
+	41004: "the AppSecret is missing",
+	42001: "the access token is expired",
+	43104: "the openid does not belong to this app",
+	44991: "the quota for this minute is used up",
+	45009: "the quota for today is used up",
+	45011: "the quota for this minute is used up",
+	48001: "the account is not allowed this call (is it certified, was the ability granted?)",
+	48017: "the server's address was retired by WeChat; resolve its name again",
+	50002: "the account is restricted",
+	50004: "the account may not use the access token call",
+	50007: "the account is frozen",
+	89503: "an administrator of the mini program must confirm calls from this address",
+	89506: "an administrator refused calls from this address; WeChat allows another try after 24 hours",
+	89507: "an administrator refused calls from this address; WeChat allows another try after 1 hour",
+}
+
+// classify maps an errcode other than 0. The same code means different things in different calls: 40001 is a stale access token
+// in a business call, and a wrong AppSecret when asking for one.
+func classify(op string, code int) Class {
+	switch code {
+	case codeBusy:
+		return ClassBusy
+	case 45011, 45009, 44991:
+		return ClassQuota
+	}
+
+	// The token call takes no code and belongs to no user: whatever else it refuses is for the operator.
+	if op == OpToken {
+		return ClassConfig
+	}
+	switch code {
+	case 40029:
+		return ClassCode
+	case 40163:
+		return ClassCodeUsed
+	case 40226:
+		return ClassBlocked
+	}
+
+	if op != OpPhoneNumber {
+		return ClassConfig
+	}
+	switch code {
+	case 40003, 40013, 43104:
+		// WeChat compares the code with the openid and the app we send. The access token is known to be good here, so a
+		// mismatch is the client's: a code of another user or of another mini program.
+		return ClassCode
+	case 40001, 40014, 42001:
+		return ClassToken
+	}
+	return ClassConfig
+}
+
+// refused makes the error for an errcode other than 0. Two things are taken from errmsg, both by their own alphabet: the request
+// id, and for 40164 the address.
+func refused(op string, code int, errmsg string) *Error {
+	e := &Error{Op: op, Code: code, Class: classify(op, code), Reason: reasons[code]}
+	if e.Reason == "" {
+		e.Reason = "not a code this program knows; see WeChat's list of return codes"
+	}
+	if m := ridPattern.FindStringSubmatch(errmsg); m != nil {
+		e.RID = m[1]
+	}
+	if code == 40164 {
+		e.IP = addressIn(errmsg)
+	}
+	return e
+}
+
+var (
+	ridPattern     = regexp.MustCompile(`rid: ([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})`)
+	addressPattern = regexp.MustCompile(`[0-9a-fA-F.:]{2,45}`)
+)
+
+// addressIn returns the first IP address in WeChat's text ("invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: …").
+func addressIn(errmsg string) string {
+	for _, s := range addressPattern.FindAllString(errmsg, 16) {
+		if ip, err := netip.ParseAddr(s); err == nil {
+			return ip.Unmap().String()
+		}
+	}
+	return ""
+}

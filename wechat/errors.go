@@ -1,0 +1,142 @@
+// What can go wrong in a call, and how a caller tells one failure from another.
+
+package wechat
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// The calls an [Error] can come from. Each is the last element of the path WeChat gives the call, so an operator finds it in
+// WeChat's own documentation, and the set is small enough to label a metric.
+const (
+	OpCode2Session = "jscode2session"
+	OpPhoneNumber  = "getuserphonenumber"
+	OpToken        = "stable_token"
+)
+
+// Class says what a failure means to the caller, so that nobody has to compare error codes.
+type Class int
+
+// The classes. The zero Class belongs to no [Error].
+const (
+	// ClassCode: the code is wrong, expired, or not this user's or app's. The client must ask WeChat for a new one.
+	ClassCode Class = iota + 1
+
+	// ClassCodeUsed: the code was exchanged before. Double taps and client retries do this; it is no sign of an attack by itself.
+	ClassCodeUsed
+
+	// ClassBlocked: WeChat holds the user for high-risk and refuses the login. Trying again does not help.
+	ClassBlocked
+
+	// ClassConfig: the operator must act: wrong AppSecret, an address missing from the whitelist, a frozen account, or
+	// anything WeChat says that this package does not know.
+	ClassConfig
+
+	// ClassQuota: too many calls this minute or today.
+	ClassQuota
+
+	// ClassToken: WeChat refuses the access token, and refused it again after it was renewed.
+	ClassToken
+
+	// ClassBusy: WeChat says it is busy, and said so again a moment later.
+	ClassBusy
+
+	// ClassUnavailable: no answer. The network, a timeout, the caller gave up, or too many calls are under way.
+	ClassUnavailable
+
+	// ClassBadAnswer: an answer came that WeChat would not give: not JSON, too large, a redirect, a promised field missing.
+	ClassBadAnswer
+)
+
+// String returns the class in snake case, stable enough for a metric label.
+func (c Class) String() string {
+	switch c {
+	case ClassCode:
+		return "code"
+	case ClassCodeUsed:
+		return "code_used"
+	case ClassBlocked:
+		return "blocked"
+	case ClassConfig:
+		return "config"
+	case ClassQuota:
+		return "quota"
+	case ClassToken:
+		return "token"
+	case ClassBusy:
+		return "busy"
+	case ClassUnavailable:
+		return "unavailable"
+	case ClassBadAnswer:
+		return "bad_answer"
+	}
+	return "none"
+}
+
+// Error is the one type of error that calls return.
+//
+// It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a code, an openid, a phone number,
+// or any byte of WeChat's answer but those that RID and IP name.
+type Error struct {
+	Op     string // the call: one of the Op constants
+	Code   int    // WeChat's errcode; 0 when there was none
+	RID    string // WeChat's name for the call, to quote to its support or to look up within 7 days
+	Class  Class  // what the failure means
+	IP     string // with errcode 40164: the address to put on the whitelist
+	Reason string // a sentence of this package's own, never WeChat's
+
+	// cause is context.Canceled, context.DeadlineExceeded or nil: sentinels carry no data, the errors of net/http do.
+	cause error
+
+	// elsewhere tells that nothing was answered and nothing is waited for, so another host may be asked.
+	elsewhere bool
+}
+
+// Error returns one line with everything an operator needs.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("wechat: ")
+	b.WriteString(e.Op)
+	if e.Code != 0 {
+		b.WriteString(": errcode ")
+		b.WriteString(strconv.Itoa(e.Code))
+	}
+	if e.Reason != "" {
+		b.WriteString(": ")
+		b.WriteString(e.Reason)
+	}
+	if e.IP != "" {
+		b.WriteString(": ")
+		b.WriteString(e.IP)
+	}
+	if e.RID != "" {
+		b.WriteString(" (rid ")
+		b.WriteString(e.RID)
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+// Unwrap returns [context.Canceled] or [context.DeadlineExceeded] when one of them is why the call ended, else nil.
+func (e *Error) Unwrap() error {
+	return e.cause
+}
+
+// ClassOf returns the class of the [Error] in err's chain, and 0 when there is none.
+func ClassOf(err error) Class {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Class
+	}
+	return 0
+}
+
+func badAnswer(op, reason string) *Error {
+	return &Error{Op: op, Class: ClassBadAnswer, Reason: reason}
+}
+
+func unavailable(op, reason string) *Error {
+	return &Error{Op: op, Class: ClassUnavailable, Reason: reason}
+}

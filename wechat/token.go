@@ -1,0 +1,197 @@
+// The access token: one for all callers, renewed before it ends.
+
+package wechat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"sync"
+	"time"
+)
+
+const (
+	// renewMargin is when WeChat itself begins to hand out the next token; old and new both work for that long. A token that
+	// comes with less than twice this is renewed after half its life.
+	renewMargin = 5 * time.Minute
+
+	// expiryMargin is how early a token counts as expired, for the time a call is on its way. Of a very short life it takes a
+	// tenth.
+	expiryMargin = 10 * time.Second
+
+	// renewFloor is how long a failed early renewal is left alone: there is no hurry while the old token works.
+	renewFloor = 10 * time.Second
+
+	// maxTokenLife is far above WeChat's 7200 seconds. More is not a life but a mistake.
+	maxTokenLife = 24 * time.Hour
+)
+
+// tokenPattern is visible ASCII. WeChat asks for room for 512 characters; more is allowed for.
+var tokenPattern = regexp.MustCompile(`^[!-~]{1,2048}$`)
+
+// token is an access token and its place in the order in which they were fetched. WeChat may hand out the same value twice, so
+// the value cannot tell a token that was refused from the one fetched because of that.
+type token struct {
+	value  string
+	serial uint64
+}
+
+// grant is an access token as WeChat hands it out.
+type grant struct {
+	value string
+	life  time.Duration
+}
+
+// fetchToken asks for a token in the normal mode: as long as a token has more than 5 minutes, everybody who asks gets the same
+// one, so several servers need no common store. force_refresh is never used: it kills the token of the others at once, and works
+// 20 times a day.
+//
+// https://developers.weixin.qq.com/miniprogram/dev/server/API/mp-access-token/api_getstableaccesstoken.html
+func (c *Client) fetchToken(ctx context.Context) (grant, error) {
+	body, err := json.Marshal(map[string]string{"grant_type": "client_credential", "appid": c.appID, "secret": c.secret})
+	if err != nil {
+		return grant{}, unavailable(OpToken, "the request could not be made")
+	}
+	a, err := c.call(ctx, request{op: OpToken, method: http.MethodPost, path: "/cgi-bin/stable_token", query: url.Values{}, body: body})
+	if err != nil {
+		return grant{}, err
+	}
+
+	value, ok := a.text("access_token")
+	if !ok || !tokenPattern.MatchString(value) {
+		return grant{}, badAnswer(OpToken, "access_token is missing or malformed")
+	}
+	seconds, ok := a.integer("expires_in")
+	if !ok || seconds <= 0 || seconds > int64(maxTokenLife/time.Second) {
+		return grant{}, badAnswer(OpToken, "expires_in is missing or absurd")
+	}
+	return grant{value: value, life: time.Duration(seconds) * time.Second}, nil
+}
+
+// tokenCache keeps the current token. A fetch belongs to a goroutine of its own, never to a caller: a caller that hangs up must
+// not fail the others who wait for the same fetch.
+type tokenCache struct {
+	fetch  func(context.Context) (grant, error)
+	now    func() time.Time
+	logger *slog.Logger
+
+	ctx     context.Context // ends with close
+	cancel  context.CancelFunc
+	running sync.WaitGroup // fetches
+
+	mu       sync.Mutex // guards all below
+	current  token      // the zero token when there is none
+	expires  time.Time  // when current is no longer handed out
+	renew    time.Time  // when current is to be replaced while it still works
+	serial   uint64     // of the token fetched last
+	inFlight *flight    // nil when no fetch is under way
+	closed   bool
+}
+
+// flight is one fetch, shared by all who wait for it.
+type flight struct {
+	done  chan struct{} // closed when token and err are set
+	token token
+	err   *Error
+}
+
+func newTokenCache(fetch func(context.Context) (grant, error), now func() time.Time, logger *slog.Logger) *tokenCache {
+	t := &tokenCache{fetch: fetch, now: now, logger: logger}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t
+}
+
+// get returns a token that works now. It waits only when there is none; op names the caller's call in the error of a caller who
+// does not want to wait any longer.
+func (t *tokenCache) get(ctx context.Context, op string) (token, error) {
+	t.mu.Lock()
+	now := t.now()
+	if t.current.value != "" && now.Before(t.expires) {
+		tok := t.current
+		if !now.Before(t.renew) && t.inFlight == nil && !t.closed {
+			// For the case that it fails; a new token brings its own time.
+			t.renew = now.Add(renewFloor)
+			t.start(now, true)
+		}
+		t.mu.Unlock()
+		return tok, nil
+	}
+
+	if t.closed {
+		t.mu.Unlock()
+		return token{}, unavailable(op, "the client is closed")
+	}
+	if t.inFlight == nil {
+		t.start(now, false)
+	}
+	f := t.inFlight
+	t.mu.Unlock()
+
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return token{}, gaveUp(ctx, op)
+	}
+	if f.err != nil {
+		e := *f.err // a copy for each: they are the callers' to keep
+		return token{}, &e
+	}
+	return f.token, nil
+}
+
+// drop forgets tok after WeChat refused it, unless it was replaced meanwhile: a hundred calls that fail with the old token must
+// not throw away the new one a hundred times.
+func (t *tokenCache) drop(tok token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current.serial == tok.serial {
+		t.current = token{}
+	}
+}
+
+// start begins a fetch. The caller holds t.mu.
+func (t *tokenCache) start(now time.Time, early bool) {
+	f := &flight{done: make(chan struct{})}
+	t.inFlight = f
+	t.running.Go(func() {
+		g, err := t.fetch(t.ctx)
+		t.land(f, now, g, err)
+		if err != nil && early && t.ctx.Err() == nil {
+			t.logger.Warn("access token not renewed early; the old one serves on", "reason", err)
+		}
+	})
+}
+
+// land ends the fetch that began at time began. The life of a token is counted from there: better a little too short.
+func (t *tokenCache) land(f *flight, began time.Time, g grant, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer close(f.done)
+	t.inFlight = nil
+
+	switch {
+	case err == nil:
+		t.serial++
+		t.current = token{value: g.value, serial: t.serial}
+		t.expires = began.Add(g.life - min(expiryMargin, g.life/10))
+		t.renew = began.Add(g.life - min(renewMargin, g.life/2))
+		f.token = t.current
+	case t.ctx.Err() != nil:
+		f.err = unavailable(OpToken, "the client is closed")
+	case !errors.As(err, &f.err):
+		f.err = unavailable(OpToken, "no access token")
+	}
+}
+
+// close ends a fetch that is under way and waits for it.
+func (t *tokenCache) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.cancel()
+	t.running.Wait()
+}
