@@ -1,0 +1,167 @@
+package jwt
+
+// From a token to claims.
+
+import (
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	// ErrInvalid is all that is ever told about a token that is wrong: whoever
+	// made it must not learn how close they came.
+	ErrInvalid = errors.New("jwt: invalid token")
+
+	// ErrExpired is told about a token that is right in everything but its age.
+	ErrExpired = errors.New("jwt: expired token")
+)
+
+// maxToken bounds a token's length before anything is done with it. Caddy lets
+// through headers of 1 MiB.
+const maxToken = 8 << 10
+
+// strictBase64 refuses unused trailing bits that are not zero. Otherwise most
+// tokens have twins: other strings that mean the same.
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// Verifier checks tokens. Its fields must not change while it is in use; the
+// keys in its Ring may.
+type Verifier struct {
+	// Ring has the keys to verify with.
+	Ring *Ring
+
+	// Issuer is what the iss claim must be.
+	Issuer string
+
+	// Audience is what the aud claim must have one of; empty means the token's
+	// own appid.
+	Audience []string
+
+	// AppIDs is what the appid claim must be one of.
+	AppIDs []string
+
+	// TTL is the longest lifetime a token may have, from iat to exp.
+	TTL time.Duration
+
+	// Now is the clock; nil means time.Now. There is no leeway.
+	Now func() time.Time
+}
+
+// Verify returns the claims of a token, or [ErrInvalid] or [ErrExpired]; the
+// latter only if the signature verifies and nothing else is wrong.
+//
+// ECDSA has for each signature (r, s) a second one, (r, n-s), and RFC 7518
+// allows both. A token's text is therefore no identity: revoke by ID or SID.
+func (v *Verifier) Verify(token string) (*Claims, error) {
+	header, payload, signature, ok := split(token)
+	if !ok {
+		return nil, ErrInvalid
+	}
+	key := v.Ring.keyFor(header)
+	if key == nil {
+		return nil, ErrInvalid
+	}
+
+	text, err := strictBase64.DecodeString(payload)
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	claims, sealed, err := decodePayload(string(text))
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	now := clock(v.Now)
+	if !v.accepts(claims, now) {
+		return nil, ErrInvalid
+	}
+
+	// Only now the costly part. What is signed is the text as it came.
+	sig, err := strictBase64.DecodeString(signature)
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	signed := token[:len(header)+1+len(payload)]
+	if key.alg.method.Verify(signed, sig, key.material.public) != nil {
+		return nil, ErrInvalid
+	}
+	if sealed != "" && !key.openPhone(sealed, claims) {
+		return nil, ErrInvalid
+	}
+
+	if claims.ExpiresAt <= now {
+		return nil, ErrExpired
+	}
+	claims.KeyID = key.id
+	return claims, nil
+}
+
+// accepts checks everything that configuration and clock have a say in, but
+// not expiry, which may only be told once the signature is known to be good.
+func (v *Verifier) accepts(c *Claims, now int64) bool {
+	if c.Issuer != v.Issuer || !slices.Contains(v.AppIDs, c.AppID) || !v.addressed(c) {
+		return false
+	}
+	// A longer life than ours, or a start in the future, is a token of another
+	// configuration or another maker, whatever key it was signed with.
+	lifetime := c.ExpiresAt - c.IssuedAt
+	if lifetime <= 0 || lifetime > int64(v.TTL/time.Second) {
+		return false
+	}
+	return c.IssuedAt <= now && c.NotBefore <= now
+}
+
+func (v *Verifier) addressed(c *Claims) bool {
+	if len(v.Audience) == 0 {
+		return slices.Contains(c.Audience, c.AppID)
+	}
+	for _, audience := range v.Audience {
+		if slices.Contains(c.Audience, audience) {
+			return true
+		}
+	}
+	return false
+}
+
+// split takes a token apart. It refuses what is not in the alphabet of compact
+// serialization before anything is decoded: JSON serialization, padding, the
+// line breaks that Go's base64 passes over, and 500,000 dots.
+func split(token string) (header, payload, signature string, ok bool) {
+	if len(token) > maxToken {
+		return "", "", "", false
+	}
+	for i := range len(token) {
+		if c := token[i]; c != '.' && !base64urlByte(c) {
+			return "", "", "", false
+		}
+	}
+
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, _ = strings.Cut(rest, ".")
+	ok = header != "" && payload != "" && signature != "" && !strings.Contains(signature, ".")
+	return header, payload, signature, ok
+}
+
+// keyFor returns the key that a token's header names, or nil. A header has
+// alg, typ and kid and nothing else: no crit, b64, zip or cty that would change
+// the meaning of the rest, no jwk, jku, x5u or x5c that would bring a key along.
+// The algorithm is the key's; the header can only agree.
+func (r *Ring) keyFor(header string) *Key {
+	text, err := strictBase64.DecodeString(header)
+	if err != nil {
+		return nil
+	}
+	fields, ok := parseObject(string(text))
+	if !ok || len(fields) != 3 || fields["typ"] != "JWT" {
+		return nil
+	}
+
+	kid, _ := fields["kid"].(string)
+	key := r.load().byID[kid]
+	if key == nil || fields["alg"] != key.alg.name {
+		return nil
+	}
+	return key
+}
