@@ -1,0 +1,78 @@
+package wechatauth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+// tokenAnswer is the answer to login and phone.
+type tokenAnswer struct {
+	TokenType   string     `json:"token_type"`
+	AccessToken string     `json:"access_token"`
+	ExpiresIn   int64      `json:"expires_in"` // seconds
+	User        userAnswer `json:"user"`
+	PhoneError  *apiError  `json:"phone_error,omitempty"`
+}
+
+// userAnswer is the user as the client sees it.
+type userAnswer struct {
+	AppID       string `json:"appid"`
+	OpenID      string `json:"openid"`
+	UnionID     string `json:"unionid,omitempty"`
+	Phone       string `json:"phone,omitempty"`
+	PhoneNumber string `json:"phone_number,omitempty"`
+	New         bool   `json:"new"`
+}
+
+func (h *Handler) tokenAnswer(u session.User, sid string, isNew bool) (*tokenAnswer, error) {
+	token, claims, err := h.issuer.Issue(jwt.Claims{
+		AppID:               u.AppID,
+		OpenID:              u.OpenID,
+		UnionID:             u.UnionID,
+		SID:                 sid,
+		Phone:               u.Phone,
+		PhoneNumber:         u.PhoneNumber,
+		PhoneNumberVerified: u.Phone != "",
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tokenAnswer{
+		TokenType:   "Bearer",
+		AccessToken: token,
+		ExpiresIn:   claims.ExpiresAt - claims.IssuedAt,
+		User: userAnswer{
+			AppID:       u.AppID,
+			OpenID:      u.OpenID,
+			UnionID:     u.UnionID,
+			Phone:       u.Phone,
+			PhoneNumber: u.PhoneNumber,
+			New:         isNew,
+		},
+	}, nil
+}
+
+func writeAnswer(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeBytes(w, http.StatusOK, body)
+}
+
+// fly runs an exchange with WeChat that all requests with the same key share. It does not end with the
+// request that started it, only with the app's time limit.
+func fly[T any](ctx context.Context, a *app, key string, exchange func(context.Context) (T, error)) (T, error) {
+	flight := a.flights.DoChan(key, func() (any, error) {
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightCalls*a.timeout)
+		defer cancel()
+		return exchange(detached)
+	})
+	select {
+	case result := <-flight:
+		return result.Val.(T), result.Err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}

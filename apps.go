@@ -1,0 +1,163 @@
+package wechatauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sort"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/wechat"
+)
+
+const (
+	defaultTimeout     = 5 * time.Second
+	defaultMaxInFlight = 256
+
+	// flightCalls bounds an exchange that goes on after its client has left, in call timeouts: WeChat may
+	// be asked for an access token, a session and a phone, each twice.
+	flightCalls = 6
+)
+
+// app is one mini program at work. Sites that serve the same app in the same way share it, so they
+// share its access token and never spend a code twice.
+type app struct {
+	id      string
+	timeout time.Duration
+	client  *wechat.Client
+	flights singleflight.Group
+
+	// complained is the last errcode the operator was told about, 0 after a success: a broken
+	// configuration fails every request, and one line says it.
+	complained atomic.Int64
+}
+
+// Destruct implements caddy.Destructor.
+func (a *app) Destruct() error {
+	a.client.Close()
+	return nil
+}
+
+func (h *Handler) provisionApps(repl *caddy.Replacer) error {
+	if len(h.Apps) == 0 {
+		return errors.New("no mini program: write app <appid> <secret>")
+	}
+	cfg := wechat.Config{
+		Timeout:     time.Duration(orDefault(h.Timeout, caddy.Duration(defaultTimeout))),
+		MaxInFlight: orDefault(h.MaxInFlight, defaultMaxInFlight),
+	}
+	if cfg.Timeout < 0 || cfg.MaxInFlight < 0 {
+		return errors.New("timeout and max_in_flight must be above zero")
+	}
+	for _, base := range h.API {
+		resolved, err := resolve(repl, "api", base)
+		if err != nil {
+			return err
+		}
+		cfg.BaseURLs = append(cfg.BaseURLs, resolved)
+	}
+	h.apps = make(map[string]*app, len(h.Apps))
+	for _, a := range h.Apps {
+		if err := h.provisionApp(repl, a, cfg); err != nil {
+			return err
+		}
+	}
+	users, err := take(h, "memory", "users", func() (pooledMemory, error) {
+		m, err := session.NewMemory()
+		return pooledMemory{m}, err
+	})
+	h.users = users.Memory
+	return err
+}
+
+func (h *Handler) provisionApp(repl *caddy.Replacer, a *App, cfg wechat.Config) (err error) {
+	if cfg.AppID, err = resolve(repl, "app", a.ID); err != nil {
+		return err
+	}
+	if h.apps[cfg.AppID] != nil {
+		return fmt.Errorf("app %s is configured twice", cfg.AppID)
+	}
+	if a.Secret == "" {
+		return fmt.Errorf("app %s has no secret: write app %s {env.WECHAT_SECRET}", a.ID, a.ID)
+	}
+	if cfg.Secret, err = resolve(repl, "secret of app "+a.ID, a.Secret); err != nil {
+		return err
+	}
+	if orDefault(a.AccessToken, "stable") != "stable" {
+		return fmt.Errorf("app %s: access_token %s: only stable is known", a.ID, a.AccessToken)
+	}
+	dependsOn := []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.Timeout, cfg.MaxInFlight}
+	h.apps[cfg.AppID], err = take(h, "app", dependsOn, func() (*app, error) {
+		client, err := wechat.New(cfg)
+		return &app{id: cfg.AppID, timeout: cfg.Timeout, client: client}, err
+	})
+	return err
+}
+
+func (h *Handler) appIDs() []string {
+	ids := make([]string, 0, len(h.apps))
+	for id := range h.apps {
+		ids = append(ids, id)
+	}
+	sort.Strings(ids)
+	return ids
+}
+
+// appOf decides which mini program a login is for: the one it names, else the one WeChat's client
+// names in the Referer, else the only one. The Referer can be forged, so it only ever chooses; the
+// code must still belong to the app.
+func (h *Handler) appOf(named string, r *http.Request) (*app, error) {
+	if named != "" {
+		if a := h.apps[named]; a != nil {
+			return a, nil
+		}
+		return nil, invalidRequest("appid is not one of this site's mini programs")
+	}
+	if a := h.apps[refererAppID(r.Referer())]; a != nil {
+		return a, nil
+	}
+	if len(h.apps) == 1 {
+		for _, a := range h.apps {
+			return a, nil
+		}
+	}
+	return nil, invalidRequest("this site serves several mini programs: send appid")
+}
+
+// refererAppID reads https://servicewechat.com/{appid}/{version}/page-frame.html.
+func refererAppID(referer string) string {
+	u, err := url.Parse(referer)
+	if err != nil || u.Scheme != "https" || u.Host != "servicewechat.com" {
+		return ""
+	}
+	id, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	return id
+}
+
+// heed logs what WeChat does wrong. A broken configuration fails every request, so it is told once.
+func (a *app) heed(err error, logger *zap.Logger) {
+	we := new(wechat.Error)
+	if err == nil {
+		a.complained.Store(0)
+		return
+	}
+	if !errors.As(err, &we) {
+		return
+	}
+	switch we.Class {
+	case wechat.ClassConfig:
+		if a.complained.Swap(int64(we.Code)) != int64(we.Code) {
+			logger.Error("WeChat refuses this configuration, the operator must act", zap.String("appid", a.id), zap.Error(err))
+		}
+	case wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:
+		logger.Warn("WeChat call failed", zap.String("appid", a.id), zap.Error(err))
+	}
+}

@@ -1,0 +1,326 @@
+package wechatauth
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("wechat_auth", parseCaddyfile)
+	httpcaddyfile.RegisterDirectiveOrder("wechat_auth", httpcaddyfile.Before, "basic_auth")
+}
+
+func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h := new(Handler)
+	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+}
+
+// UnmarshalCaddyfile reads the directive. Syntax:
+//
+//	wechat_auth [<matcher>] {
+//	    app <appid> [<secret>] {
+//	        secret       <secret>
+//	        access_token stable
+//	    }
+//	    api            <base_url>...
+//	    timeout        <duration>
+//	    max_in_flight  <n>
+//	    limit          login|phone <n>/<duration>|off
+//	    base_path      <path>
+//	    token {
+//	        algorithm    <alg>
+//	        key          <pem file | secret>
+//	        previous_key <pem file | secret>
+//	        issuer       <string>
+//	        audience     <string>...
+//	        ttl          <duration>
+//	        phone        full|sealed
+//	    }
+//	    public         [<METHOD>...] <path>...
+//	    optional       [<METHOD>...] <path>...
+//	    phone_required [<METHOD>...] <path>...
+//	    headers        cloudrun|none
+//	    header         <Name> <claim>
+//	    authorization  keep|strip
+//	    token_from     query|cookie <name>
+//	}
+//
+// app, limit, public, optional, phone_required, header and previous_key may be repeated.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := onlyOnce{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		if err := h.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "app":
+		return h.unmarshalApp(d)
+	case "api":
+		return allArgs(d, &h.API)
+	case "timeout":
+		return durationArg(d, &h.Timeout)
+	case "max_in_flight":
+		return countArg(d, &h.MaxInFlight)
+	case "limit":
+		return h.unmarshalLimit(d)
+	case "base_path":
+		return oneArg(d, &h.BasePath)
+	case "token":
+		return h.Token.unmarshal(d)
+	case "public":
+		return pathArgs(d, &h.Public)
+	case "optional":
+		return pathArgs(d, &h.Optional)
+	case "phone_required":
+		return pathArgs(d, &h.PhoneRequired)
+	case "headers":
+		return choiceArg(d, &h.Headers, "cloudrun", "none")
+	case "header":
+		return h.unmarshalHeader(d)
+	case "authorization":
+		return choiceArg(d, &h.Authorization, "keep", "strip")
+	case "token_from":
+		return h.unmarshalTokenFrom(d)
+	}
+	return d.Errf("unrecognized subdirective: %s", d.Val())
+}
+
+func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
+	a := new(App)
+	h.Apps = append(h.Apps, a)
+	if !d.AllArgs(&a.ID, &a.Secret) && !d.AllArgs(&a.ID) {
+		return d.ArgErr()
+	}
+	once := onlyOnce{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		switch d.Val() {
+		case "secret":
+			if a.Secret != "" {
+				return d.Errf("the secret of app %s was already given", a.ID)
+			}
+			if err := oneArg(d, &a.Secret); err != nil {
+				return err
+			}
+		case "access_token":
+			if err := choiceArg(d, &a.AccessToken, "stable"); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("unrecognized subdirective of app: %s", d.Val())
+		}
+	}
+	if a.Secret == "" {
+		return d.Errf("app %s has no secret: write app %s {env.WECHAT_SECRET}", a.ID, a.ID)
+	}
+	return nil
+}
+
+func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	once := onlyOnce{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.check(d); err != nil {
+			return err
+		}
+		if err := t.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Token) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "algorithm":
+		return oneArg(d, &t.Algorithm)
+	case "key":
+		return oneArg(d, &t.Key)
+	case "previous_key":
+		var key string
+		if err := oneArg(d, &key); err != nil {
+			return err
+		}
+		t.PreviousKeys = append(t.PreviousKeys, key)
+		return nil
+	case "issuer":
+		return oneArg(d, &t.Issuer)
+	case "audience":
+		return allArgs(d, &t.Audience)
+	case "ttl":
+		return durationArg(d, &t.TTL)
+	case "phone":
+		return choiceArg(d, &t.Phone, "full", "sealed")
+	}
+	return d.Errf("unrecognized subdirective of token: %s", d.Val())
+}
+
+func (h *Handler) unmarshalLimit(d *caddyfile.Dispenser) error {
+	var kind, text string
+	if !d.AllArgs(&kind, &text) {
+		return d.ArgErr()
+	}
+	limit := map[string]**Rate{"login": &h.Limits.Login, "phone": &h.Limits.Phone}[kind]
+	if limit == nil {
+		return d.Errf("limit %s: write login or phone", kind)
+	}
+	if *limit != nil {
+		return d.Errf("limit %s was already given", kind)
+	}
+	*limit = new(Rate)
+	if text == "off" {
+		return nil
+	}
+	events, window, _ := strings.Cut(text, "/")
+	n, err := strconv.Atoi(events)
+	duration, err2 := caddy.ParseDuration(window)
+	if err != nil || err2 != nil || n <= 0 || duration <= 0 {
+		return d.Errf("limit %s %s: write <n>/<duration>, such as 10/1m, or off", kind, text)
+	}
+	**limit = Rate{Events: n, Window: caddy.Duration(duration)}
+	return nil
+}
+
+func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
+	extra := new(Header)
+	if !d.AllArgs(&extra.Name, &extra.Claim) {
+		return d.ArgErr()
+	}
+	h.ExtraHeaders = append(h.ExtraHeaders, extra)
+	return nil
+}
+
+func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
+	var place, name string
+	if !d.AllArgs(&place, &name) {
+		return d.ArgErr()
+	}
+	switch place {
+	case "query":
+		h.TokenFrom = &TokenFrom{Query: name}
+	case "cookie":
+		h.TokenFrom = &TokenFrom{Cookie: name}
+	default:
+		return d.Errf("token_from %s: write query or cookie", place)
+	}
+	return nil
+}
+
+// onlyOnce refuses a repeated subdirective: the second would silently win.
+type onlyOnce map[string]bool
+
+var repeatable = map[string]bool{
+	"app": true, "limit": true, "public": true, "optional": true, "phone_required": true, "header": true, "previous_key": true,
+}
+
+func (o onlyOnce) check(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if o[name] && !repeatable[name] {
+		return d.Errf("%s was already given", name)
+	}
+	o[name] = true
+	return nil
+}
+
+func oneArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if !d.AllArgs(value) {
+		return d.ArgErr()
+	}
+	if *value == "" {
+		return d.Errf("%s is empty", name)
+	}
+	return nil
+}
+
+func allArgs(d *caddyfile.Dispenser, values *[]string) error {
+	if *values = d.RemainingArgs(); len(*values) == 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func choiceArg(d *caddyfile.Dispenser, value *string, choices ...string) error {
+	name := d.Val()
+	if err := oneArg(d, value); err != nil {
+		return err
+	}
+	for _, choice := range choices {
+		if *value == choice {
+			return nil
+		}
+	}
+	return d.Errf("%s %s: write %s", name, *value, strings.Join(choices, " or "))
+}
+
+func countArg(d *caddyfile.Dispenser, count *int) error {
+	var text string
+	name := d.Val()
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		return d.Errf("%s %s: write a whole number above zero", name, text)
+	}
+	*count = n
+	return nil
+}
+
+func durationArg(d *caddyfile.Dispenser, duration *caddy.Duration) error {
+	var text string
+	name := d.Val()
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(text)
+	if err != nil || parsed <= 0 || parsed > 100*365*24*time.Hour {
+		return d.Errf("%s %s: write a duration above zero, such as 5s, 1h or 30d", name, text)
+	}
+	*duration = caddy.Duration(parsed)
+	return nil
+}
+
+func pathArgs(d *caddyfile.Dispenser, all *[]*Paths) error {
+	name, p := d.Val(), new(Paths)
+	for _, arg := range d.RemainingArgs() {
+		if isMethod(arg) && len(p.Paths) == 0 {
+			p.Methods = append(p.Methods, arg)
+			continue
+		}
+		p.Paths = append(p.Paths, arg)
+	}
+	if len(p.Paths) == 0 {
+		return d.ArgErr()
+	}
+	if err := p.check(name); err != nil {
+		return d.WrapErr(err)
+	}
+	*all = append(*all, p)
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,192 @@
+package wechatauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/wechat"
+)
+
+// apiError is an error as the client gets it. Its text is for the client's developer and is always one
+// of this file's: what the client sent never comes back, nor what WeChat or the system said.
+type apiError struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+	ErrCode     int    `json:"errcode,omitempty"`
+	RID         string `json:"rid,omitempty"`
+
+	status     int
+	bearer     string        // the error attribute of WWW-Authenticate
+	retryAfter time.Duration // 0: no Retry-After
+	allow      string
+	cause      error // for the log
+}
+
+func (e *apiError) Error() string { return e.Code + ": " + e.Description }
+func (e *apiError) Unwrap() error { return e.cause }
+
+// The whole table of errors; README.md shows it.
+var (
+	errNotFound     = &apiError{status: 404, Code: "not_found", Description: "the sidecar has no such route"}
+	errTooLarge     = &apiError{status: 413, Code: "payload_too_large", Description: "the request body is too large"}
+	errMediaType    = &apiError{status: 415, Code: "unsupported_media_type", Description: "send the body as JSON"}
+	errTooEarly     = &apiError{status: 425, Code: "too_early", Description: "send the request again after the TLS handshake"}
+	errCodeInvalid  = &apiError{status: 401, Code: "code_invalid", Description: "WeChat does not accept this code: it is wrong, too old, of another kind, or another user's; get a new one"}
+	errCodeUsed     = &apiError{status: 401, Code: "code_used", Description: "this code was used before; get a new one with wx.login"}
+	errTokenMissing = &apiError{status: 401, Code: "token_missing", Description: "send the access token as Authorization: Bearer"}
+	errTokenInvalid = &apiError{status: 401, Code: "token_invalid", Description: "the access token is not valid here", bearer: "invalid_token"}
+	errTokenExpired = &apiError{status: 401, Code: "token_expired", Description: "the access token has expired", bearer: "invalid_token"}
+	errEncryptedOff = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
+	errTwoTokens    = &apiError{status: 400, Code: "invalid_request", Description: "send one access token, in one place", bearer: "invalid_request"}
+
+	errUserBlocked   = &apiError{status: 403, Code: "user_blocked", Description: "WeChat does not let this user log in"}
+	errPhoneRequired = &apiError{status: 403, Code: "phone_required", Description: "this needs a phone number: ask the user for it and call the phone route", bearer: "insufficient_scope"}
+
+	errRateLimited   = &apiError{status: 429, Code: "rate_limited", Description: "too many requests; try again later", retryAfter: time.Minute}
+	errMisconfigured = &apiError{status: 502, Code: "wechat_misconfigured", Description: "WeChat refuses this server's configuration; its operator finds the reason in the log"}
+	errBadAnswer     = &apiError{status: 502, Code: "wechat_bad_answer", Description: "WeChat's answer made no sense"}
+	errUnavailable   = &apiError{status: 503, Code: "wechat_unavailable", Description: "WeChat can't be reached or is busy; try again", retryAfter: 2 * time.Second}
+	errStore         = &apiError{status: 503, Code: "store_unavailable", Description: "the sidecar can't reach its store; try again", retryAfter: 2 * time.Second}
+)
+
+func invalidRequest(description string) *apiError {
+	return &apiError{status: 400, Code: "invalid_request", Description: description}
+}
+
+func methodNotAllowed(allowed ...string) *apiError {
+	allow := strings.Join(allowed, ", ")
+	return &apiError{status: 405, Code: "method_not_allowed", Description: "this route takes " + allow, allow: allow}
+}
+
+// asAPIError turns every error of the leaves into HTTP. What it does not know is a store that failed.
+func asAPIError(err error) *apiError {
+	var we *wechat.Error
+	var known *apiError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, jwt.ErrExpired):
+		return errTokenExpired
+	case errors.Is(err, jwt.ErrInvalid):
+		return errTokenInvalid
+	case errors.As(err, &we):
+		return fromWeChat(we)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return because(errUnavailable, err) // the client has left, or waited too long
+	}
+	return because(errStore, err)
+}
+
+func fromWeChat(we *wechat.Error) *apiError {
+	e := because(byClass[we.Class], we)
+	e.ErrCode, e.RID = we.Code, we.RID
+	return e
+}
+
+var byClass = map[wechat.Class]*apiError{
+	wechat.ClassCode:        errCodeInvalid,
+	wechat.ClassCodeUsed:    errCodeUsed,
+	wechat.ClassBlocked:     errUserBlocked,
+	wechat.ClassQuota:       errRateLimited,
+	wechat.ClassConfig:      errMisconfigured,
+	wechat.ClassBadAnswer:   errBadAnswer,
+	wechat.ClassToken:       errUnavailable,
+	wechat.ClassBusy:        errUnavailable,
+	wechat.ClassUnavailable: errUnavailable,
+}
+
+// because is the table's entry with its cause.
+func because(entry *apiError, cause error) *apiError {
+	e := *entry
+	e.cause = cause
+	return &e
+}
+
+// refuse answers a request that the guard does not let pass: through the site's error routes if it has
+// some, else in the sidecar's own JSON.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	e := asAPIError(err)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.wechat_auth.error", e.Code)
+	}
+	if !hasErrorRoutes(r) {
+		h.writeError(w, e)
+		return nil
+	}
+	e.setHeader(w.Header())
+	return caddyhttp.Error(e.status, e)
+}
+
+// hasErrorRoutes tells whether handle_errors of this very site would see an error. Caddy keeps the
+// error routes of all sites of a server in one list, each behind its site's host matcher; without a
+// match the client would get an empty answer.
+func hasErrorRoutes(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.Errors == nil {
+		return false
+	}
+	for _, rt := range server.Errors.Routes {
+		if match, err := rt.MatcherSets.AnyMatchWithError(r); match && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// writeError answers in JSON. A store that fails is logged here; what WeChat does wrong was logged when
+// it did, once for all requests that waited for the same call.
+func (h *Handler) writeError(w http.ResponseWriter, err error) {
+	e := asAPIError(err)
+	if e.Code == errStore.Code {
+		h.logger.Error("store failed", zap.Error(e.cause))
+	}
+	e.setHeader(w.Header())
+	writeJSON(w, e.status, e)
+}
+
+func (e *apiError) setHeader(header http.Header) {
+	header.Set("Cache-Control", "no-store")
+	if e.status == http.StatusUnauthorized || e.bearer != "" {
+		header.Set("WWW-Authenticate", e.challenge())
+	}
+	if e.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int((e.retryAfter+time.Second-1)/time.Second)))
+	}
+	if e.allow != "" {
+		header.Set("Allow", e.allow)
+	}
+}
+
+// challenge follows RFC 6750 section 3: without a token there is no error to tell.
+func (e *apiError) challenge() string {
+	if e.bearer == "" {
+		return `Bearer realm="wechat_auth"`
+	}
+	return `Bearer realm="wechat_auth", error="` + e.bearer + `"`
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil { // only this package's own types are written
+		status, text = http.StatusInternalServerError, []byte(`{"error":"store_unavailable"}`)
+	}
+	writeBytes(w, status, text)
+}
+
+func writeBytes(w http.ResponseWriter, status int, body []byte) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone
+}

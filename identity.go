@@ -1,0 +1,206 @@
+package wechatauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+)
+
+// reservedPrefix is what the identity headers of WeChat Cloud Run begin with.
+const reservedPrefix = "x-wx-"
+
+// identity turns claims into what the upstream and other Caddy modules see of them.
+type identity struct {
+	cloudRun bool
+	extra    []Header // canonical names
+}
+
+func (h *Handler) provisionIdentity(*caddy.Replacer) error {
+	set := orDefault(h.Headers, "cloudrun")
+	if set != "cloudrun" && set != "none" {
+		return fmt.Errorf("headers %s: write cloudrun or none", set)
+	}
+	switch orDefault(h.Authorization, "keep") {
+	case "keep", "strip":
+	default:
+		return fmt.Errorf("authorization %s: write keep or strip", h.Authorization)
+	}
+	if t := h.TokenFrom; t != nil && (t.Query == "") == (t.Cookie == "") {
+		return fmt.Errorf("token_from takes either query <name> or cookie <name>")
+	}
+	h.identity.cloudRun = set == "cloudrun"
+	for _, extra := range h.ExtraHeaders {
+		if err := h.identity.add(*extra); err != nil {
+			return fmt.Errorf("header %s: %w", extra.Name, err)
+		}
+	}
+	return nil
+}
+
+func (id *identity) add(extra Header) error {
+	if !isHeaderName(extra.Name) {
+		return fmt.Errorf("a name is made of letters, digits and - (servers that fold _ or . into - would see two headers)")
+	}
+	extra.Name = textproto.CanonicalMIMEHeaderKey(extra.Name)
+	if framingHeaders[extra.Name] {
+		return fmt.Errorf("this header steers the connection, it can't carry a claim")
+	}
+	if extra.Claim == "" {
+		return fmt.Errorf("the claim is missing")
+	}
+	if id.cloudRun && cloudRunHeaders[extra.Name] {
+		return fmt.Errorf("it is set already; write headers none to name the headers yourself")
+	}
+	for _, other := range id.extra {
+		if other.Name == extra.Name {
+			return fmt.Errorf("it is configured twice")
+		}
+	}
+	id.extra = append(id.extra, extra)
+	return nil
+}
+
+var cloudRunHeaders = map[string]bool{
+	"X-Wx-Openid": true, "X-Wx-Appid": true, "X-Wx-Unionid": true, "X-Wx-Source": true, "X-Wx-Phone": true,
+}
+
+var framingHeaders = map[string]bool{
+	"Authorization": true, "Connection": true, "Content-Length": true, "Cookie": true, "Host": true,
+	"Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+func isHeaderName(name string) bool {
+	for _, c := range []byte(name) {
+		if c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// strip removes every header the client could use to pose as somebody, in every spelling that some
+// server folds into the real one (CVE-2025-64484, GHSA-f59h-q822-g45g), and keeps the client from
+// having the real one dropped on the way by naming it in Connection.
+func (id *identity) strip(r *http.Request) {
+	for name := range r.Header {
+		if id.reserved(name) {
+			delete(r.Header, name)
+		}
+	}
+	for name := range r.Trailer {
+		if id.reserved(name) {
+			delete(r.Trailer, name)
+		}
+	}
+	if values, ok := r.Header["Connection"]; ok {
+		id.stripConnection(r.Header, values)
+	}
+}
+
+func (id *identity) stripConnection(header http.Header, values []string) {
+	var kept []string
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = strings.TrimSpace(option); option != "" && !id.reserved(option) {
+				kept = append(kept, option)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		delete(header, "Connection")
+		return
+	}
+	header["Connection"] = []string{strings.Join(kept, ", ")}
+}
+
+func (id *identity) reserved(name string) bool {
+	if len(name) >= len(reservedPrefix) && folds(name[:len(reservedPrefix)], reservedPrefix) {
+		return true
+	}
+	for _, extra := range id.extra {
+		if len(name) == len(extra.Name) && folds(name, extra.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// folds compares two names of equal length as CGI, WSGI, Rack and PHP do: case does not count, and _
+// and . are the same as -.
+func folds(a, b string) bool {
+	for i := range len(a) {
+		if fold(a[i]) != fold(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func fold(c byte) byte {
+	switch {
+	case c == '_' || c == '.':
+		return '-'
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// forward puts the identity on the request, for the upstream and for other modules.
+func (id *identity) forward(r *http.Request, c *jwt.Claims) {
+	id.set(r.Header, c)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", c.OpenID)
+		repl.Set("http.auth.user.openid", c.OpenID)
+		repl.Set("http.auth.user.appid", c.AppID)
+		repl.Set("http.auth.user.unionid", c.UnionID)
+		repl.Set("http.auth.user.phone", c.Phone)
+		repl.Set("http.auth.user.sid", c.SID)
+	}
+}
+
+// set writes the identity headers. A claim that is absent means that the header is absent.
+func (id *identity) set(header http.Header, c *jwt.Claims) {
+	if id.cloudRun {
+		header["X-Wx-Openid"] = []string{c.OpenID}
+		header["X-Wx-Appid"] = []string{c.AppID}
+		header["X-Wx-Source"] = []string{"wx_client"}
+		if c.UnionID != "" {
+			header["X-Wx-Unionid"] = []string{c.UnionID}
+		}
+		if c.Phone != "" {
+			header["X-Wx-Phone"] = []string{c.Phone}
+		}
+	}
+	for _, extra := range id.extra {
+		if value, ok := c.Value(extra.Claim); ok {
+			header[extra.Name] = []string{headerValue(value)}
+		}
+	}
+}
+
+// headerValue writes a claim as a header: text as it is if it fits, all else as JSON, and
+// percent-encoded UTF-8 where either does not fit.
+func headerValue(value any) string {
+	text, ok := value.(string)
+	if !ok {
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return ""
+		}
+		text = string(encoded)
+	}
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' || c == '%' {
+			return url.PathEscape(text)
+		}
+	}
+	return text
+}

@@ -1,0 +1,96 @@
+package wechatauth
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// maxLimited bounds the clients a limiter counts at once, in each of its two generations.
+const maxLimited = 100_000
+
+// limiter limits events per key. A key that was quiet for a whole window has its full allowance again, so
+// forgetting it changes nothing: buckets live in two generations, and the older one is dropped as a whole.
+type limiter struct {
+	events int
+	window time.Duration
+	now    func() time.Time
+
+	mu      sync.Mutex // guards what follows
+	current map[string]*rate.Limiter
+	older   map[string]*rate.Limiter
+	since   time.Time // when current was begun
+}
+
+// takeLimiter returns the limiter of this handler's apps; nil means no limit.
+func (h *Handler) takeLimiter(kind string, configured *Rate, fallback Rate) (*limiter, error) {
+	r := fallback
+	if configured != nil {
+		r = *configured
+	}
+	if r.Events == 0 {
+		return nil, nil
+	}
+	if r.Events < 0 || r.Window <= 0 {
+		return nil, fmt.Errorf("limit %s: write <n>/<duration>, such as 10/1m, or off", kind)
+	}
+	return take(h, "limit", []any{kind, r, h.appIDs()}, func() (*limiter, error) {
+		return newLimiter(r.Events, time.Duration(r.Window), h.now), nil
+	})
+}
+
+func newLimiter(events int, window time.Duration, now func() time.Time) *limiter {
+	return &limiter{events: events, window: window, now: now, current: map[string]*rate.Limiter{}, since: now()}
+}
+
+// Destruct implements caddy.Destructor.
+func (l *limiter) Destruct() error { return nil }
+
+// allow counts one event and refuses it when the key has none left.
+func (l *limiter) allow(key string) error {
+	if l == nil {
+		return nil
+	}
+	now := l.now()
+	bucket := l.bucket(key, now)
+	if bucket.AllowN(now, 1) {
+		return nil
+	}
+	missing := 1 - bucket.TokensAt(now)
+	e := *errRateLimited
+	e.retryAfter = time.Duration(missing / float64(bucket.Limit()) * float64(time.Second))
+	return &e
+}
+
+func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.current) >= maxLimited || now.Sub(l.since) >= l.window {
+		l.older, l.current, l.since = l.current, map[string]*rate.Limiter{}, now
+	}
+	bucket := l.current[key]
+	if bucket == nil {
+		if bucket = l.older[key]; bucket == nil {
+			bucket = rate.NewLimiter(rate.Limit(float64(l.events)/l.window.Seconds()), l.events)
+		}
+		l.current[key] = bucket
+	}
+	return bucket
+}
+
+// addressBlock is what a limit on addresses counts: an IPv4 address, or the /64 that an IPv6 subscriber has.
+func addressBlock(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	block, _ := addr.Prefix(64) // 64 bits always fit
+	return block.String()
+}

@@ -1,0 +1,277 @@
+// Package wechatauth is a reverse-proxy auth sidecar for WeChat mini programs, as one Caddy directive.
+//
+// The handler answers the login and phone routes itself, performs the exchanges with WeChat, issues
+// JWTs that carry openid and phone, and forwards authenticated requests to any upstream. The upstream
+// knows nothing of WeChat: it reads headers, or verifies a JWT with the published keys.
+package wechatauth
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler logs WeChat mini program users in and guards the handlers behind it.
+//
+// Everything below `base_path` is answered here. Every other request needs a valid access token unless
+// its path is named `public` or `optional`. Identity headers sent by the client are removed from every
+// request; on authenticated ones the headers of WeChat Cloud Run are set instead (`X-WX-OPENID`,
+// `X-WX-APPID`, `X-WX-UNIONID`, `X-WX-SOURCE`), and `X-WX-PHONE`.
+//
+// Placeholders set on authenticated requests: `{http.auth.user.id}` and `{http.auth.user.openid}` (the
+// openid), `{http.auth.user.appid}`, `{http.auth.user.unionid}`, `{http.auth.user.phone}` and
+// `{http.auth.user.sid}`. A refused request has its error code in `{http.wechat_auth.error}`.
+type Handler struct {
+	// The mini programs served here. At least one.
+	Apps []*App `json:"apps,omitempty"`
+
+	// Base URLs of WeChat's API, tried in order when the network fails.
+	// Default: `https://api.weixin.qq.com` and `https://api2.weixin.qq.com`.
+	API []string `json:"api,omitempty"`
+
+	// Time limit of one call to WeChat. Default: 5s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Calls to WeChat under way at once, per app. A further one is refused with 503. Default: 256.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+
+	// Limits on how often WeChat is asked.
+	Limits Limits `json:"limit,omitzero"`
+
+	// The path below which the sidecar's own routes live. Nothing below it reaches the upstream.
+	// Default: `/auth`.
+	BasePath string `json:"base_path,omitempty"`
+
+	// The access tokens.
+	Token Token `json:"token,omitzero"`
+
+	// Requests that need no token. No identity is forwarded with them, even when they carry one.
+	// The path is compared byte for byte as it is sent, so only canonical paths are ever public.
+	Public []*Paths `json:"public,omitempty"`
+
+	// Requests that are forwarded with identity when they carry a valid token and anonymously when
+	// they carry none. A bad token is still refused.
+	Optional []*Paths `json:"optional,omitempty"`
+
+	// Requests that need a token with a phone number; others get 403 `phone_required`. It wins over
+	// `public` and `optional`, and matches as widely as Caddy's own path matcher does.
+	PhoneRequired []*Paths `json:"phone_required,omitempty"`
+
+	// The set of identity headers for the upstream: `cloudrun` (the names of WeChat Cloud Run) or `none`.
+	// Default: `cloudrun`.
+	Headers string `json:"headers,omitempty"`
+
+	// More headers for the upstream.
+	ExtraHeaders []*Header `json:"header,omitempty"`
+
+	// Whether the client's access token reaches the upstream: `keep` or `strip`. Default: `keep`.
+	Authorization string `json:"authorization,omitempty"`
+
+	// One more place where the access token may be. Default: the Authorization header alone.
+	TokenFrom *TokenFrom `json:"token_from,omitempty"`
+
+	logger     *zap.Logger
+	apps       map[string]*app
+	base       string
+	routes     map[string]route
+	issuer     jwt.Issuer
+	verifier   jwt.Verifier
+	users      *session.Memory
+	loginLimit *limiter
+	phoneLimit *limiter
+	public     []openPaths
+	optional   []openPaths
+	phoneOnly  []closedPaths
+	identity   identity
+	now        func() time.Time
+	taken      []string
+}
+
+// App is one mini program.
+type App struct {
+	// The AppID. Placeholders are allowed.
+	ID string `json:"id"`
+
+	// The AppSecret. Write it as a placeholder, `{env.WECHAT_SECRET}` or `{file./run/secrets/wechat}`,
+	// so that it stands in no configuration file and not in the admin API.
+	Secret string `json:"secret,omitempty"`
+
+	// Where the access token for WeChat's API comes from: `stable` (WeChat's stable_token). Default: `stable`.
+	AccessToken string `json:"access_token,omitempty"`
+}
+
+// Limits protect WeChat's quotas and the paid phone taps.
+type Limits struct {
+	// Logins for each client address (IPv6: each /64), counted before WeChat is called. Default: 600 in 1m.
+	Login *Rate `json:"login,omitempty"`
+
+	// Phone exchanges for each user. Default: 10 in 1m.
+	Phone *Rate `json:"phone,omitempty"`
+}
+
+// Rate is a number of events in a window; they come back evenly over the window.
+type Rate struct {
+	// Number of events. 0 means no limit.
+	Events int `json:"events,omitempty"`
+
+	// The window.
+	Window caddy.Duration `json:"window,omitempty"`
+}
+
+// Token says how access tokens are made.
+type Token struct {
+	// The signing algorithm: ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, HS256,
+	// HS384 or HS512. Default: ES256.
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// The signing key: a PEM file or, for HS256 and kin, a secret at least as long as the hash. Placeholders
+	// are allowed, also one that yields the PEM text itself. Default: made at start and kept in memory, so
+	// that every token dies with the process.
+	Key string `json:"key,omitempty"`
+
+	// Keys that are still accepted and published, but sign no more.
+	PreviousKeys []string `json:"previous_keys,omitempty"`
+
+	// The `iss` claim. Default: `wechat_auth`.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The `aud` claim. Default: the appid of the user.
+	Audience []string `json:"audience,omitempty"`
+
+	// How long an access token lives, in whole seconds. Default: 1h.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// How a phone number stands in a token: `full`, or `sealed` (encrypted, so that only the sidecar reads
+	// it; the headers carry it whole). A JWT is signed, not secret: whoever holds one can read it. Default: `full`.
+	Phone string `json:"phone,omitempty"`
+}
+
+// Paths names requests by path and, if given, by method.
+type Paths struct {
+	// The methods, in capitals. Default: all.
+	Methods []string `json:"methods,omitempty"`
+
+	// Path patterns, written as in Caddy's `path` matcher, without placeholders.
+	Paths []string `json:"paths,omitempty"`
+}
+
+// Header is one more header for the upstream, removed from what the client sends.
+type Header struct {
+	// The header's name, with `-` and never `_` or `.`.
+	Name string `json:"name"`
+
+	// The claim it carries. A value that does not fit a header is percent-encoded UTF-8.
+	Claim string `json:"claim"`
+}
+
+// TokenFrom is a further place for the access token.
+type TokenFrom struct {
+	// The name of a query parameter. Caddy's access log shows queries in clear: add a `query` log filter.
+	Query string `json:"query,omitempty"`
+
+	// The name of a cookie.
+	Cookie string `json:"cookie,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.wechat_auth",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision resolves placeholders, sets defaults and takes the shared parts. It makes no network call.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	h.now = time.Now
+	repl := caddy.NewReplacer()
+
+	for _, step := range []func(*caddy.Replacer) error{
+		h.provisionRoutes,
+		h.provisionApps,
+		h.provisionTokens,
+		h.provisionPaths,
+		h.provisionIdentity,
+		h.provisionLimits,
+	} {
+		if err := step(repl); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) provisionPaths(*caddy.Replacer) (err error) {
+	if h.public, err = openAll("public", h.Public); err != nil {
+		return err
+	}
+	for _, p := range h.Public {
+		for _, pattern := range p.Paths {
+			if matchesEverything(pattern) {
+				return fmt.Errorf("public %s would open everything: name the paths that need no token, or write optional %s", pattern, pattern)
+			}
+		}
+	}
+	if h.optional, err = openAll("optional", h.Optional); err != nil {
+		return err
+	}
+	h.phoneOnly, err = closeAll("phone_required", h.PhoneRequired)
+	return err
+}
+
+func (h *Handler) provisionLimits(*caddy.Replacer) (err error) {
+	if h.loginLimit, err = h.takeLimiter("login", h.Limits.Login, Rate{Events: 600, Window: caddy.Duration(time.Minute)}); err != nil {
+		return err
+	}
+	h.phoneLimit, err = h.takeLimiter("phone", h.Limits.Phone, Rate{Events: 10, Window: caddy.Duration(time.Minute)})
+	return err
+}
+
+// Cleanup releases exactly what Provision took, also when Provision failed half-way.
+func (h *Handler) Cleanup() error {
+	var errs []error
+	for _, key := range h.taken {
+		_, err := pool.Delete(key)
+		errs = append(errs, err)
+	}
+	h.taken = nil
+	return errors.Join(errs...)
+}
+
+// resolve replaces placeholders; one that is unknown or empty is an error, for a forgotten
+// environment variable must not become an empty secret.
+func resolve(repl *caddy.Replacer, what, s string) (string, error) {
+	out, err := repl.ReplaceOrErr(s, true, true)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
+}
+
+// orDefault is the value, or what stands in for one that is not set.
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

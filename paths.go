@@ -1,0 +1,182 @@
+package wechatauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// rawPath is the path as the upstream will see it, and whether it is canonical. The decision must be
+// made on what the upstream sees: `/public/..%2fadmin` is public to a matcher that reads it raw and
+// `/admin` to a server that decodes it. A path that two servers can read in two ways is not canonical.
+func rawPath(u *url.URL) (raw string, canonical bool) {
+	raw = u.EscapedPath()
+	return raw, u.Opaque == "" && isCanonical(raw)
+}
+
+func isCanonical(raw string) bool {
+	if !strings.HasPrefix(raw, "/") || strings.ContainsAny(raw, `\;`) || strings.Contains(raw, "//") {
+		return false
+	}
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '%' && (i+2 >= len(raw) || ambiguousEscape(raw[i+1:i+3])) {
+			return false
+		}
+	}
+	for segment := range strings.SplitSeq(raw, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// ambiguousEscape tells whether the two digits stand for a byte that changes how a path is read once
+// it is decoded: . / \ ; % # ? and control characters.
+func ambiguousEscape(digits string) bool {
+	b, err := url.PathUnescape("%" + digits)
+	return err != nil || b[0] < ' ' || b[0] == 0x7f || strings.Contains(`./\;%#?`, b)
+}
+
+// openPaths opens requests: it compares byte for byte, and only canonical paths.
+type openPaths struct {
+	methods  []string
+	patterns []string
+}
+
+func (o openPaths) match(method, raw string) bool {
+	if len(o.methods) > 0 && !slices.Contains(o.methods, method) {
+		return false
+	}
+	return slices.ContainsFunc(o.patterns, func(pattern string) bool { return matchPattern(pattern, raw) })
+}
+
+// matchPattern reads a pattern as Caddy's path matcher does, without folding case or cleaning.
+func matchPattern(pattern, raw string) bool {
+	inner := strings.Trim(pattern, "*")
+	if !strings.Contains(inner, "*") {
+		switch pattern {
+		case "*" + inner + "*":
+			return strings.Contains(raw, inner)
+		case "*" + inner:
+			return strings.HasSuffix(raw, inner)
+		case inner + "*":
+			return strings.HasPrefix(raw, inner)
+		}
+	}
+	matched, _ := path.Match(pattern, raw) // the pattern was checked in Provision
+	return matched
+}
+
+// closedPaths restricts requests: it matches as widely as Caddy's own path matcher.
+type closedPaths struct {
+	methods []string
+	paths   caddyhttp.MatchPath
+}
+
+func (c closedPaths) match(r *http.Request, method string) (bool, error) {
+	if len(c.methods) > 0 && !slices.ContainsFunc(c.methods, func(m string) bool { return sameMethod(m, method) }) {
+		return false, nil
+	}
+	return c.paths.MatchWithError(r)
+}
+
+// sameMethod takes HEAD for GET, for servers do, and ignores case, for some servers do.
+func sameMethod(configured, got string) bool {
+	return strings.EqualFold(configured, got) ||
+		configured == http.MethodGet && strings.EqualFold(got, http.MethodHead)
+}
+
+func openAll(what string, all []*Paths) ([]openPaths, error) {
+	var out []openPaths
+	for _, p := range all {
+		if err := p.check(what); err != nil {
+			return nil, err
+		}
+		o := openPaths{methods: p.Methods}
+		for _, pattern := range p.Paths {
+			pattern = escapeNonASCII(pattern)
+			if strings.HasPrefix(pattern, "/") && !isCanonical(pattern) {
+				return nil, fmt.Errorf("%s %s can never match: only canonical paths are opened (no .., //, \\, ; or escapes of . / \\ ; %% # ?)", what, pattern)
+			}
+			o.patterns = append(o.patterns, pattern)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func closeAll(what string, all []*Paths) ([]closedPaths, error) {
+	var out []closedPaths
+	for _, p := range all {
+		if err := p.check(what); err != nil {
+			return nil, err
+		}
+		c := closedPaths{methods: p.Methods, paths: slices.Clone(p.Paths)}
+		if err := c.paths.Provision(caddy.Context{}); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (p *Paths) check(what string) error {
+	if len(p.Paths) == 0 {
+		return fmt.Errorf("%s needs a path", what)
+	}
+	for _, m := range p.Methods {
+		if !isMethod(m) {
+			return fmt.Errorf("%s: %q is not a method in capitals", what, m)
+		}
+	}
+	for _, pattern := range p.Paths {
+		if err := checkPattern(pattern); err != nil {
+			return fmt.Errorf("%s %s: %w", what, pattern, err)
+		}
+	}
+	return nil
+}
+
+func checkPattern(pattern string) error {
+	if !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "*") {
+		return errors.New("a path pattern starts with / or *")
+	}
+	if strings.ContainsAny(pattern, "{}") {
+		return errors.New("a path pattern takes no placeholders")
+	}
+	if _, err := path.Match(pattern, "/"); err != nil {
+		return fmt.Errorf("%w: see Go's path.Match", err)
+	}
+	return nil
+}
+
+// matchesEverything finds the patterns that would make the guard pointless, and `/`, which people
+// write when they mean them.
+func matchesEverything(pattern string) bool {
+	return strings.Trim(pattern, "*/?") == ""
+}
+
+func isMethod(s string) bool {
+	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
+}
+
+// escapeNonASCII writes a pattern as it appears in a request line.
+func escapeNonASCII(pattern string) string {
+	var b strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		if c := pattern[i]; c < 0x80 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}

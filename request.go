@@ -1,0 +1,146 @@
+package wechatauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxBody = 64 << 10
+
+	// maxCode bounds what is sent to WeChat: its codes have 32 to 64 characters.
+	maxCode  = 128
+	maxNonce = 128
+)
+
+// fields is a request's JSON object.
+type fields map[string]json.RawMessage
+
+// readFields reads the body as one JSON object, whatever its content type says, for mini program
+// libraries differ. Forms and multipart cannot be JSON.
+func readFields(w http.ResponseWriter, r *http.Request) (fields, error) {
+	switch mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	case mediaType == "application/x-www-form-urlencoded", strings.HasPrefix(mediaType, "multipart/"):
+		return nil, errMediaType
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, errTooLarge
+	case err != nil:
+		return nil, invalidRequest("the body broke off")
+	case !utf8.Valid(body):
+		return nil, invalidRequest("the body is not UTF-8")
+	}
+	f, err := parseObject(body)
+	if err != nil {
+		return nil, invalidRequest("the body must be one JSON object without repeated keys")
+	}
+	return f, nil
+}
+
+var errNotObject = errors.New("not one JSON object")
+
+// parseObject is strict where encoding/json is not: two readers must never see two different values,
+// so repeated keys are refused at every depth, and names match exactly.
+func parseObject(body []byte) (fields, error) {
+	if err := checkKeys(body); err != nil {
+		return nil, err
+	}
+	var f fields
+	if err := json.Unmarshal(body, &f); err != nil {
+		return nil, err
+	}
+	if f == nil { // null
+		return nil, errNotObject
+	}
+	return f, nil
+}
+
+// checkKeys finds repeated keys. It tracks the objects that are open; nil stands for an array.
+func checkKeys(body []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	var open []map[string]bool
+	expectKey := false
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if delim, ok := token.(json.Delim); ok {
+			switch delim {
+			case '{':
+				open = append(open, map[string]bool{})
+			case '[':
+				open = append(open, nil)
+			default:
+				open = open[:len(open)-1]
+			}
+		} else if expectKey {
+			keys, key := open[len(open)-1], token.(string)
+			if keys[key] {
+				return errNotObject
+			}
+			keys[key] = true
+			expectKey = false
+			continue
+		}
+		expectKey = len(open) > 0 && open[len(open)-1] != nil
+	}
+}
+
+// text returns a string field, "" when it is absent. Another type is an error, null included.
+func (f fields) text(name string) (string, error) {
+	raw, ok := f[name]
+	if !ok {
+		return "", nil
+	}
+	var s *string
+	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
+		return "", invalidRequest(name + " must be a string")
+	}
+	return *s, nil
+}
+
+// texts returns several string fields at once.
+func (f fields) texts(names ...string) (map[string]string, error) {
+	out := make(map[string]string, len(names))
+	for _, name := range names {
+		value, err := f.text(name)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+// checkCode keeps anything that can't be a code away from WeChat.
+func checkCode(name, code string) error {
+	if code == "" {
+		return invalidRequest(name + " is missing")
+	}
+	if len(code) > maxCode {
+		return invalidRequest(name + " is too long")
+	}
+	for _, c := range []byte(code) {
+		if !isCodeByte(c) {
+			return invalidRequest(name + " has characters that no code has")
+		}
+	}
+	return nil
+}
+
+func isCodeByte(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '-' || c == '_'
+}
