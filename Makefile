@@ -1,0 +1,40 @@
+.PHONY: default demo test race lint fmt fuzz bench cover golden smoke xcaddy
+
+default: lint test
+
+demo: # Caddy with the sandbox in place of WeChat
+	go run ./cmd/caddy run --config Caddyfile.example
+
+test:
+	go test ./...
+
+race:
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+lint:
+	go vet ./...
+	go tool -modfile=tools/go.mod golangci-lint run
+
+fmt:
+	go tool -modfile=tools/go.mod golangci-lint fmt
+
+fuzz: # FUZZTIME=1m make fuzz
+	bash scripts/fuzz.sh
+
+bench:
+	go test -run='^$$' -bench=. -benchmem ./...
+
+cover:
+	go test -coverpkg=./... -coverprofile=cover.prof ./...
+	go tool cover -func=cover.prof | tail -n 1
+
+golden: # rewrite the expected files after an intended change
+	go test . -run Adapt -update
+
+smoke:
+	mkdir -p dist
+	go build -o dist/caddy ./cmd/caddy
+	bash scripts/smoke.sh dist/caddy
+
+xcaddy: # the production build; see xcaddy.md
+	go tool -modfile=tools/go.mod xcaddy build v2.11.9 --with github.com/caddy-wechat/wechatauth@v0.0.0=.

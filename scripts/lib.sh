@@ -1,0 +1,43 @@
+# Shared by the scripts beside it, which source it from any folder.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root" || exit
+
+export GOWORK=off                                 # a go.work further up forbids -modfile
+export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false" # no stamp needed, and none fails in a checkout somebody else owns
+export CI="${CI:-true}" DEBIAN_FRONTEND=noninteractive
+
+tmp=$(mktemp -d)
+cleanup() { rm -rf "$tmp"; }
+trap cleanup EXIT
+
+die() {
+	echo "$0: $*" >&2
+	exit 1
+}
+
+step() {
+	printf '\n== %s (at %dm%02ds)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60))
+}
+
+# quiet runs a command and shows what it printed only when it fails.
+quiet() {
+	if ! "$@" >"$tmp/quiet.log" 2>&1; then
+		cat "$tmp/quiet.log" >&2
+		die "failed: $*"
+	fi
+}
+
+# files lists what git has or would take in, as far as it exists. Arguments are pathspecs.
+files() {
+	local f
+	git -c "safe.directory=$root" ls-files --cached --others --exclude-standard -z -- "$@" |
+		while IFS= read -r -d '' f; do
+			if [[ -f $f ]]; then printf '%s\n' "$f"; fi
+		done
+}
+
+tool() {
+	go tool -modfile=tools/go.mod "$@"
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what the tests need besides Go, git and bash: Debian packages, with apt-get, as root or through sudo.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+command -v go >/dev/null || die "install Go 1.26 or later from https://go.dev/dl/ and put it on the PATH"
+command -v git >/dev/null || die "install git"
+
+missing=()
+need() { # need <package> <command...>: the package is missing when the command fails
+	if ! "${@:2}" >/dev/null 2>&1; then missing+=("$1"); fi
+}
+compiles() {
+	printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | "$(go env CC)" -x c -o "$tmp/cc" -
+}
+trusts() {
+	[[ -n ${SSL_CERT_FILE:-} || -d ${SSL_CERT_DIR:-/none} || $(uname) != Linux ]] ||
+		[[ -s /etc/ssl/certs/ca-certificates.crt || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]]
+}
+
+need ca-certificates trusts         # Go modules come over TLS
+need gcc command -v "$(go env CC)"  # the race detector is linked by a C compiler
+need libc6-dev compiles             # with the C library's headers
+need curl command -v curl           # the documentation's commands
+need nodejs command -v node         # tokens are verified in another language, too
+need npm command -v npm
+
+if ((${#missing[@]} == 0)); then
+	exit 0
+fi
+how="install ${missing[*]} (those are Debian's package names) and start again"
+command -v apt-get >/dev/null || die "there is no apt-get here: $how"
+as_root=()
+if [[ $(id -u) != 0 ]]; then
+	if ! sudo -n true 2>/dev/null; then die "neither root nor sudo without a password: $how"; fi
+	as_root=(sudo -n env "DEBIAN_FRONTEND=$DEBIAN_FRONTEND")
+fi
+echo "installing with apt-get, because they are missing here: ${missing[*]}"
+quiet ${as_root[@]+"${as_root[@]}"} apt-get update -q
+quiet ${as_root[@]+"${as_root[@]}"} apt-get install -q -y --no-install-recommends "${missing[@]}"

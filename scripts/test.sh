@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# The whole test of this project. Needs Go, git and bash; what else it needs it installs (scripts/needs.sh).
+#
+#   bash scripts/test.sh [--fast]     --fast leaves out lint, fuzzing and the documented builds
+#
+# FUZZTIME (5s) is the time a fuzz target gets, GOFLAGS reaches every go command.
+set -euo pipefail
+exec </dev/null
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+fast=
+case ${1:-} in
+'') ;;
+--fast) fast=yes ;;
+*) die "unknown option $1; there is only --fast" ;;
+esac
+
+step needs
+bash scripts/needs.sh
+go version
+
+step formatting
+unformatted=$(files '*.go' | tr '\n' '\0' | xargs -0 gofmt -l)
+[[ -z $unformatted ]] || die "not formatted, run make fmt: $unformatted"
+
+step build
+go build ./...
+
+step vet
+go vet ./...
+
+step go.mod
+go mod tidy -diff
+
+if [[ -z $fast ]]; then
+	step lint
+	tool golangci-lint fmt --diff
+	tool golangci-lint run
+
+	step "xcaddy.md, run as written"
+	bash scripts/docs.sh xcaddy.md "$tmp/docs"
+	bash scripts/smoke.sh "$tmp/docs/wechatauth/caddy"
+
+	step "fuzz, ${FUZZTIME:-5s} each"
+	bash scripts/fuzz.sh
+fi
+
+# Last, so that Go's own summary closes the output.
+step test
+CGO_ENABLED=1 go test -race -shuffle=on -timeout=5m ./...
