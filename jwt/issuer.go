@@ -95,7 +95,7 @@ func (i *Issuer) Issue(c Claims) (string, Claims, error) {
 
 func (k *Key) sign(payload []byte) (string, error) {
 	signed := k.header + "." + base64.RawURLEncoding.EncodeToString(payload)
-	signature, err := k.alg.method.Sign(signed, k.material.private)
+	signature, err := k.alg.method.Sign(signed, k.material().private)
 	if err != nil {
 		return "", fmt.Errorf("jwt: signing with %s failed: %w", k.alg.name, err)
 	}

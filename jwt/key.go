@@ -38,9 +38,10 @@ type Key struct {
 	alg    *algorithm
 	header string // base64url of the only header this key's tokens have
 
-	// material is a pointer so that even the verbs and packages that ignore
-	// String (%d, %#v of a copied value) print an address.
-	material *material
+	// material is behind a function because fmt follows a pointer in a copied
+	// Key, or in an unexported field that holds one, without asking String.
+	// Through a function neither fmt nor a dumper sees anything.
+	material func() *material
 }
 
 type material struct {
@@ -92,7 +93,7 @@ func (k *Key) ID() string { return k.id }
 func (k *Key) Algorithm() string { return k.alg.name }
 
 // CanSign tells whether the key has a private half.
-func (k *Key) CanSign() bool { return k.material.private != nil }
+func (k *Key) CanSign() bool { return k.material().private != nil }
 
 // ExportPrivate returns the private key in the form [ParseKey] reads: PKCS#8
 // in PEM, or the bytes of the secret. It is the only way to get it out.
@@ -100,11 +101,11 @@ func (k *Key) ExportPrivate() ([]byte, error) {
 	if !k.CanSign() {
 		return nil, fmt.Errorf("%w: a public key has no private half to export", ErrKey)
 	}
-	if secret, ok := k.material.private.([]byte); ok {
+	if secret, ok := k.material().private.([]byte); ok {
 		return append([]byte(nil), secret...), nil
 	}
 
-	der, err := x509.MarshalPKCS8PrivateKey(k.material.private)
+	der, err := x509.MarshalPKCS8PrivateKey(k.material().private)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it cannot be written as PKCS#8", ErrKey)
 	}
@@ -160,7 +161,7 @@ func newSecretKey(a *algorithm, secret []byte) (*Key, error) {
 }
 
 func newKey(a *algorithm, m *material) (*Key, error) {
-	k := &Key{alg: a, material: m}
+	k := &Key{alg: a, material: func() *material { return m }}
 
 	if secret, ok := m.public.([]byte); ok && a.family == familyHMAC {
 		k.id = secretID(secret)

@@ -99,7 +99,7 @@ func (s *keySet) publish(order []string) ([]byte, error) {
 		if k.alg.family == familyHMAC {
 			continue
 		}
-		j, err := newJWK(k.material.public)
+		j, err := newJWK(k.material().public)
 		if err != nil {
 			return nil, err
 		}

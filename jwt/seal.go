@@ -46,7 +46,7 @@ func (k *Key) sealPhone(c *Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: phone", ErrClaims)
 	}
-	return base64.RawURLEncoding.EncodeToString(k.material.seal.Seal(nil, nil, text, k.sealContext(c))), nil
+	return base64.RawURLEncoding.EncodeToString(k.material().seal.Seal(nil, nil, text, k.sealContext(c))), nil
 }
 
 // openPhone fills in the phone of claims whose signature is good. Under a key
@@ -61,7 +61,7 @@ func (k *Key) openPhone(sealed string, c *Claims) bool {
 		return true
 	}
 
-	text, err := k.material.seal.Open(nil, nil, box, k.sealContext(c))
+	text, err := k.material().seal.Open(nil, nil, box, k.sealContext(c))
 	if err != nil {
 		return false
 	}

@@ -84,7 +84,7 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 		return nil, ErrInvalid
 	}
 	signed := token[:len(header)+1+len(payload)]
-	if key.alg.method.Verify(signed, sig, key.material.public) != nil {
+	if key.alg.method.Verify(signed, sig, key.material().public) != nil {
 		return nil, ErrInvalid
 	}
 	if sealed != "" && !key.openPhone(sealed, claims) {
