@@ -28,10 +28,13 @@ const (
 
 	// maxTokenLife is far above WeChat's 7200 seconds. More is not a life but a mistake.
 	maxTokenLife = 24 * time.Hour
+
+	// maxTokenLength is four times the 512 characters that WeChat asks to make room for.
+	maxTokenLength = 2048
 )
 
-// tokenPattern is visible ASCII. WeChat asks for room for 512 characters; more is allowed for.
-var tokenPattern = regexp.MustCompile(`^[!-~]{1,2048}$`)
+// tokenPattern is visible ASCII.
+var tokenPattern = regexp.MustCompile(`^[!-~]+$`)
 
 // token is an access token and its place in the order in which they were fetched. WeChat may hand out the same value twice, so
 // the value cannot tell a token that was refused from the one fetched because of that.
@@ -62,7 +65,7 @@ func (c *Client) fetchToken(ctx context.Context) (grant, error) {
 	}
 
 	value, ok := a.text("access_token")
-	if !ok || !tokenPattern.MatchString(value) {
+	if !ok || len(value) > maxTokenLength || !tokenPattern.MatchString(value) {
 		return grant{}, badAnswer(OpToken, "access_token is missing or malformed")
 	}
 	seconds, ok := a.integer("expires_in")

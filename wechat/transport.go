@@ -31,11 +31,14 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// newTransport speaks HTTP/1.1 only, which is what a TLSClientConfig without ForceAttemptHTTP2 means: a connection that died
-// silently then costs the one call that times out on it. In HTTP/2 it would be everybody's.
+// newTransport speaks HTTP/1.1 only: a connection that died silently then costs the one call that times out on it. In HTTP/2 it
+// would be everybody's.
 func newTransport(timeout time.Duration) *http.Transport {
 	connect := min(maxConnectTime, timeout/2)
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
 	return &http.Transport{
+		Protocols:              &http1,
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: connect}).DialContext,
 		TLSHandshakeTimeout:    connect,

@@ -118,6 +118,14 @@ func (s *Server) SetApp(a App) {
 	s.apps[a.ID] = &app{App: a}
 }
 
+// Knows reports whether the fake has an app of that AppID.
+func (s *Server) Knows(appid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.apps[appid]
+	return ok
+}
+
 // Start serves the fake at a loopback address until the test ends, and returns
 // the base URL, without a slash at the end.
 func (s *Server) Start(t testing.TB) string {
