@@ -289,7 +289,7 @@ func TestOnlyCompactSerialization(t *testing.T) {
 func TestDotsCostNothing(t *testing.T) {
 	s := newSite(t, "ES256")
 	for _, token := range []string{strings.Repeat(".", 500_000), strings.Repeat("a.", 4000)} {
-		if got := testing.AllocsPerRun(10, func() { s.verifier.Verify(token) }); got > 0 {
+		if got := testing.AllocsPerRun(10, func() { _, _ = s.verifier.Verify(token) }); got > 0 {
 			t.Errorf("got %v allocations for %d bytes of dots, want 0", got, len(token))
 		}
 	}

@@ -35,8 +35,8 @@ var keyCache sync.Map // algorithm → *jwt.Key
 
 func keyFor(tb testing.TB, alg string) *jwt.Key {
 	tb.Helper()
-	make := sync.OnceValues(func() (*jwt.Key, error) { return jwt.GenerateKey(alg) })
-	cached, _ := keyCache.LoadOrStore(alg, make)
+	generate := sync.OnceValues(func() (*jwt.Key, error) { return jwt.GenerateKey(alg) })
+	cached, _ := keyCache.LoadOrStore(alg, generate)
 	key, err := cached.(func() (*jwt.Key, error))()
 	if err != nil {
 		tb.Fatalf("GenerateKey(%q): %v", alg, err)

@@ -2,7 +2,6 @@ package jwt_test
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -257,7 +256,7 @@ func TestPrintingAKeyDoesNotRevealIt(t *testing.T) {
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, nil))
-	logger.LogAttrs(context.Background(), slog.LevelInfo, "x", slog.Any("key", key), slog.Any("value", *key))
+	logger.LogAttrs(t.Context(), slog.LevelInfo, "x", slog.Any("key", key), slog.Any("value", *key))
 
 	seen := []string{string(encoded), log.String(), key.String(), key.GoString()}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
