@@ -17,7 +17,6 @@ const maxLimited = 100_000
 type limiter struct {
 	events int
 	window time.Duration
-	now    func() time.Time
 
 	mu      sync.Mutex // guards what follows
 	current map[string]*rate.Limiter
@@ -38,23 +37,18 @@ func (h *Handler) takeLimiter(kind string, configured *Rate, fallback Rate) (*li
 		return nil, fmt.Errorf("limit %s: write <n>/<duration>, such as 10/1m, or off", kind)
 	}
 	return take(h, "limit", []any{kind, r, h.appIDs()}, func() (*limiter, error) {
-		return newLimiter(r.Events, time.Duration(r.Window), h.now), nil
+		return &limiter{events: r.Events, window: time.Duration(r.Window)}, nil
 	})
-}
-
-func newLimiter(events int, window time.Duration, now func() time.Time) *limiter {
-	return &limiter{events: events, window: window, now: now, current: map[string]*rate.Limiter{}, since: now()}
 }
 
 // Destruct implements caddy.Destructor.
 func (l *limiter) Destruct() error { return nil }
 
 // allow counts one event and refuses it when the key has none left.
-func (l *limiter) allow(key string) error {
+func (l *limiter) allow(key string, now time.Time) error {
 	if l == nil {
 		return nil
 	}
-	now := l.now()
 	bucket := l.bucket(key, now)
 	if bucket.AllowN(now, 1) {
 		return nil
@@ -68,7 +62,7 @@ func (l *limiter) allow(key string) error {
 func (l *limiter) bucket(key string, now time.Time) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.current) >= maxLimited || now.Sub(l.since) >= l.window {
+	if l.current == nil || len(l.current) >= maxLimited || now.Sub(l.since) >= l.window {
 		l.older, l.current, l.since = l.current, map[string]*rate.Limiter{}, now
 	}
 	bucket := l.current[key]

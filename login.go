@@ -93,7 +93,7 @@ func (req loginRequest) client() string { return digest(req.nonce, req.phoneCode
 // spendCode answers from memory if the code was spent here before, and asks WeChat otherwise.
 func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP string) (note loginNote, err error) {
 	key := strings.Join([]string{"login", req.app.id, req.code}, "\x00")
-	if record, ok := h.users.Recall(key); ok {
+	if record, ok := h.users.Recall(key, h.now()); ok {
 		if err := json.Unmarshal(record, &note); err != nil {
 			return note, err
 		}
@@ -102,7 +102,7 @@ func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP stri
 		}
 		return note, nil
 	}
-	if err := h.loginLimit.allow(addressBlock(clientIP)); err != nil {
+	if err := h.loginLimit.allow(addressBlock(clientIP), h.now()); err != nil {
 		return note, err
 	}
 	answer, err := h.logIn(ctx, req)
@@ -114,7 +114,7 @@ func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP stri
 	if err != nil {
 		return note, err
 	}
-	return note, h.users.Note(key, record, codeLife)
+	return note, h.users.Note(key, record, h.now().Add(codeLife))
 }
 
 // logIn makes the exchange and the token answer.

@@ -54,7 +54,7 @@ func readPhone(w http.ResponseWriter, r *http.Request) (code string, err error) 
 // spendPhoneCode answers from memory if this session spent the code before, and asks WeChat otherwise.
 func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims, code string) (json.RawMessage, error) {
 	key := strings.Join([]string{"phone", claims.SID, code}, "\x00")
-	if answer, ok := h.users.Recall(key); ok {
+	if answer, ok := h.users.Recall(key, h.now()); ok {
 		return answer, nil
 	}
 	user, err := h.exchangePhone(ctx, a, claims.OpenID, code)
@@ -69,13 +69,13 @@ func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims
 	if err != nil {
 		return nil, err
 	}
-	return answer, h.users.Note(key, answer, phoneReplay)
+	return answer, h.users.Note(key, answer, h.now().Add(phoneReplay))
 }
 
 // exchangePhone asks WeChat for the number behind a phone code of this user and remembers it. The openid
 // is always the verified one: without it a client could attach somebody else's code to its session.
 func (h *Handler) exchangePhone(ctx context.Context, a *app, openID, code string) (session.User, error) {
-	if err := h.phoneLimit.allow(a.id + "/" + openID); err != nil {
+	if err := h.phoneLimit.allow(a.id+"/"+openID, h.now()); err != nil {
 		return session.User{}, err
 	}
 	phone, err := a.client.PhoneNumber(ctx, code, openID)

@@ -33,7 +33,7 @@ const (
 	// userLife is how long a user who never comes back is remembered.
 	userLife = 180 * 24 * time.Hour
 
-	// maxNoteLife is the longest a note can be asked to last.
+	// maxNoteLife is the longest a note lasts, whatever is asked for.
 	maxNoteLife = 10 * time.Minute
 
 	// Bounds in MiB. Beyond them the oldest records go: a user who is forgotten is asked for the phone
@@ -46,9 +46,6 @@ const (
 
 // Memory keeps its records in the process: nothing survives a restart. It is safe for concurrent use.
 type Memory struct {
-	// Now is the clock of the notes' expiry; nil means time.Now. Set it before first use.
-	Now func() time.Time
-
 	users *bigcache.BigCache
 	notes *bigcache.BigCache
 	close func() error
@@ -113,9 +110,10 @@ func (m *Memory) UpdateUser(appID, openID string, change func(u *User, isNew boo
 	return u, nil
 }
 
-// Note stores a value under a key for the given time, at most ten minutes. It replaces an earlier one.
-func (m *Memory) Note(key string, value []byte, life time.Duration) error {
-	record := binary.BigEndian.AppendUint64(nil, uint64(m.now().Add(min(life, maxNoteLife)).UnixNano()))
+// Note stores a value under a key until the given time, at most ten minutes from now. It replaces an
+// earlier one.
+func (m *Memory) Note(key string, value []byte, until time.Time) error {
+	record := binary.BigEndian.AppendUint64(nil, uint64(until.UnixNano()))
 	if err := m.notes.Set(digest("note", key), append(record, value...)); err != nil {
 		return fmt.Errorf("session: store note: %w", err)
 	}
@@ -123,21 +121,14 @@ func (m *Memory) Note(key string, value []byte, life time.Duration) error {
 }
 
 // Recall returns a note, and false if there is none or its time is over.
-func (m *Memory) Recall(key string) ([]byte, bool) {
+func (m *Memory) Recall(key string, now time.Time) ([]byte, bool) {
 	record, err := m.notes.Get(digest("note", key))
 	// The expiry stands in the record because bigcache hands out entries past their life until its
 	// sweeper comes round.
-	if err != nil || len(record) < 8 || m.now().UnixNano() >= int64(binary.BigEndian.Uint64(record)) {
+	if err != nil || len(record) < 8 || now.UnixNano() >= int64(binary.BigEndian.Uint64(record)) {
 		return nil, false
 	}
 	return record[8:], true
-}
-
-func (m *Memory) now() time.Time {
-	if m.Now != nil {
-		return m.Now()
-	}
-	return time.Now()
 }
 
 // newCache makes a cache that starts small: bigcache's defaults take 300 MB at once.
