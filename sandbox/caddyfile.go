@@ -1,0 +1,74 @@
+package sandbox
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("wechat_sandbox", parseCaddyfile)
+	httpcaddyfile.RegisterDirectiveOrder("wechat_sandbox", httpcaddyfile.Before, "respond")
+}
+
+func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h := new(Handler)
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	wechat_sandbox [<matcher>] {
+//		app <appid> <secret>
+//		open_platform
+//	}
+//
+// app is required and may be repeated for several mini programs. open_platform
+// gives the users a unionid.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch d.Val() {
+		case "app":
+			if err := h.unmarshalApp(d); err != nil {
+				return err
+			}
+		case "open_platform":
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			if h.OpenPlatform {
+				return d.Err("open_platform already specified")
+			}
+			h.OpenPlatform = true
+		default:
+			return d.Errf("unrecognized subdirective: %s (want app or open_platform)", d.Val())
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
+	var a App
+	if !d.AllArgs(&a.AppID, &a.Secret) {
+		return d.ArgErr()
+	}
+	for _, known := range h.Apps {
+		if known.AppID == a.AppID {
+			return d.Errf("app %s already specified", a.AppID)
+		}
+	}
+	h.Apps = append(h.Apps, a)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*Handler)(nil)
+)

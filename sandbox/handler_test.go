@@ -1,0 +1,304 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/wechatauth/sandbox"
+)
+
+// provision returns a handler of these apps. Tests that run at the same time
+// need apps of their own, since handlers of equal apps share their users.
+func provision(t *testing.T, h *sandbox.Handler) *sandbox.Handler {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	t.Cleanup(cancel)
+	if err := h.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Cleanup(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// oneApp returns a handler of one app, named after the test.
+func oneApp(t *testing.T) *sandbox.Handler {
+	t.Helper()
+	return provision(t, &sandbox.Handler{Apps: []sandbox.App{{AppID: t.Name(), Secret: "s3cret"}}})
+}
+
+// serve sends a request from this machine; what goes to the next handler
+// answers 418.
+func serve(t *testing.T, h *sandbox.Handler, r *http.Request) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(http.StatusTeapot)
+		return nil
+	})
+	if err := h.ServeHTTP(w, r, next); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func request(method, target, body string) *http.Request {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:40000"
+	return r
+}
+
+// post sends JSON and returns the status and the object of the answer.
+func post(t *testing.T, h *sandbox.Handler, path, body string) (status int, answer map[string]any) {
+	t.Helper()
+	w := serve(t, h, request(http.MethodPost, path, body))
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Fatalf("body %q: %v", w.Body, err)
+	}
+	return w.Code, answer
+}
+
+// login redeems a code, as the backend under test does.
+func login(t *testing.T, h *sandbox.Handler, appid, secret string, code any) map[string]any {
+	t.Helper()
+	query := url.Values{
+		"appid": {appid}, "secret": {secret}, "js_code": {fmt.Sprint(code)}, "grant_type": {"authorization_code"},
+	}
+	w := serve(t, h, request(http.MethodGet, "/sns/jscode2session?"+query.Encode(), ""))
+	var answer map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Fatalf("body %q: %v", w.Body, err)
+	}
+	return answer
+}
+
+func TestFirstTryTakesOneLine(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	_, code := post(t, h, "/sandbox/codes", `{"user":"alice","kind":"login"}`)
+	session := login(t, h, t.Name(), "s3cret", code["code"])
+
+	status, alice := post(t, h, "/sandbox/users", `{"name":"alice"}`)
+	if status != http.StatusOK || alice["name"] != "alice" || alice["appid"] != t.Name() {
+		t.Errorf("user: got %d %v", status, alice)
+	}
+	if session["openid"] != alice["openid"] || alice["openid"] == nil {
+		t.Errorf("openid: got %v, want %v", session["openid"], alice["openid"])
+	}
+	if _, found := alice["unionid"]; found {
+		t.Error("unionid: got one, want none without open_platform")
+	}
+}
+
+func TestPhoneCode(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	_, code := post(t, h, "/sandbox/codes", `{"user":"alice","kind":"phone","phone":"+852 91234567"}`)
+	_, token := post(t, h, "/cgi-bin/stable_token",
+		fmt.Sprintf(`{"grant_type":"client_credential","appid":%q,"secret":"s3cret"}`, t.Name()))
+	_, answer := post(t, h, "/wxa/business/getuserphonenumber?access_token="+fmt.Sprint(token["access_token"]),
+		fmt.Sprintf(`{"code":%q}`, code["code"]))
+	info, _ := answer["phone_info"].(map[string]any)
+	if info["purePhoneNumber"] != "91234567" {
+		t.Errorf("answer: got %v, want the number 91234567", answer)
+	}
+}
+
+func TestUsersWithoutAName(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	post(t, h, "/sandbox/users", `{"name":"user2"}`)
+	var names []string
+	for _, body := range []string{"", "{}"} {
+		_, u := post(t, h, "/sandbox/users", body)
+		names = append(names, fmt.Sprint(u["name"]))
+	}
+	if got := strings.Join(names, " "); got != "user1 user3" {
+		t.Errorf("names: got %q, want %q", got, "user1 user3")
+	}
+}
+
+func TestSeveralApps(t *testing.T) {
+	t.Parallel()
+	a, b := t.Name()+"A", t.Name()+"B"
+	h := provision(t, &sandbox.Handler{
+		Apps:         []sandbox.App{{AppID: a, Secret: "sa"}, {AppID: b, Secret: "sb"}},
+		OpenPlatform: true,
+	})
+	if status, _ := post(t, h, "/sandbox/users", `{"name":"alice"}`); status != http.StatusBadRequest {
+		t.Errorf("no appid: got %d, want 400", status)
+	}
+	_, inA := post(t, h, "/sandbox/users", fmt.Sprintf(`{"name":"alice","appid":%q}`, a))
+	_, inB := post(t, h, "/sandbox/users", fmt.Sprintf(`{"name":"alice","appid":%q}`, b))
+	if inA["unionid"] == nil || inA["unionid"] != inB["unionid"] || inA["openid"] == inB["openid"] {
+		t.Errorf("alice: got %v and %v, want one unionid and two openids", inA, inB)
+	}
+	_, code := post(t, h, "/sandbox/codes", fmt.Sprintf(`{"user":"alice","kind":"login","appid":%q}`, b))
+	if got := login(t, h, b, "sb", code["code"]); got["openid"] != inB["openid"] {
+		t.Errorf("login: got %v, want openid %v", got, inB["openid"])
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	tests := []struct {
+		name, path, body string
+		status           int
+		want             string // in the description
+	}{
+		{"not JSON", "/sandbox/users", "name=alice", 400, "JSON object"},
+		{"array", "/sandbox/users", "[]", 400, "must be a JSON object"},
+		{"cut off", "/sandbox/users", `{"name":"al`, 400, "JSON object"},
+		{"two values", "/sandbox/users", `{} {}`, 400, "more than one"},
+		{"unknown field", "/sandbox/users", `{"user":"alice"}`, 400, `unknown field "user"`},
+		{"name a number", "/sandbox/users", `{"name":7}`, 400, "name must be a string"},
+		{"name too long", "/sandbox/users", `{"name":"` + strings.Repeat("é", 65) + `"}`, 400, "64 characters"},
+		{"name with a newline", "/sandbox/users", `{"name":"a\nb"}`, 400, "control characters"},
+		{"unknown app", "/sandbox/users", `{"name":"alice","appid":"wxnobody"}`, 400, "none of the sandbox's apps"},
+		{"body too long", "/sandbox/users", `{"name":"` + strings.Repeat("a", 64<<10) + `"}`, 413, "65536 bytes"},
+		{"no user", "/sandbox/codes", `{"kind":"login"}`, 400, "user is required"},
+		{"no kind", "/sandbox/codes", `{"user":"alice"}`, 400, "kind must be"},
+		{"unknown kind", "/sandbox/codes", `{"user":"alice","kind":"sms"}`, 400, "kind must be"},
+		{"phone without number", "/sandbox/codes", `{"user":"alice","kind":"phone"}`, 400, "phone must be like"},
+		{"login with number", "/sandbox/codes", `{"user":"alice","kind":"login","phone":"13800138000"}`, 400, "phone belongs to"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			status, answer := post(t, h, tt.path, tt.body)
+			if status != tt.status || answer["error"] != "invalid_request" {
+				t.Errorf("got %d %v, want %d invalid_request", status, answer["error"], tt.status)
+			}
+			if got := fmt.Sprint(answer["error_description"]); !strings.Contains(got, tt.want) {
+				t.Errorf("description: got %q, want one with %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWrongMethod(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	for _, path := range []string{"/sandbox/users", "/sandbox/codes"} {
+		w := serve(t, h, request(http.MethodGet, path, ""))
+		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
+			t.Errorf("%s: got %d, Allow %q, want 405, POST", path, w.Code, w.Header().Get("Allow"))
+		}
+	}
+}
+
+func TestOtherPathsGoOn(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	for _, path := range []string{"/", "/sandbox", "/sandbox/users/", "/Sandbox/users", "/cgi-bin/other"} {
+		if w := serve(t, h, request(http.MethodPost, path, "{}")); w.Code != http.StatusTeapot {
+			t.Errorf("%s: got %d, want the next handler", path, w.Code)
+		}
+	}
+}
+
+func TestUsersAreBounded(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	for i := range 1000 {
+		post(t, h, "/sandbox/users", fmt.Sprintf(`{"name":"u%d"}`, i))
+	}
+	status, answer := post(t, h, "/sandbox/users", `{"name":"one more"}`)
+	if status != http.StatusConflict || answer["error"] != "too_many_users" {
+		t.Errorf("user 1001: got %d %v, want 409 too_many_users", status, answer)
+	}
+	if status, _ := post(t, h, "/sandbox/codes", `{"user":"u7","kind":"login"}`); status != http.StatusOK {
+		t.Errorf("a known user: got %d, want 200", status)
+	}
+}
+
+func TestOldestCodesGo(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	issue := func() any {
+		_, answer := post(t, h, "/sandbox/codes", `{"user":"alice","kind":"login"}`)
+		return answer["code"]
+	}
+	first := issue()
+	second := issue()
+	for range 9999 {
+		issue()
+	}
+	if got := login(t, h, t.Name(), "s3cret", first)["errcode"]; got != 40029.0 {
+		t.Errorf("the oldest of 10,001 codes: got errcode %v, want 40029", got)
+	}
+	if got := login(t, h, t.Name(), "s3cret", second)["errcode"]; got != nil {
+		t.Errorf("the oldest but one: got errcode %v, want none", got)
+	}
+}
+
+// A sandbox on a public address would let the internet log in as anybody, so it
+// refuses whoever is not of this network, and whoever a proxy says is not.
+func TestPublicCallersAreRefused(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	tests := []struct {
+		name     string
+		remote   string
+		clientIP string
+		header   [2]string
+		allowed  bool
+	}{
+		{name: "loopback", remote: "127.0.0.1:1", allowed: true},
+		{name: "loopback, IPv6", remote: "[::1]:1", allowed: true},
+		{name: "private", remote: "172.17.0.1:1", allowed: true},
+		{name: "private, mapped", remote: "[::ffff:192.168.1.2]:1", allowed: true},
+		{name: "unique local", remote: "[fd00::1]:1", allowed: true},
+		{name: "link-local with zone", remote: "[fe80::1%eth0]:1", allowed: true},
+		{name: "unix socket", remote: "@", allowed: true},
+		{name: "private through a private proxy", remote: "127.0.0.1:1",
+			header: [2]string{"X-Forwarded-For", "192.168.1.2, 10.0.0.1"}, allowed: true},
+		{name: "public", remote: "203.0.113.5:1"},
+		{name: "public, mapped", remote: "[::ffff:203.0.113.5]:1"},
+		{name: "cloud load balancer", remote: "100.64.0.1:1"},
+		{name: "not an address", remote: "somewhere"},
+		{name: "public client of a trusted proxy", remote: "127.0.0.1:1", clientIP: "203.0.113.5"},
+		{name: "tunnel", remote: "127.0.0.1:1", header: [2]string{"X-Forwarded-For", "203.0.113.5"}},
+		{name: "tunnel behind a proxy", remote: "127.0.0.1:1", header: [2]string{"X-Forwarded-For", "10.0.0.1,203.0.113.5"}},
+		{name: "forwarded for nobody knows whom", remote: "127.0.0.1:1", header: [2]string{"X-Forwarded-For", "unknown"}},
+		{name: "nginx", remote: "127.0.0.1:1", header: [2]string{"X-Real-IP", "203.0.113.5"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, path := range []string{"/sandbox/codes", "/sns/jscode2session"} {
+				r := request(http.MethodPost, path, `{"user":"alice","kind":"login"}`)
+				r.RemoteAddr = tt.remote
+				if tt.header[0] != "" {
+					r.Header.Set(tt.header[0], tt.header[1])
+				}
+				if tt.clientIP != "" {
+					vars := map[string]any{caddyhttp.ClientIPVarKey: tt.clientIP}
+					r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars))
+				}
+				w := serve(t, h, r)
+				if got := w.Code != http.StatusForbidden; got != tt.allowed {
+					t.Errorf("%s: got %d, want allowed %t", path, w.Code, tt.allowed)
+				}
+			}
+		})
+	}
+	r := request(http.MethodGet, "/elsewhere", "")
+	r.RemoteAddr = "203.0.113.5:1"
+	if w := serve(t, h, r); w.Code != http.StatusTeapot {
+		t.Errorf("another path: got %d, want the next handler", w.Code)
+	}
+}

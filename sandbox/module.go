@@ -1,0 +1,154 @@
+// Package sandbox serves a fake of the WeChat server API inside Caddy, so that
+// a mini program backend can be tried without a WeChat account:
+//
+//	:8090 {
+//		wechat_sandbox {
+//			app wx0123456789abcdef s3cret
+//		}
+//	}
+//
+// Anybody who reaches it can log in as anybody. It is for tests and
+// development only; no production build should import it.
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler lets anybody log in as anybody: it is a fake WeChat server, for tests
+// and development only, and must never be reachable from the internet.
+//
+// It answers the calls a backend makes to `api.weixin.qq.com`, for apps and
+// users that exist only here: `/sns/jscode2session`, `/cgi-bin/token`,
+// `/cgi-bin/stable_token` and `/wxa/business/getuserphonenumber`. Two more
+// routes stand in for the WeChat app on the phone. `POST /sandbox/users` makes
+// a user: `{"name": "alice"}`. `POST /sandbox/codes` does what wx.login or the
+// phone button does: `{"user": "alice", "kind": "login"}`, or
+// `{"user": "alice", "kind": "phone", "phone": "13800138000"}`. With several
+// apps both take an `appid`. All other paths go to the next handler.
+//
+// Callers with an address that is not loopback, link-local or private are
+// refused with 403, and so is every request that was forwarded for one. There
+// is no switch to allow them.
+//
+// Users, codes and tokens live in memory. They survive a config reload that
+// leaves the apps as they are, and are shared by all handlers of the same apps.
+type Handler struct {
+	// The mini programs the fake knows. At least one is required.
+	Apps []App `json:"apps,omitempty"`
+
+	// Bind all apps to one WeChat Open Platform account: a user then has a
+	// unionid, the same in every app. Default: false.
+	OpenPlatform bool `json:"open_platform,omitempty"`
+
+	key    string // in the pool; empty: nothing acquired
+	state  *state
+	logger *zap.Logger
+}
+
+// App is a mini program of the fake.
+type App struct {
+	// The AppID, by which the backend under test names the app. Placeholders
+	// such as `{env.WECHAT_APPID}` are resolved when the config is loaded.
+	AppID string `json:"appid,omitempty"`
+
+	// The AppSecret the backend has to send. It protects nothing but should
+	// not be the real one. Placeholders are resolved like those of the AppID.
+	Secret string `json:"secret,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.wechat_sandbox",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision resolves the apps and takes their fake from the pool.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	apps, err := h.resolve()
+	if err != nil {
+		return err
+	}
+	if err := h.acquire(apps); err != nil {
+		return err
+	}
+	h.logger.Warn("wechat_sandbox lets anybody log in as anybody; use it for tests and development only and never expose it",
+		zap.Int("apps", len(apps)))
+	return nil
+}
+
+// resolve returns the apps with their placeholders replaced. The config itself
+// stays as written: it can be read at the admin endpoint.
+func (h *Handler) resolve() ([]App, error) {
+	if len(h.Apps) == 0 {
+		return nil, fmt.Errorf("no app: write at least one line like: app wx0123456789abcdef s3cret")
+	}
+	repl := caddy.NewReplacer()
+	seen := make(map[string]bool, len(h.Apps))
+	apps := make([]App, 0, len(h.Apps))
+	for i, a := range h.Apps {
+		appid, err := repl.ReplaceOrErr(a.AppID, true, true)
+		if err != nil {
+			return nil, fmt.Errorf("appid of app %d: %w", i+1, err)
+		}
+		secret, err := repl.ReplaceOrErr(a.Secret, true, true)
+		if err != nil {
+			return nil, fmt.Errorf("secret of app %d: %w", i+1, err)
+		}
+		if appid == "" || secret == "" {
+			return nil, fmt.Errorf("app %d: appid and secret must not be empty", i+1)
+		}
+		if seen[appid] {
+			return nil, fmt.Errorf("app %s is given twice", appid)
+		}
+		seen[appid] = true
+		apps = append(apps, App{AppID: appid, Secret: secret})
+	}
+	return apps, nil
+}
+
+// Cleanup gives the fake back. It also runs after a Provision that failed half
+// way, which took nothing, and must not give back what others still use.
+func (h *Handler) Cleanup() error {
+	if h.key == "" {
+		return nil
+	}
+	key := h.key
+	h.key = ""
+	_, err := pool.Delete(key)
+	return err
+}
+
+// ServeHTTP answers the routes of the sandbox and leaves the rest to next.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	route, ok := h.route(r.URL.Path)
+	if !ok {
+		return next.ServeHTTP(w, r)
+	}
+	if !local(r) {
+		h.refuse(w, r)
+		return nil
+	}
+	route(w, r)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Module                = (*Handler)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,135 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
+)
+
+// The bounds of what callers can make the sandbox remember.
+const (
+	maxUsers = 1000   // more are refused
+	maxCodes = 10_000 // the oldest go; each goes after five minutes anyway
+)
+
+// pool keeps the fakes over config reloads: a reload must not log out whoever
+// tries something at the moment.
+var pool = caddy.NewUsagePool()
+
+// state is a fake and the names of its users.
+type state struct {
+	fake  *wechattest.Server
+	appid string // the only app; empty if there are several
+
+	refused atomic.Bool // a public caller was logged as a warning
+
+	mu     sync.Mutex
+	users  map[string]*wechattest.User // by name, in the app they came by first
+	serial int                         // of the last name made up
+}
+
+var (
+	errNoUser     = errors.New("user is required: any name will do")
+	errBadName    = errors.New("a name has at most 64 characters and no control characters")
+	errTooMany    = fmt.Errorf("there are %d users already; restart Caddy to begin anew", maxUsers)
+	errWhichApp   = errors.New("appid is required, since the sandbox has several apps")
+	errUnknownApp = errors.New("appid is none of the sandbox's apps")
+)
+
+// acquire takes the fake of exactly these apps from the pool.
+func (h *Handler) acquire(apps []App) error {
+	key := h.poolKey(apps)
+	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return newState(apps, h.OpenPlatform), nil
+	})
+	if err != nil {
+		return err
+	}
+	h.key, h.state = key, value.(*state)
+	return nil
+}
+
+// poolKey is a hash, for pool keys may show up in panics. The order of the apps
+// does not count.
+func (h *Handler) poolKey(apps []App) string {
+	lines := make([]string, 0, len(apps)+1)
+	for _, a := range apps {
+		lines = append(lines, strconv.Quote(a.AppID)+" "+strconv.Quote(a.Secret))
+	}
+	slices.Sort(lines)
+	lines = append(lines, strconv.FormatBool(h.OpenPlatform))
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+func newState(apps []App, openPlatform bool) *state {
+	s := &state{fake: wechattest.New(), users: make(map[string]*wechattest.User)}
+	for _, a := range apps {
+		s.fake.SetApp(wechattest.App{ID: a.AppID, Secret: a.Secret, OpenPlatform: openPlatform})
+	}
+	s.fake.KeepCodes(maxCodes)
+	s.fake.KeepCalls(0) // nobody could read them, and they hold secrets
+	if len(apps) == 1 {
+		s.appid = apps[0].AppID
+	}
+	return s
+}
+
+// Destruct ends the fake when the last config that uses it is gone.
+func (s *state) Destruct() error {
+	s.fake.Close()
+	return nil
+}
+
+// user returns the user of that name in an app, and makes one if need be. The
+// same name is the same person in every app. An empty appid is the only app.
+func (s *state) user(name, appid string) (*wechattest.User, error) {
+	if appid == "" {
+		appid = s.appid
+	}
+	if appid == "" {
+		return nil, errWhichApp
+	}
+	if !s.fake.Knows(appid) {
+		return nil, errUnknownApp
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.users[name]; ok {
+		return s.fake.Same(known, appid), nil
+	}
+	if len(s.users) >= maxUsers {
+		return nil, errTooMany
+	}
+	u := s.fake.NewUser(appid)
+	s.users[name] = u
+	return u, nil
+}
+
+// newName makes up a name nobody has yet.
+func (s *state) newName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		s.serial++
+		name := fmt.Sprintf("user%d", s.serial)
+		if _, taken := s.users[name]; !taken {
+			return name
+		}
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Destructor = (*state)(nil)
+)
