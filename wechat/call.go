@@ -39,7 +39,7 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 		return a, err
 	}
 
-	pause := time.NewTimer(busyPause/2 + rand.N(busyPause))
+	pause := time.NewTimer(busyPause/2 + rand.N(busyPause)) //nolint:gosec // nobody gains from guessing it
 	defer pause.Stop()
 	select {
 	case <-pause.C:
@@ -78,8 +78,7 @@ func (c *Client) attempt(ctx context.Context, r request) (answer, error) {
 // read parses an answer and turns an errcode in it into an error.
 func (c *Client) read(op string, body []byte) (answer, error) {
 	a, err := parseAnswer(op, body)
-	var e *Error
-	if errors.As(err, &e) && e.Code == codeRetiredIP {
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeRetiredIP {
 		c.closeIdle()
 	}
 	return a, err

@@ -89,8 +89,8 @@ func checkRefusal(t *testing.T, err error, op string, code int, class wechat.Cla
 	if want := "652d44d0-1d0af18b-5b069232"; e.RID != want {
 		t.Errorf("RID: got %q, want %q", e.RID, want)
 	}
-	if wechat.ClassOf(fmt.Errorf("login: %w", err)) != class {
-		t.Errorf("ClassOf a wrapped error: got %v, want %v", wechat.ClassOf(err), class)
+	if got := wechat.ClassOf(fmt.Errorf("login: %w", err)); got != class {
+		t.Errorf("ClassOf a wrapped error: got %v, want %v", got, class)
 	}
 }
 
@@ -164,5 +164,16 @@ func TestClassOfStrangersIsZero(t *testing.T) {
 		if got := wechat.ClassOf(err); got != 0 {
 			t.Errorf("ClassOf(%v): got %v, want none", err, got)
 		}
+	}
+}
+
+func TestClassesHaveNamesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for c := range wechat.ClassBadAnswer + 1 {
+		seen[c.String()] = true
+	}
+	if want := int(wechat.ClassBadAnswer) + 1; len(seen) != want {
+		t.Errorf("got %d names, want %d", len(seen), want)
 	}
 }

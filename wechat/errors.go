@@ -126,8 +126,7 @@ func (e *Error) Unwrap() error {
 
 // ClassOf returns the class of the [Error] in err's chain, and 0 when there is none.
 func ClassOf(err error) Class {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return 0

@@ -216,7 +216,7 @@ func TestTooManyCallsFailAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, newFake().on(loginPath, silence), func(cfg *wechat.Config) { cfg.MaxInFlight = 2 })
 		for range 2 {
-			go client.Code2Session(t.Context(), testCode)
+			go func() { _, _ = client.Code2Session(t.Context(), testCode) }()
 		}
 		synctest.Wait()
 

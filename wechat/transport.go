@@ -94,8 +94,7 @@ func describe(err error, connecting bool) string {
 	if phrase := describeTLS(err); phrase != "" {
 		return phrase
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
 			return "the name does not exist in DNS"
 		}
