@@ -123,14 +123,12 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	if errors.Is(err, io.EOF) { // all was read, or there was nothing to read
 		return true
 	}
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		writeError(w, http.StatusRequestEntityTooLarge, "invalid_request",
 			fmt.Sprintf("the body is longer than %d bytes", maxBody))
 		return false
 	}
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrongType.Field == "" {
 			invalid(w, "the body must be a JSON object")
 			return false

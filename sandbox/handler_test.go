@@ -264,8 +264,10 @@ func TestPublicCallersAreRefused(t *testing.T) {
 		{name: "unique local", remote: "[fd00::1]:1", allowed: true},
 		{name: "link-local with zone", remote: "[fe80::1%eth0]:1", allowed: true},
 		{name: "unix socket", remote: "@", allowed: true},
-		{name: "private through a private proxy", remote: "127.0.0.1:1",
-			header: [2]string{"X-Forwarded-For", "192.168.1.2, 10.0.0.1"}, allowed: true},
+		{
+			name: "private through a private proxy", remote: "127.0.0.1:1",
+			header: [2]string{"X-Forwarded-For", "192.168.1.2, 10.0.0.1"}, allowed: true,
+		},
 		{name: "public", remote: "203.0.113.5:1"},
 		{name: "public, mapped", remote: "[::ffff:203.0.113.5]:1"},
 		{name: "cloud load balancer", remote: "100.64.0.1:1"},

@@ -25,20 +25,34 @@ func TestViolations(t *testing.T) {
 		{name: "code with a raw sign", method: "GET", path: wechattest.Login + "?" + ok + `a"b`, want: "malformed query"},
 		{name: "login by POST", method: "POST", path: wechattest.Login + "?" + ok + "a", want: "method POST, want GET"},
 		{name: "login with a body", method: "GET", path: wechattest.Login + "?" + ok + "a", body: "{}", want: "takes none"},
-		{name: "phone with the secret", method: "POST", path: wechattest.Phone + "?access_token=a&secret=s3cret",
-			header: [2]string{"Content-Type", "application/json"}, body: `{"code":"a"}`, want: `unexpected parameter "secret"`},
-		{name: "phone with the secret in the body", method: "POST", path: wechattest.Phone + "?access_token=a",
-			header: [2]string{"Content-Type", "application/json"}, body: `{"code":"a","secret":"s3cret"}`, want: `unexpected field "secret"`},
-		{name: "phone without a content type", method: "POST", path: wechattest.Phone + "?access_token=a",
-			body: `{"code":"a"}`, want: "want application/json"},
-		{name: "content type with charset", method: "POST", path: wechattest.Phone + "?access_token=a",
-			header: [2]string{"Content-Type", "application/json; charset=utf-8"}, body: `{"code":"a"}`},
-		{name: "secret in the query of stable_token", method: "POST", path: wechattest.StableToken + "?secret=s3cret",
-			header: [2]string{"Content-Type", "application/json"}, body: `{}`, want: `unexpected parameter "secret"`},
-		{name: "the user's own header", method: "GET", path: wechattest.Login + "?" + ok + "a",
-			header: [2]string{"Authorization", "Bearer x"}, want: "header Authorization"},
-		{name: "secret in a header", method: "GET", path: wechattest.Login + "?" + ok + "a",
-			header: [2]string{"X-Debug", "key=s3cret"}, want: "the secret of " + appID + " in header X-Debug"},
+		{
+			name: "phone with the secret", method: "POST", path: wechattest.Phone + "?access_token=a&secret=s3cret",
+			header: [2]string{"Content-Type", "application/json"}, body: `{"code":"a"}`, want: `unexpected parameter "secret"`,
+		},
+		{
+			name: "phone with the secret in the body", method: "POST", path: wechattest.Phone + "?access_token=a",
+			header: [2]string{"Content-Type", "application/json"}, body: `{"code":"a","secret":"s3cret"}`, want: `unexpected field "secret"`,
+		},
+		{
+			name: "phone without a content type", method: "POST", path: wechattest.Phone + "?access_token=a",
+			body: `{"code":"a"}`, want: "want application/json",
+		},
+		{
+			name: "content type with charset", method: "POST", path: wechattest.Phone + "?access_token=a",
+			header: [2]string{"Content-Type", "application/json; charset=utf-8"}, body: `{"code":"a"}`,
+		},
+		{
+			name: "secret in the query of stable_token", method: "POST", path: wechattest.StableToken + "?secret=s3cret",
+			header: [2]string{"Content-Type", "application/json"}, body: `{}`, want: `unexpected parameter "secret"`,
+		},
+		{
+			name: "the user's own header", method: "GET", path: wechattest.Login + "?" + ok + "a",
+			header: [2]string{"Authorization", "Bearer x"}, want: "header Authorization",
+		},
+		{
+			name: "secret in a header", method: "GET", path: wechattest.Login + "?" + ok + "a",
+			header: [2]string{"X-Debug", "key=s3cret"}, want: "the secret of " + appID + " in header X-Debug",
+		},
 		{name: "unknown path", method: "GET", path: "/sns/elsewhere", want: "unknown path"},
 	}
 	for _, tt := range tests {
