@@ -199,7 +199,6 @@ func TestTheOwnTransportFindsTheSecondHost(t *testing.T) {
 		"not TLS":               plain,
 		"unknown authority":     untrusted,
 		"closed without answer": reset,
-		"no such name":          "http://does-not-exist.invalid",
 		"handshake swallowed":   swallow(t),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -123,7 +123,6 @@ func TestAttackSecretsInErrorsOfTheRealNetwork(t *testing.T) {
 	}
 	for name, base := range map[string]string{
 		"refused":           closedPort(t),
-		"no name":           "http://does-not-exist.invalid",
 		"not TLS":           strings.Replace(raw("HTTP/1.0 400 LEAK\r\n\r\nLEAK"), "http:", "https:", 1),
 		"unknown authority": serveTLS(t, nil),
 		"closed":            raw(""),
