@@ -304,6 +304,7 @@ func TestWeakSecretsAreRefused(t *testing.T) {
 		{"jwt.io old, twice", "HS256", "your-256-bit-secret your-256-bit-secret", true},
 		{"RFC 7515", "HS256", "AyM1SysPpbyfDfZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr9Z1CAow", true},
 		{"change me", "HS256", "changeme-changeme-please-changeme", true},
+		{"famous start, repeated rest", "HS256", "password" + strings.Repeat(random[:8], 4), true},
 		{"famous start, random rest", "HS256", "my-secret-key:" + random, false},
 		{"random", "HS256", random, false},
 		{"random raw bytes", "HS256", "\xff\xfe\x00\x01\x80\x9c\x41\x42\x13\x37\xaa\x55\x0f\xf0\x77\x31\xc3\x28\xe2\x82\xed\xa0\x80\x05\x66\x12\xd9\x4b\x21\x7f\x90\x3c", false},
