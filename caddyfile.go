@@ -106,7 +106,12 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
 	a := new(App)
 	h.Apps = append(h.Apps, a)
-	if !d.AllArgs(&a.ID, &a.Secret) && !d.AllArgs(&a.ID) {
+	switch args := d.RemainingArgs(); len(args) {
+	case 2:
+		a.ID, a.Secret = args[0], args[1]
+	case 1:
+		a.ID = args[0]
+	default:
 		return d.ArgErr()
 	}
 	once := onlyOnce{}
@@ -209,6 +214,9 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.ExtraHeaders = append(h.ExtraHeaders, extra)
+	if _, err := newIdentity(h.Headers, h.ExtraHeaders); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package wechatauth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -22,45 +23,52 @@ type identity struct {
 	extra    []Header // canonical names
 }
 
-func (h *Handler) provisionIdentity(*caddy.Replacer) error {
-	set := orDefault(h.Headers, "cloudrun")
-	if set != "cloudrun" && set != "none" {
-		return fmt.Errorf("headers %s: write cloudrun or none", set)
-	}
+func (h *Handler) provisionIdentity(*caddy.Replacer) (err error) {
 	switch orDefault(h.Authorization, "keep") {
 	case "keep", "strip":
 	default:
 		return fmt.Errorf("authorization %s: write keep or strip", h.Authorization)
 	}
 	if t := h.TokenFrom; t != nil && (t.Query == "") == (t.Cookie == "") {
-		return fmt.Errorf("token_from takes either query <name> or cookie <name>")
+		return errors.New("token_from takes either query <name> or cookie <name>")
 	}
-	h.identity.cloudRun = set == "cloudrun"
-	for _, extra := range h.ExtraHeaders {
-		if err := h.identity.add(*extra); err != nil {
-			return fmt.Errorf("header %s: %w", extra.Name, err)
+	h.identity, err = newIdentity(h.Headers, h.ExtraHeaders)
+	return err
+}
+
+func newIdentity(set string, extra []*Header) (id identity, err error) {
+	switch orDefault(set, "cloudrun") {
+	case "cloudrun":
+		id.cloudRun = true
+	case "none":
+	default:
+		return id, fmt.Errorf("headers %s: write cloudrun or none", set)
+	}
+	for _, e := range extra {
+		if err := id.add(*e); err != nil {
+			return id, fmt.Errorf("header %s: %w", e.Name, err)
 		}
 	}
-	return nil
+	return id, nil
 }
 
 func (id *identity) add(extra Header) error {
 	if !isHeaderName(extra.Name) {
-		return fmt.Errorf("a name is made of letters, digits and - (servers that fold _ or . into - would see two headers)")
+		return errors.New("a name is made of letters, digits and - (servers that fold _ or . into - would see two headers)")
 	}
 	extra.Name = textproto.CanonicalMIMEHeaderKey(extra.Name)
 	if framingHeaders[extra.Name] {
-		return fmt.Errorf("this header steers the connection, it can't carry a claim")
+		return errors.New("this header steers the connection, it can't carry a claim")
 	}
 	if extra.Claim == "" {
-		return fmt.Errorf("the claim is missing")
+		return errors.New("the claim is missing")
 	}
 	if id.cloudRun && cloudRunHeaders[extra.Name] {
-		return fmt.Errorf("it is set already; write headers none to name the headers yourself")
+		return errors.New("it is set already; write headers none to name the headers yourself")
 	}
 	for _, other := range id.extra {
 		if other.Name == extra.Name {
-			return fmt.Errorf("it is configured twice")
+			return errors.New("it is configured twice")
 		}
 	}
 	id.extra = append(id.extra, extra)

@@ -217,13 +217,6 @@ func (h *Handler) provisionPaths(*caddy.Replacer) (err error) {
 	if h.public, err = openAll("public", h.Public); err != nil {
 		return err
 	}
-	for _, p := range h.Public {
-		for _, pattern := range p.Paths {
-			if matchesEverything(pattern) {
-				return fmt.Errorf("public %s would open everything: name the paths that need no token, or write optional %s", pattern, pattern)
-			}
-		}
-	}
 	if h.optional, err = openAll("optional", h.Optional); err != nil {
 		return err
 	}

@@ -102,11 +102,7 @@ func openAll(what string, all []*Paths) ([]openPaths, error) {
 		}
 		o := openPaths{methods: p.Methods}
 		for _, pattern := range p.Paths {
-			pattern = escapeNonASCII(pattern)
-			if strings.HasPrefix(pattern, "/") && !isCanonical(pattern) {
-				return nil, fmt.Errorf("%s %s can never match: only canonical paths are opened (no .., //, \\, ; or escapes of . / \\ ; %% # ?)", what, pattern)
-			}
-			o.patterns = append(o.patterns, pattern)
+			o.patterns = append(o.patterns, escapeNonASCII(pattern))
 		}
 		out = append(out, o)
 	}
@@ -138,14 +134,14 @@ func (p *Paths) check(what string) error {
 		}
 	}
 	for _, pattern := range p.Paths {
-		if err := checkPattern(pattern); err != nil {
+		if err := checkPattern(what, pattern); err != nil {
 			return fmt.Errorf("%s %s: %w", what, pattern, err)
 		}
 	}
 	return nil
 }
 
-func checkPattern(pattern string) error {
+func checkPattern(what, pattern string) error {
 	if !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "*") {
 		return errors.New("a path pattern starts with / or *")
 	}
@@ -154,6 +150,12 @@ func checkPattern(pattern string) error {
 	}
 	if _, err := path.Match(pattern, "/"); err != nil {
 		return fmt.Errorf("%w: see Go's path.Match", err)
+	}
+	if what == "public" && matchesEverything(pattern) {
+		return errors.New("this would open everything: name the paths that need no token, or write optional")
+	}
+	if what != "phone_required" && strings.HasPrefix(pattern, "/") && !isCanonical(pattern) {
+		return errors.New(`this can never match: only canonical paths are opened (no .., //, \, ; nor escapes of . / \ ; % # ?)`)
 	}
 	return nil
 }
