@@ -4,10 +4,10 @@ package main
 
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-wechat/wechatauth"
+	_ "github.com/caddy-wechat/wechatauth/sandbox"
 )
 
 func main() {
