@@ -24,7 +24,9 @@ need gcc command -v "$(go env CC)"  # the race detector is linked by a C compile
 need libc6-dev compiles             # with the C library's headers
 need curl command -v curl           # the documentation's commands
 need nodejs command -v node         # tokens are verified in another language, too
-need npm command -v npm
+if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it
+	need npm command -v npm
+fi
 
 if ((${#missing[@]} == 0)); then
 	exit 0
@@ -37,5 +39,5 @@ if [[ $(id -u) != 0 ]]; then
 	as_root=(sudo -n env "DEBIAN_FRONTEND=$DEBIAN_FRONTEND")
 fi
 echo "installing with apt-get, because they are missing here: ${missing[*]}"
-quiet ${as_root[@]+"${as_root[@]}"} apt-get update -q
-quiet ${as_root[@]+"${as_root[@]}"} apt-get install -q -y --no-install-recommends "${missing[@]}"
+quiet ${as_root[@]+"${as_root[@]}"} apt-get update -q -o Acquire::Retries=3
+quiet ${as_root[@]+"${as_root[@]}"} apt-get install -q -y -o Acquire::Retries=3 --no-install-recommends "${missing[@]}"
