@@ -99,7 +99,10 @@ func (h *Handler) provisionApp(repl *caddy.Replacer, a *App, cfg wechat.Config) 
 		client, err := wechat.New(cfg)
 		return &app{id: cfg.AppID, timeout: cfg.Timeout, client: client}, err
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("app %s: %w", a.ID, err)
+	}
+	return nil
 }
 
 func (h *Handler) appIDs() []string {

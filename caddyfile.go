@@ -1,6 +1,7 @@
 package wechatauth
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -275,12 +276,10 @@ func choiceArg(d *caddyfile.Dispenser, value *string, choices ...string) error {
 	if err := oneArg(d, value); err != nil {
 		return err
 	}
-	for _, choice := range choices {
-		if *value == choice {
-			return nil
-		}
+	if !slices.Contains(choices, *value) {
+		return d.Errf("%s %s: write %s", name, *value, strings.Join(choices, " or "))
 	}
-	return d.Errf("%s %s: write %s", name, *value, strings.Join(choices, " or "))
+	return nil
 }
 
 func countArg(d *caddyfile.Dispenser, count *int) error {

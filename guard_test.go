@@ -74,7 +74,6 @@ func TestSealedPhone(t *testing.T) {
 }
 
 func TestGuardOpensOnlyWhatIsNamed(t *testing.T) {
-	t.Parallel()
 	s := newSite(t,
 		"public /health /assets/* *.css", "public GET HEAD /news/*",
 		"optional /feed", "phone_required /orders/* /feed/private", "phone_required POST /comments")
@@ -158,7 +157,6 @@ func TestPublicAndAnonymousRequestsCarryNoIdentity(t *testing.T) {
 }
 
 func TestTokenPlaces(t *testing.T) {
-	t.Parallel()
 	header, query, cookie := newSite(t), newSite(t, "token_from query t"), newSite(t, "token_from cookie sid", "authorization strip")
 	strip := newSite(t, "token_from query t", "authorization strip")
 	tests := []struct {

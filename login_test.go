@@ -156,9 +156,9 @@ func TestOneTapLoginStandsWithoutThePhone(t *testing.T) {
 		{"another user's", nil, func(s *site, _ *wechattest.User) string {
 			return s.fake.PhoneCode(s.fake.NewUser(s.appID), "13900139000")
 		}, "code_invalid", 40029},
-		{"quota", ptr(wechattest.ErrCode(45011)), goodPhone, "rate_limited", 45011},
-		{"no permission", ptr(wechattest.ErrCode(48001)), goodPhone, "wechat_misconfigured", 48001},
-		{"busy", ptr(wechattest.ErrCode(-1)), goodPhone, "wechat_unavailable", -1},
+		{"quota", new(wechattest.ErrCode(45011)), goodPhone, "rate_limited", 45011},
+		{"no permission", new(wechattest.ErrCode(48001)), goodPhone, "wechat_misconfigured", 48001},
+		{"busy", new(wechattest.ErrCode(-1)), goodPhone, "wechat_unavailable", -1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,8 +181,6 @@ func TestOneTapLoginStandsWithoutThePhone(t *testing.T) {
 }
 
 func goodPhone(s *site, u *wechattest.User) string { return s.fake.PhoneCode(u, "13800138000") }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestLoginErrorsOfWeChat(t *testing.T) {
 	t.Parallel()
@@ -242,7 +240,6 @@ func TestLoginCanBeRepeatedAfterAnOutage(t *testing.T) {
 }
 
 func TestLoginRefusesBadRequestsBeforeWeChatIsCalled(t *testing.T) {
-	t.Parallel()
 	s := newSite(t)
 	long := strings.Repeat("a", 129)
 	tests := []struct {

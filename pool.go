@@ -17,9 +17,9 @@ import (
 var pool = caddy.NewUsagePool()
 
 // take returns the part that every handler depending on the same things shares. Cleanup gives it back.
-func take[T caddy.Destructor](h *Handler, kind string, dependsOn any, make func() (T, error)) (T, error) {
+func take[T caddy.Destructor](h *Handler, kind string, dependsOn any, construct func() (T, error)) (T, error) {
 	key := poolKey(kind, dependsOn)
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return make() })
+	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return construct() })
 	if err != nil {
 		var none T
 		return none, err

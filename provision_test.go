@@ -1,0 +1,153 @@
+package wechatauth_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-wechat/wechatauth"
+	"github.com/caddy-wechat/wechatauth/jwt"
+)
+
+// A configuration that would be unsafe does not start, and the error says what to write.
+func TestProvisionRefuses(t *testing.T) {
+	t.Setenv("EMPTY", "")
+	t.Setenv("SHORT", "0123456789abcdef0123456789abcde")
+	dir := t.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak := filepath.Join(dir, "weak.pem")
+	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
+	if err := os.WriteFile(weak, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, lines, want string }{
+		{"no app", "timeout 5s", "app <appid> <secret>"},
+		{"app twice", "app wx1 s\napp wx1 t", "twice"},
+		{"secret from a missing variable", "app wx1 {env.NO_SUCH_VARIABLE}", "NO_SUCH_VARIABLE"},
+		{"secret from an empty variable", "app wx1 {env.EMPTY}", "EMPTY"},
+		{"secret from a missing file", "app wx1 {file." + dir + "/none}", "none"},
+		{"appid with a space", `app "wx 1" s`, "AppID"},
+		{"relative api", "app wx1 s\napi api.weixin.qq.com", "base URL"},
+		{"api with a query", "app wx1 s\napi https://a.example?x=1", "base URL"},
+		{"unknown algorithm", "app wx1 s\ntoken {\nalgorithm none\n}", "ES256"},
+		{"HMAC secret one byte short", "app wx1 s\ntoken {\nalgorithm HS256\nkey {env.SHORT}\n}", "32"},
+		{"HMAC secret of zeros", "app wx1 s\ntoken {\nalgorithm HS256\nkey 00000000000000000000000000000000\n}", "key"},
+		{"secret for ES256", "app wx1 s\ntoken {\nkey {env.SHORT}\n}", "PEM"},
+		{"missing key file", "app wx1 s\ntoken {\nkey " + dir + "/none.pem\n}", "none.pem"},
+		{"weak RSA key", "app wx1 s\ntoken {\nalgorithm RS256\nkey " + weak + "\n}", "2048"},
+		{"previous key alone", "app wx1 s\ntoken {\nprevious_key " + weak + "\n}", "key <pem file"},
+		{"ttl with a fraction", "app wx1 s\ntoken {\nttl 1500ms\n}", "whole seconds"},
+		{"base_path without slash", "app wx1 s\nbase_path auth", "base_path"},
+		{"base_path is all", "app wx1 s\nbase_path /", "base_path"},
+		{"base_path with a wildcard", "app wx1 s\nbase_path /auth/*", "base_path"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := new(wechatauth.Handler)
+			if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("wechat_auth {\n" + tt.lines + "\n}")); err != nil {
+				t.Fatalf("parsing: %v", err)
+			}
+			ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+			defer cancel()
+			err := h.Provision(ctx)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), os.Getenv("SHORT")) {
+				t.Errorf("the error shows the secret: %v", err)
+			}
+			if err := h.Cleanup(); err != nil {
+				t.Errorf("Cleanup after a failed Provision: %v", err)
+			}
+		})
+	}
+}
+
+// JSON knows the same rules as the Caddyfile.
+func TestProvisionRefusesBadJSON(t *testing.T) {
+	t.Parallel()
+	app := []*wechatauth.App{{ID: "wx1", Secret: "s"}}
+	for name, h := range map[string]*wechatauth.Handler{
+		"everything public":     {Apps: app, Public: []*wechatauth.Paths{{Paths: []string{"/*"}}}},
+		"no path":               {Apps: app, Optional: []*wechatauth.Paths{{Methods: []string{"GET"}}}},
+		"method in small":       {Apps: app, Public: []*wechatauth.Paths{{Methods: []string{"get"}, Paths: []string{"/x"}}}},
+		"headers":               {Apps: app, Headers: "all"},
+		"header with underline": {Apps: app, ExtraHeaders: []*wechatauth.Header{{Name: "X_User", Claim: "openid"}}},
+		"header without claim":  {Apps: app, ExtraHeaders: []*wechatauth.Header{{Name: "X-User"}}},
+		"authorization":         {Apps: app, Authorization: "hide"},
+		"token_from both":       {Apps: app, TokenFrom: &wechatauth.TokenFrom{Query: "a", Cookie: "b"}},
+		"token_from neither":    {Apps: app, TokenFrom: &wechatauth.TokenFrom{}},
+		"token phone":           {Apps: app, Token: wechatauth.Token{Phone: "none"}},
+		"negative ttl":          {Apps: app, Token: wechatauth.Token{TTL: -1}},
+		"negative timeout":      {Apps: app, Timeout: -1},
+		"limit without window":  {Apps: app, Limits: wechatauth.Limits{Login: &wechatauth.Rate{Events: 1}}},
+		"no secret":             {Apps: []*wechatauth.App{{ID: "wx1"}}},
+		"access_token":          {Apps: []*wechatauth.App{{ID: "wx1", Secret: "s", AccessToken: "forced"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+			defer cancel()
+			if err := h.Provision(ctx); err == nil {
+				t.Error("got no error")
+			}
+			if err := h.Cleanup(); err != nil {
+				t.Errorf("Cleanup: %v", err)
+			}
+		})
+	}
+}
+
+func TestKeysFromFilesAndPlaceholders(t *testing.T) {
+	dir := t.TempDir()
+	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
+		key, err := jwt.GenerateKey(alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := key.ExportPrivate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, alg+".pem")
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("KEY", string(data))
+		t.Setenv("KEY_FILE", file)
+		for _, written := range []string{file, "{env.KEY}", "{env.KEY_FILE}", "{file." + file + "}"} {
+			s := newSite(t, "token {\nalgorithm "+alg+"\nkey "+written+"\n}")
+			jwks := string(s.do("GET", "/auth/.well-known/jwks.json", "", "").body)
+			if !strings.Contains(jwks, key.ID()) {
+				t.Errorf("%s by %s: got %s, want kid %s", alg, written, jwks, key.ID())
+			}
+			s.token(s.fake.NewUser(s.appID))
+		}
+	}
+}
+
+// A key change logs nobody out: the old key verifies until its last token has expired.
+func TestPreviousKeyStillVerifies(t *testing.T) {
+	t.Parallel()
+	const before, after = "4pDrEP1sxH2rBqJSdk0wqQzvTn8mYcL7", "n3Xc9VbTqLwZ7KfRj2HsYpM5uGaDe8Qv"
+	s := newSite(t, "token {\nalgorithm HS256\nkey "+before+"\n}")
+	token := s.token(s.fake.NewUser(s.appID))
+	app := "wechat_auth {\napp " + s.appID + " " + testSecret + "\ntoken {\nalgorithm HS256\nkey " + after + "\n"
+	s.handler = provision(t, app+"previous_key "+before+"\n}\n}")
+	if a := s.do("GET", "/", token, ""); a.status != 200 {
+		t.Errorf("with previous_key: got %d %s", a.status, a.body)
+	}
+	s.handler = provision(t, app+"}\n}")
+	want(t, s.do("GET", "/", token, ""), 401, "token_invalid")
+}
