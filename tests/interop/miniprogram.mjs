@@ -1,0 +1,48 @@
+// Runs the mini program's code from a README against a site, with a stand-in for what WeChat provides.
+//
+//   node miniprogram.mjs <file with the code> <site> '{"login": [<codes>], "phone": "<code>"}'
+//
+// Prints the status of each request that the code was asked to make.
+import { readFileSync } from 'node:fs'
+
+const [file, site, text] = process.argv.slice(2)
+const codes = JSON.parse(text)
+let expireNext = false
+
+const wx = {
+  async login() {
+    return { errMsg: 'login:ok', code: codes.login.shift() }
+  },
+  // Like WeChat's: JSON is the default for POST, an answer of any status is a success, and nothing is returned
+  // that one could await.
+  request({ url, method = 'GET', data, header, success, fail }) {
+    if (!url.startsWith('https://')) throw new Error(`the mini program may not call ${url}`)
+    const body = method === 'GET' || data === undefined ? undefined : JSON.stringify(data)
+    const headers = { 'content-type': 'application/json', ...header }
+    if (expireNext) headers.Authorization = 'Bearer spoiled'
+    expireNext = false
+    fetch(site + new URL(url).pathname, { method, headers, body })
+      .then(async (res) => {
+        const answer = await res.text()
+        const isJSON = (res.headers.get('content-type') ?? '').startsWith('application/json')
+        success({ statusCode: res.status, data: isJSON ? JSON.parse(answer) : answer })
+      })
+      .catch(fail)
+  },
+}
+
+const code = readFileSync(file, 'utf8')
+const { request, onPhone } = new Function('wx', `${code}\nreturn { request, onPhone }`)(wx)
+
+const statuses = []
+const get = async (path) => statuses.push((await request('GET', path)).statusCode)
+
+await get('/hello') // logs in by itself
+await get('/orders/1')
+await onPhone({ detail: { errMsg: 'getPhoneNumber:fail user deny' } })
+await get('/orders/1')
+await onPhone({ detail: { errMsg: 'getPhoneNumber:ok', code: codes.phone } })
+await get('/orders/1')
+expireNext = true
+await get('/orders/1') // logs in again
+console.log(JSON.stringify({ statuses, loginCodesLeft: codes.login.length }))
