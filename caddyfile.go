@@ -58,16 +58,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := onlyOnce{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
-			return err
-		}
-		if err := h.unmarshalOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachOption(d, h.unmarshalOption)
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -115,26 +106,8 @@ func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
 	default:
 		return d.ArgErr()
 	}
-	once := onlyOnce{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
-			return err
-		}
-		switch d.Val() {
-		case "secret":
-			if a.Secret != "" {
-				return d.Errf("the secret of app %s was already given", a.ID)
-			}
-			if err := oneArg(d, &a.Secret); err != nil {
-				return err
-			}
-		case "access_token":
-			if err := choiceArg(d, &a.AccessToken, "stable"); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("unrecognized subdirective of app: %s", d.Val())
-		}
+	if err := eachOption(d, a.unmarshalOption); err != nil {
+		return err
 	}
 	if a.Secret == "" {
 		return d.Errf("app %s has no secret: write app %s {env.WECHAT_SECRET}", a.ID, a.ID)
@@ -142,20 +115,24 @@ func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "secret":
+		if a.Secret != "" {
+			return d.Errf("the secret of app %s was already given", a.ID)
+		}
+		return oneArg(d, &a.Secret)
+	case "access_token":
+		return choiceArg(d, &a.AccessToken, "stable")
+	}
+	return d.Errf("unrecognized subdirective of app: %s", d.Val())
+}
+
 func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := onlyOnce{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.check(d); err != nil {
-			return err
-		}
-		if err := t.unmarshalOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachOption(d, t.unmarshalOption)
 }
 
 func (t *Token) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -237,19 +214,23 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// onlyOnce refuses a repeated subdirective: the second would silently win.
-type onlyOnce map[string]bool
-
 var repeatable = map[string]bool{
 	"app": true, "limit": true, "public": true, "optional": true, "phone_required": true, "header": true, "previous_key": true,
 }
 
-func (o onlyOnce) check(d *caddyfile.Dispenser) error {
-	name := d.Val()
-	if o[name] && !repeatable[name] {
-		return d.Errf("%s was already given", name)
+// eachOption walks through a block. A repeated subdirective is refused: the second would silently win.
+func eachOption(d *caddyfile.Dispenser, unmarshal func(*caddyfile.Dispenser) error) error {
+	seen := map[string]bool{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] && !repeatable[name] {
+			return d.Errf("%s was already given", name)
+		}
+		seen[name] = true
+		if err := unmarshal(d); err != nil {
+			return err
+		}
 	}
-	o[name] = true
 	return nil
 }
 
