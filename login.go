@@ -48,7 +48,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	note, err := fly(r.Context(), req.app, digest("login", req.code), func(ctx context.Context) (loginNote, error) {
+	note, err := fly(r.Context(), req.app, digest("login", h.site, req.code), func(ctx context.Context) (loginNote, error) {
 		return h.spendCode(ctx, req, clientIP)
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func (req loginRequest) client() string { return digest(req.nonce, req.phoneCode
 
 // spendCode answers from memory if the code was spent here before, and asks WeChat otherwise.
 func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP string) (note loginNote, err error) {
-	key := strings.Join([]string{"login", req.app.id, req.code}, "\x00")
+	key := digest("login", h.site, req.app.id, req.code)
 	if record, ok := h.users.Recall(key, h.now()); ok {
 		if err := json.Unmarshal(record, &note); err != nil {
 			return note, err

@@ -362,3 +362,18 @@ func TestLoginChoosesTheApp(t *testing.T) {
 		want(t, a, 400, "invalid_request")
 	}
 }
+
+// Two sites may serve one mini program and make different tokens. An answer of the one, remembered or
+// under way, must not be given out by the other (compare CVE-2026-71326).
+func TestLoginAnswersAreNotSharedBetweenSites(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	first := s.handler
+	second := provision(t, "wechat_auth {\napp "+s.appID+" "+testSecret+"\napi "+s.api+"\ntoken {\naudience other\n}\n}")
+	code := s.fake.LoginCode(s.fake.NewUser(s.appID))
+	want(t, s.login("code", code, "nonce", "n1"), 200, "")
+	s.handler = second
+	want(t, s.login("code", code, "nonce", "n1"), 401, "code_used")
+	s.handler = first
+	want(t, s.login("code", code, "nonce", "n1"), 200, "")
+}

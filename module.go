@@ -84,6 +84,7 @@ type Handler struct {
 	logger     *zap.Logger
 	apps       map[string]*app
 	base       string
+	site       string // tells answers of this site from those of others that share an app
 	routes     map[string]route
 	issuer     jwt.Issuer
 	verifier   jwt.Verifier

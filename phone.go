@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
@@ -25,7 +24,7 @@ func (h *Handler) phone(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a := h.apps[claims.AppID]
-	answer, err := fly(r.Context(), a, digest("phone", claims.SID, code), func(ctx context.Context) (json.RawMessage, error) {
+	answer, err := fly(r.Context(), a, digest("phone", h.site, claims.SID, code), func(ctx context.Context) (json.RawMessage, error) {
 		return h.spendPhoneCode(ctx, a, claims, code)
 	})
 	if err != nil {
@@ -53,7 +52,7 @@ func readPhone(w http.ResponseWriter, r *http.Request) (code string, err error) 
 
 // spendPhoneCode answers from memory if this session spent the code before, and asks WeChat otherwise.
 func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims, code string) (json.RawMessage, error) {
-	key := strings.Join([]string{"phone", claims.SID, code}, "\x00")
+	key := digest("phone", h.site, claims.SID, code)
 	if answer, ok := h.users.Recall(key, h.now()); ok {
 		return answer, nil
 	}

@@ -45,6 +45,7 @@ func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
 	if err != nil {
 		return fmt.Errorf("token %w", err)
 	}
+	h.site = poolKey("site", h.Token)
 	h.issuer = jwt.Issuer{Ring: ring, Name: name, Audience: audience, TTL: ttl, SealPhone: phone == "sealed"}
 	h.verifier = jwt.Verifier{Ring: ring, Issuer: name, Audience: audience, AppIDs: h.appIDs(), TTL: ttl}
 	return nil
