@@ -1,0 +1,102 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrFull is returned by a store that keeps everything in memory and has no room left.
+var ErrFull = errors.New("session: the store is full")
+
+// ErrClosed is returned by every operation of a store that was closed.
+var ErrClosed = errors.New("session: the store is closed")
+
+// Store keeps sessions, users, notes, revocations and signing keys.
+//
+// All methods may be called by many goroutines at once, and by many processes where the store is shared.
+// Each is one step: it happens as a whole or not at all, and when it returns nil, what it wrote survives
+// whatever the store survives. What is missing or past its time is not an error; an error means that the
+// store could not tell. No error holds a value. A store never returns a record of another key than the
+// one asked for.
+type Store interface {
+	// Login writes a new session and what was learned about its user, and then the note, if there is
+	// one; a note must not be readable before its session. When the user has more than
+	// Policy.MaxPerUser sessions, those made first are ended, as End does.
+	Login(ctx context.Context, l Login) error
+
+	// Refresh does to a session what Session.Spend does. After Rotated the changed session is stored;
+	// after Reused it is ended, as End does. It returns the session after the step and its user, if
+	// the verdict is Rotated or Repeated.
+	Refresh(ctx context.Context, s Spend) (Refreshed, error)
+
+	// End ends a session: it can't be refreshed, and Follow reports it revoked. Ending a session that
+	// does not exist revokes its name all the same.
+	End(ctx context.Context, sid SID, now time.Time, p Policy) error
+
+	// EndAll ends every session of a user made at or before a time, and Follow reports that.
+	EndAll(ctx context.Context, user UserID, before time.Time, p Policy) error
+
+	// User returns what is known of a user; all but the UserID is zero for one never seen.
+	User(ctx context.Context, user UserID) (User, error)
+
+	// Learn adds to what is known of a user, as User.Learn does, writes the note, if there is one, and
+	// returns the user after the step.
+	Learn(ctx context.Context, learned User, note Note) (User, error)
+
+	// Recall returns a note's value, nil if there is none.
+	Recall(ctx context.Context, key Digest, now time.Time) ([]byte, error)
+
+	// Keys returns the signing keys, in a form that the store does not look into, and their version:
+	// nil and 0 before the first.
+	Keys(ctx context.Context) (keys []byte, version int64, err error)
+
+	// SwapKeys replaces the signing keys of one version by those of the next, and reports false when
+	// another caller was faster.
+	SwapKeys(ctx context.Context, version int64, keys []byte) (bool, error)
+
+	// Follow reports revocations until ctx ends or the store fails. First it reports all whose Until is
+	// not over, be there any or not; from then on each new one: one made through this very Store before
+	// the method that made it returns, one made elsewhere within a second. While all is well it calls
+	// report at least once a second, with none if there is none. Calls of report may overlap, and a
+	// revocation may be reported more than once.
+	Follow(ctx context.Context, now time.Time, report func([]Revocation)) error
+
+	// Close ends the store; what waits in Follow returns.
+	Close() error
+}
+
+// Login is a new session and what came with it.
+type Login struct {
+	Session Session
+	Learned User
+	Note    Note
+	Policy  Policy
+}
+
+// Refreshed is a session's answer to the use of a refresh token.
+type Refreshed struct {
+	Verdict Verdict
+	Session Session
+	User    User
+}
+
+// Note is a value that is remembered for a while, so that a repeated request gets its answer again.
+// The zero Note is none. Key and value are made so that the store learns nothing from them.
+type Note struct {
+	Key   Digest
+	Value []byte
+	Until time.Time
+}
+
+// Revocation ends sessions before their access tokens expire.
+type Revocation struct {
+	// SID is the session that ended; if it is empty, all sessions of the user with Tag that were made
+	// at or before Before have ended.
+	SID    SID
+	Tag    Tag
+	Before time.Time
+
+	// Until is when the last access token of what ended has expired.
+	Until time.Time
+}
