@@ -18,6 +18,8 @@ type Denylist struct {
 	store Store
 	now   func() time.Time
 
+	complete chan struct{} // closed at the store's first word
+
 	mu       sync.RWMutex // guards what follows
 	sessions map[SID]time.Time
 	users    map[Tag]userRevocation
@@ -31,7 +33,10 @@ func NewDenylist(store Store, now func() time.Time) *Denylist {
 	if now == nil {
 		now = time.Now
 	}
-	return &Denylist{store: store, now: now, sessions: map[SID]time.Time{}, users: map[Tag]userRevocation{}}
+	return &Denylist{
+		store: store, now: now, complete: make(chan struct{}),
+		sessions: map[SID]time.Time{}, users: map[Tag]userRevocation{},
+	}
 }
 
 // Run follows the store until ctx ends. It tells failed about each failure of the store.
@@ -65,16 +70,27 @@ func (d *Denylist) Revoked(sid SID) bool {
 	return ok && !made.After(r.before)
 }
 
-// Heard returns when the store last said that all is well; the zero time before the first time.
-func (d *Denylist) Heard() time.Time {
+// Age returns how long ago the store last said that this list is complete.
+func (d *Denylist) Age() time.Duration {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.heard
+	return d.now().Sub(d.heard)
+}
+
+// Wait returns when the store has said for the first time that the list is complete, or after a timeout.
+func (d *Denylist) Wait(timeout time.Duration) {
+	select {
+	case <-d.complete:
+	case <-time.After(timeout):
+	}
 }
 
 func (d *Denylist) add(revoked []Revocation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.heard.IsZero() {
+		close(d.complete)
+	}
 	d.heard = d.now()
 	for _, r := range revoked {
 		if r.SID != "" {
