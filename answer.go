@@ -2,19 +2,28 @@ package wechatauth
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// tokenAnswer is the answer to login and phone.
+// tokenAnswer is the answer to login, refresh and phone. Times are in seconds.
 type tokenAnswer struct {
-	TokenType   string     `json:"token_type"`
-	AccessToken string     `json:"access_token"`
-	ExpiresIn   int64      `json:"expires_in"` // seconds
-	User        userAnswer `json:"user"`
-	PhoneError  *apiError  `json:"phone_error,omitempty"`
+	TokenType        string     `json:"token_type"`
+	AccessToken      string     `json:"access_token"`
+	ExpiresIn        int64      `json:"expires_in"`
+	RefreshToken     string     `json:"refresh_token,omitempty"`
+	RefreshExpiresIn int64      `json:"refresh_expires_in,omitempty"`
+	User             userAnswer `json:"user"`
+	PhoneError       *apiError  `json:"phone_error,omitempty"`
+}
+
+// refreshable adds the refresh token.
+func (a *tokenAnswer) refreshable(t session.RefreshToken, lives time.Duration) {
+	a.RefreshToken, a.RefreshExpiresIn = t.Text(), int64(lives/time.Second)
 }
 
 // userAnswer is the user as the client sees it.
@@ -27,12 +36,12 @@ type userAnswer struct {
 	New         bool   `json:"new"`
 }
 
-func (h *Handler) tokenAnswer(u session.User, sid string, isNew bool) (*tokenAnswer, error) {
-	token, claims, err := h.issuer.Issue(jwt.Claims{
+func (h *Handler) tokenAnswer(u session.User, sid session.SID, isNew bool) (*tokenAnswer, error) {
+	token, claims, err := h.issue(jwt.Claims{
 		AppID:               u.AppID,
 		OpenID:              u.OpenID,
 		UnionID:             u.UnionID,
-		SID:                 sid,
+		SID:                 string(sid),
 		Phone:               u.Phone,
 		PhoneNumber:         u.PhoneNumber,
 		PhoneNumberVerified: u.Phone != "",
@@ -55,7 +64,16 @@ func (h *Handler) tokenAnswer(u session.User, sid string, isNew bool) (*tokenAns
 	}, nil
 }
 
-func writeAnswer(w http.ResponseWriter, body []byte) {
+func writeAnswer(w http.ResponseWriter, answer *tokenAnswer) error {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	writeAnswerBytes(w, body)
+	return nil
+}
+
+func writeAnswerBytes(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Cache-Control", "no-store")
 	writeBytes(w, http.StatusOK, body)
 }

@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/caddy-wechat/wechatauth/session"
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
@@ -70,12 +69,7 @@ func (h *Handler) provisionApps(repl *caddy.Replacer) error {
 			return err
 		}
 	}
-	users, err := take(h, "memory", "users", func() (pooledMemory, error) {
-		m, err := session.NewMemory()
-		return pooledMemory{m}, err
-	})
-	h.users = users.Memory
-	return err
+	return nil
 }
 
 func (h *Handler) provisionApp(repl *caddy.Replacer, a *App, cfg wechat.Config) (err error) {

@@ -7,15 +7,27 @@ import (
 	"strings"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// authenticate verifies the request's access token.
+// authenticate verifies the request's access token and that its session goes on.
 func (h *Handler) authenticate(r *http.Request) (*jwt.Claims, error) {
 	token, err := h.findToken(r)
 	if err != nil {
 		return nil, err
 	}
-	return h.verifier.Verify(token)
+	claims, err := h.verifyToken(token)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := h.state.revoked(session.SID(claims.SID), h.stale)
+	if err != nil {
+		return nil, err
+	}
+	if revoked {
+		return nil, errSessionRevoked
+	}
+	return claims, nil
 }
 
 // authenticateIfPresent is authenticate, except that a request without a token is nobody's.

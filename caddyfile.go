@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -40,8 +41,22 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	        previous_key <pem file | secret>
 //	        issuer       <string>
 //	        audience     <string>...
+//	        rotate       <duration>
 //	        ttl          <duration>
 //	        phone        full|sealed
+//	    }
+//	    session {
+//	        idle         <duration>
+//	        lifetime     <duration>
+//	        grace        <duration>
+//	        max_per_user <n>
+//	        stale        <duration>
+//	    }
+//	    store          bolt [<file>]
+//	    store          memory
+//	    store          redis <url>... {
+//	        seal_key     <secret>
+//	        prefix       <string>
 //	    }
 //	    public         [<METHOD>...] <path>...
 //	    optional       [<METHOD>...] <path>...
@@ -77,6 +92,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return oneArg(d, &h.BasePath)
 	case "token":
 		return h.Token.unmarshal(d)
+	case "session":
+		return h.Session.unmarshal(d)
+	case "store":
+		return h.unmarshalStore(d)
 	case "public":
 		return pathArgs(d, &h.Public)
 	case "optional":
@@ -152,12 +171,54 @@ func (t *Token) unmarshalOption(d *caddyfile.Dispenser) error {
 		return oneArg(d, &t.Issuer)
 	case "audience":
 		return allArgs(d, &t.Audience)
+	case "rotate":
+		return durationArg(d, &t.Rotate)
 	case "ttl":
 		return durationArg(d, &t.TTL)
 	case "phone":
 		return choiceArg(d, &t.Phone, "full", "sealed")
 	}
 	return d.Errf("unrecognized subdirective of token: %s", d.Val())
+}
+
+func (s *Session) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return eachOption(d, s.unmarshalOption)
+}
+
+func (s *Session) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "idle":
+		return durationArg(d, &s.Idle)
+	case "lifetime":
+		return durationArg(d, &s.Lifetime)
+	case "grace":
+		return durationArg(d, &s.Grace)
+	case "max_per_user":
+		return countArg(d, &s.MaxPerUser)
+	case "stale":
+		return durationArg(d, &s.Stale)
+	}
+	return d.Errf("unrecognized subdirective of session: %s", d.Val())
+}
+
+func (h *Handler) unmarshalStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	id := storesNamespace + "." + name
+	if _, err := caddy.GetModule(id); err != nil {
+		return d.Errf("store %s: write bolt, memory or redis", name)
+	}
+	store, err := caddyfile.UnmarshalModule(d, id)
+	if err != nil {
+		return err
+	}
+	h.StoreRaw = caddyconfig.JSONModuleObject(store, "type", name, nil)
+	return nil
 }
 
 func (h *Handler) unmarshalLimit(d *caddyfile.Dispenser) error {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
@@ -37,17 +38,20 @@ func (e *apiError) Unwrap() error { return e.cause }
 
 // The whole table of errors; README.md shows it.
 var (
-	errNotFound     = &apiError{status: 404, Code: "not_found", Description: "the sidecar has no such route"}
-	errTooLarge     = &apiError{status: 413, Code: "payload_too_large", Description: "the request body is too large"}
-	errMediaType    = &apiError{status: 415, Code: "unsupported_media_type", Description: "send the body as JSON"}
-	errTooEarly     = &apiError{status: 425, Code: "too_early", Description: "send the request again after the TLS handshake"}
-	errCodeInvalid  = &apiError{status: 401, Code: "code_invalid", Description: "WeChat does not accept this code: it is wrong, too old, of another kind, or another user's; get a new one"}
-	errCodeUsed     = &apiError{status: 401, Code: "code_used", Description: "this code was used before; get a new one with wx.login"}
-	errTokenMissing = &apiError{status: 401, Code: "token_missing", Description: "send the access token as Authorization: Bearer"}
-	errTokenInvalid = &apiError{status: 401, Code: "token_invalid", Description: "the access token is not valid here", bearer: "invalid_token"}
-	errTokenExpired = &apiError{status: 401, Code: "token_expired", Description: "the access token has expired", bearer: "invalid_token"}
-	errEncryptedOff = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
-	errTwoTokens    = &apiError{status: 400, Code: "invalid_request", Description: "send one access token, in one place", bearer: "invalid_request"}
+	errNotFound       = &apiError{status: 404, Code: "not_found", Description: "the sidecar has no such route"}
+	errTooLarge       = &apiError{status: 413, Code: "payload_too_large", Description: "the request body is too large"}
+	errMediaType      = &apiError{status: 415, Code: "unsupported_media_type", Description: "send the body as JSON"}
+	errTooEarly       = &apiError{status: 425, Code: "too_early", Description: "send the request again after the TLS handshake"}
+	errCodeInvalid    = &apiError{status: 401, Code: "code_invalid", Description: "WeChat does not accept this code: it is wrong, too old, of another kind, or another user's; get a new one"}
+	errCodeUsed       = &apiError{status: 401, Code: "code_used", Description: "this code was used before; get a new one with wx.login"}
+	errTokenMissing   = &apiError{status: 401, Code: "token_missing", Description: "send the access token as Authorization: Bearer"}
+	errTokenInvalid   = &apiError{status: 401, Code: "token_invalid", Description: "the access token is not valid here", bearer: "invalid_token"}
+	errTokenExpired   = &apiError{status: 401, Code: "token_expired", Description: "the access token has expired", bearer: "invalid_token"}
+	errEncryptedOff   = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
+	errRefreshInvalid = &apiError{status: 401, Code: "refresh_invalid", Description: "this refresh token is not valid or has expired; log in again"}
+	errRefreshReused  = &apiError{status: 401, Code: "refresh_reused", Description: "this refresh token was used before; the session has ended for safety, log in again"}
+	errSessionRevoked = &apiError{status: 401, Code: "session_revoked", Description: "this session has ended; log in again", bearer: "invalid_token"}
+	errTwoTokens      = &apiError{status: 400, Code: "invalid_request", Description: "send one access token, in one place", bearer: "invalid_request"}
 
 	errUserBlocked   = &apiError{status: 403, Code: "user_blocked", Description: "WeChat does not let this user log in"}
 	errPhoneRequired = &apiError{status: 403, Code: "phone_required", Description: "this needs a phone number: ask the user for it and call the phone route", bearer: "insufficient_scope"}
@@ -148,7 +152,11 @@ func hasErrorRoutes(r *http.Request) bool {
 func (h *Handler) writeError(w http.ResponseWriter, err error) {
 	e := asAPIError(err)
 	if e.Code == errStore.Code {
+		metrics.storeErrors.Inc()
 		h.logger.Error("store failed", zap.Error(e.cause))
+	}
+	if errors.Is(err, session.ErrFull) {
+		metrics.storeFull.Inc()
 	}
 	e.setHeader(w.Header())
 	writeJSON(w, e.status, e)

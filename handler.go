@@ -111,6 +111,8 @@ func (h *Handler) provisionRoutes(repl *caddy.Replacer) (err error) {
 	h.routes = map[string]route{
 		"/login":                 {[]string{http.MethodPost}, h.login},
 		"/phone":                 {[]string{http.MethodPost}, h.phone},
+		"/refresh":               {[]string{http.MethodPost}, h.refresh},
+		"/logout":                {[]string{http.MethodPost}, h.logout},
 		"/verify":                {nil, h.verify},
 		"/.well-known/jwks.json": {[]string{http.MethodGet, http.MethodHead}, h.jwks},
 	}

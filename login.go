@@ -2,7 +2,6 @@ package wechatauth
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -32,15 +31,7 @@ type loginRequest struct {
 	encrypted bool
 }
 
-// loginNote is what is remembered of a code that was spent here.
-type loginNote struct {
-	// Client tells the client that spent it from any other: a digest of what only it sent.
-	Client string          `json:"client"`
-	Until  time.Time       `json:"until"`
-	Answer json.RawMessage `json:"answer"`
-}
-
-// login exchanges a wx.login code for a token. Requests with the same code at the same moment share one
+// login exchanges a wx.login code for tokens. Requests with the same code at the same moment share one
 // exchange; it goes on when its client leaves, since the code is spent and the client will ask again.
 func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 	req, err := h.readLogin(w, r)
@@ -48,17 +39,24 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	note, err := fly(r.Context(), req.app, digest("login", h.site, req.code), func(ctx context.Context) (loginNote, error) {
-		return h.spendCode(ctx, req, clientIP)
+	flown, err := fly(r.Context(), req.app, digest("login", h.site, req.code), func(ctx context.Context) (loginFlight, error) {
+		answer, err := h.spendCode(ctx, req, clientIP)
+		return loginFlight{req.client(), answer}, err
 	})
 	if err != nil {
 		return err
 	}
-	if note.Client != req.client() {
+	if flown.client != req.client() {
 		return errCodeUsed
 	}
-	writeAnswer(w, note.Answer)
+	writeAnswerBytes(w, flown.answer)
 	return nil
+}
+
+// loginFlight is the answer to a login, and the client it is for.
+type loginFlight struct {
+	client string
+	answer []byte
 }
 
 func (h *Handler) readLogin(w http.ResponseWriter, r *http.Request) (req loginRequest, err error) {
@@ -90,70 +88,78 @@ func (h *Handler) readLogin(w http.ResponseWriter, r *http.Request) (req loginRe
 // client identifies the sender of a login request by what it sent beside the code.
 func (req loginRequest) client() string { return digest(req.nonce, req.phoneCode) }
 
-// spendCode answers from memory if the code was spent here before, and asks WeChat otherwise.
-func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP string) (note loginNote, err error) {
-	key := digest("login", h.site, req.app.id, req.code)
-	if record, ok := h.users.Recall(key, h.now()); ok {
-		if err := json.Unmarshal(record, &note); err != nil {
-			return note, err
+// spendCode answers from the store if the code was spent here before, and asks WeChat otherwise.
+func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP string) ([]byte, error) {
+	store, err := h.state.opened()
+	if err != nil {
+		return nil, err
+	}
+	replay := newReplay("login", h.site, req.app.id, req.code).knownBy(req.client())
+	note, err := store.Recall(ctx, replay.key, h.now())
+	if err != nil {
+		return nil, err
+	}
+	if note != nil {
+		answer, ok := replay.open(note, h.now())
+		if !ok || req.nonce == "" {
+			return nil, errCodeUsed
 		}
-		if req.nonce == "" || !h.now().Before(note.Until) {
-			return note, errCodeUsed
-		}
-		return note, nil
+		return answer, nil
+	}
+	if _, err := h.keys.get(); err != nil { // a code must not be spent for an answer that can't be signed
+		return nil, err
 	}
 	if err := h.loginLimit.allow(addressBlock(clientIP), h.now()); err != nil {
-		return note, err
+		return nil, err
 	}
-	answer, err := h.logIn(ctx, req)
-	if err != nil {
-		return note, err
-	}
-	note = loginNote{Client: req.client(), Until: h.now().Add(loginReplay), Answer: answer}
-	record, err := json.Marshal(note)
-	if err != nil {
-		return note, err
-	}
-	return note, h.users.Note(key, record, h.now().Add(codeLife))
+	return h.logIn(ctx, store, req, replay)
 }
 
-// logIn makes the exchange and the token answer.
-func (h *Handler) logIn(ctx context.Context, req loginRequest) (json.RawMessage, error) {
+// logIn makes the exchange, the session and the token answer.
+func (h *Handler) logIn(ctx context.Context, store session.Store, req loginRequest, replay replay) ([]byte, error) {
 	ws, err := req.app.client.Code2Session(ctx, req.code)
 	req.app.heed(err, h.logger)
 	if err != nil {
 		return nil, err
 	}
-	isNew := false
-	user, err := h.users.UpdateUser(req.app.id, ws.OpenID, func(u *session.User, unknown bool) {
-		if isNew = unknown; unknown {
-			u.FirstSeen = h.now()
-		}
-		if ws.UnionID != "" {
-			u.UnionID = ws.UnionID
-		}
-	})
+	user, err := store.User(ctx, session.UserID{AppID: req.app.id, OpenID: ws.OpenID})
 	if err != nil {
 		return nil, err
 	}
-	var phoneError *apiError
-	switch {
-	case req.phoneCode != "":
-		// One tap login: the login stands whatever becomes of the phone.
-		if withPhone, err := h.exchangePhone(ctx, req.app, user.OpenID, req.phoneCode); err != nil {
-			phoneError = asAPIError(err)
-		} else {
-			user = withPhone
-		}
-	case req.encrypted:
-		phoneError = errEncryptedOff
-	}
-	answer, err := h.tokenAnswer(user, rand.Text(), isNew)
+	now := h.now()
+	isNew := user.FirstSeen.IsZero()
+	learned := session.User{UserID: user.UserID, UnionID: ws.UnionID, FirstSeen: now}
+	phoneError := h.oneTap(ctx, req, &learned)
+	user.Learn(learned)
+
+	made, token := session.New(user.UserID, now)
+	answer, err := h.tokenAnswer(user, made.SID, isNew)
 	if err != nil {
 		return nil, err
 	}
 	answer.PhoneError = phoneError
-	return json.Marshal(answer)
+	answer.refreshable(token, made.Ends(h.policy).Sub(now))
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	note := replay.note(body, now.Add(loginReplay), now.Add(codeLife))
+	err = store.Login(ctx, session.Login{Session: made, Learned: learned, Note: note, Policy: h.policy})
+	return body, err
+}
+
+// oneTap adds the phone of a one tap login to what is learned. The login stands whatever becomes of it.
+func (h *Handler) oneTap(ctx context.Context, req loginRequest, learned *session.User) *apiError {
+	if req.phoneCode == "" {
+		if req.encrypted {
+			return errEncryptedOff
+		}
+		return nil
+	}
+	if err := h.exchangePhone(ctx, req.app, req.phoneCode, learned); err != nil {
+		return asAPIError(err)
+	}
+	return nil
 }
 
 func digest(parts ...string) string {

@@ -6,8 +6,10 @@
 package wechatauth
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -56,6 +58,12 @@ type Handler struct {
 	// The access tokens.
 	Token Token `json:"token,omitzero"`
 
+	// How long users stay logged in.
+	Session Session `json:"session,omitzero"`
+
+	// Where sessions, users and automatic keys are kept. Default: `bolt`, a file in Caddy's data directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.handlers.wechat_auth.stores inline_key=type"`
+
 	// Requests that need no token. No identity is forwarded with them, even when they carry one.
 	// The path is compared byte for byte as it is sent, so only canonical paths are ever public.
 	Public []*Paths `json:"public,omitempty"`
@@ -88,7 +96,12 @@ type Handler struct {
 	routes     map[string]route
 	issuer     jwt.Issuer
 	verifier   jwt.Verifier
-	users      *session.Memory
+	keys       keySource
+	state      *state
+	storeID    string
+	policy     session.Policy
+	stale      time.Duration
+	emit       func(event string, data map[string]any)
 	loginLimit *limiter
 	phoneLimit *limiter
 	public     []openPaths
@@ -137,14 +150,18 @@ type Token struct {
 	Algorithm string `json:"algorithm,omitempty"`
 
 	// The signing key: a PEM file or, for HS256 and kin, a secret at least as long as the hash. Placeholders
-	// are allowed, also one that yields the PEM text itself. Default: made at start and kept in memory, so
-	// that every token dies with the process.
+	// are allowed, also one that yields the PEM text itself. Default: made by the sidecar, kept in the
+	// store, published before use and rotated.
 	Key string `json:"key,omitempty"`
 
 	// Keys that are still accepted and published, but sign no more.
 	PreviousKeys []string `json:"previous_keys,omitempty"`
 
-	// The `iss` claim. Default: `wechat_auth`.
+	// How long an automatic key signs before the next one takes over. Default: 30d.
+	Rotate caddy.Duration `json:"rotate,omitempty"`
+
+	// The `iss` claim. Default: `wechat_auth`. An https URL that ends in the base path also turns
+	// `.well-known/openid-configuration` on.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The `aud` claim. Default: the appid of the user.
@@ -156,6 +173,26 @@ type Token struct {
 	// How a phone number stands in a token: `full`, or `sealed` (encrypted, so that only the sidecar reads
 	// it; the headers carry it whole). A JWT is signed, not secret: whoever holds one can read it. Default: `full`.
 	Phone string `json:"phone,omitempty"`
+}
+
+// Session says how long users stay logged in.
+type Session struct {
+	// A refresh token that is not used this long dies. Default: 30d.
+	Idle caddy.Duration `json:"idle,omitempty"`
+
+	// A session never outlives this. Default: 180d.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// The refresh token spent last still gets the same successor this long, for clients that lost the
+	// answer or asked twice at once. Used later, it ends the session: somebody has a copy. Default: 30s.
+	Grace caddy.Duration `json:"grace,omitempty"`
+
+	// Sessions of one user; the oldest goes. Default: 20.
+	MaxPerUser int `json:"max_per_user,omitempty"`
+
+	// While the store is away, requests are served on the last known revocations this long, then refused
+	// with 503. Default: 10m.
+	Stale caddy.Duration `json:"stale,omitempty"`
 }
 
 // Paths names requests by path and, if given, by method.
@@ -197,11 +234,19 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.now = time.Now
+	if err := registerMetrics(ctx); err != nil {
+		return err
+	}
+	if err := h.provisionEvents(ctx); err != nil {
+		return err
+	}
 	repl := caddy.NewReplacer()
 
 	for _, step := range []func(*caddy.Replacer) error{
 		h.provisionRoutes,
 		h.provisionApps,
+		func(*caddy.Replacer) error { return h.provisionStore(ctx) },
+		h.provisionSessions,
 		h.provisionTokens,
 		h.provisionPaths,
 		h.provisionIdentity,
@@ -236,7 +281,7 @@ func (h *Handler) provisionLimits(*caddy.Replacer) (err error) {
 // Cleanup releases exactly what Provision took, also when Provision failed half-way.
 func (h *Handler) Cleanup() error {
 	var errs []error
-	for _, key := range h.taken {
+	for _, key := range slices.Backward(h.taken) { // what was taken later may use what was taken before
 		_, err := pool.Delete(key)
 		errs = append(errs, err)
 	}

@@ -24,13 +24,13 @@ func (h *Handler) phone(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a := h.apps[claims.AppID]
-	answer, err := fly(r.Context(), a, digest("phone", h.site, claims.SID, code), func(ctx context.Context) (json.RawMessage, error) {
+	answer, err := fly(r.Context(), a, digest("phone", h.site, claims.SID, code), func(ctx context.Context) ([]byte, error) {
 		return h.spendPhoneCode(ctx, a, claims, code)
 	})
 	if err != nil {
 		return err
 	}
-	writeAnswer(w, answer)
+	writeAnswerBytes(w, answer)
 	return nil
 }
 
@@ -50,42 +50,53 @@ func readPhone(w http.ResponseWriter, r *http.Request) (code string, err error) 
 	return code, checkCode("code", code)
 }
 
-// spendPhoneCode answers from memory if this session spent the code before, and asks WeChat otherwise.
-func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims, code string) (json.RawMessage, error) {
-	key := digest("phone", h.site, claims.SID, code)
-	if answer, ok := h.users.Recall(key, h.now()); ok {
+// spendPhoneCode answers from the store if this session spent the code before, and asks WeChat otherwise.
+func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims, code string) ([]byte, error) {
+	store, err := h.state.opened()
+	if err != nil {
+		return nil, err
+	}
+	replay := newReplay("phone", h.site, claims.SID, code)
+	note, err := store.Recall(ctx, replay.key, h.now())
+	if err != nil {
+		return nil, err
+	}
+	if answer, ok := replay.open(note, h.now()); ok {
 		return answer, nil
 	}
-	user, err := h.exchangePhone(ctx, a, claims.OpenID, code)
+	user, err := store.User(ctx, session.UserID{AppID: claims.AppID, OpenID: claims.OpenID})
 	if err != nil {
 		return nil, err
 	}
-	body, err := h.tokenAnswer(user, claims.SID, false)
+	learned := session.User{UserID: user.UserID, FirstSeen: h.now()}
+	if err := h.exchangePhone(ctx, a, code, &learned); err != nil {
+		return nil, err
+	}
+	user.Learn(learned)
+	answer, err := h.tokenAnswer(user, session.SID(claims.SID), false)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := json.Marshal(body)
+	body, err := json.Marshal(answer)
 	if err != nil {
 		return nil, err
 	}
-	return answer, h.users.Note(key, answer, h.now().Add(phoneReplay))
+	until := h.now().Add(phoneReplay)
+	_, err = store.Learn(ctx, learned, replay.note(body, until, until))
+	return body, err
 }
 
-// exchangePhone asks WeChat for the number behind a phone code of this user and remembers it. The openid
-// is always the verified one: without it a client could attach somebody else's code to its session.
-func (h *Handler) exchangePhone(ctx context.Context, a *app, openID, code string) (session.User, error) {
-	if err := h.phoneLimit.allow(a.id+"/"+openID, h.now()); err != nil {
-		return session.User{}, err
+// exchangePhone asks WeChat for the number behind a phone code of this user. The openid is always the
+// verified one: without it a client could attach somebody else's code to its session.
+func (h *Handler) exchangePhone(ctx context.Context, a *app, code string, learned *session.User) error {
+	if err := h.phoneLimit.allow(a.id+"/"+learned.OpenID, h.now()); err != nil {
+		return err
 	}
-	phone, err := a.client.PhoneNumber(ctx, code, openID)
+	phone, err := a.client.PhoneNumber(ctx, code, learned.OpenID)
 	a.heed(err, h.logger)
 	if err != nil {
-		return session.User{}, err
+		return err
 	}
-	return h.users.UpdateUser(a.id, openID, func(u *session.User, isNew bool) {
-		if isNew {
-			u.FirstSeen = h.now()
-		}
-		u.Phone, u.PhoneNumber, u.PhoneVerified = phone.Number, phone.E164(), h.now()
-	})
+	learned.Phone, learned.PhoneNumber, learned.PhoneVerified = phone.Number, phone.E164(), h.now()
+	return nil
 }

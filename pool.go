@@ -7,13 +7,10 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/caddy-wechat/wechatauth/jwt"
-	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// pool keeps what users would miss after a config reload: WeChat clients with their access tokens,
-// automatic keys, remembered users and spent limits.
+// pool keeps what users would miss after a config reload: WeChat clients with their access tokens, open
+// stores, automatic keys and spent limits.
 var pool = caddy.NewUsagePool()
 
 // take returns the part that every handler depending on the same things shares. Cleanup gives it back.
@@ -37,12 +34,3 @@ func poolKey(kind string, dependsOn any) string {
 	digest := sha256.Sum256(text)
 	return kind + ":" + hex.EncodeToString(digest[:])
 }
-
-// Destructors for the parts that the leaves know nothing of Caddy for.
-type (
-	pooledRing   struct{ *jwt.Ring }
-	pooledMemory struct{ *session.Memory }
-)
-
-func (pooledRing) Destruct() error     { return nil }
-func (m pooledMemory) Destruct() error { return m.Close() }

@@ -99,6 +99,25 @@ func checkKeys(body []byte) error {
 	}
 }
 
+// readOptionalFields is readFields for routes whose body may be missing.
+func readOptionalFields(w http.ResponseWriter, r *http.Request) (fields, error) {
+	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	return readFields(w, r)
+}
+
+// flag returns a boolean field, false when it is absent.
+func (f fields) flag(name string) (bool, error) {
+	switch string(f[name]) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, invalidRequest(name + " must be true or false")
+}
+
 // text returns a string field, "" when it is absent. Another type is an error, null included.
 func (f fields) text(name string) (string, error) {
 	raw, ok := f[name]

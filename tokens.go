@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,10 @@ const (
 	defaultAlgorithm = "ES256"
 	defaultIssuer    = "wechat_auth"
 	defaultTTL       = time.Hour
+	defaultRotate    = 30 * 24 * time.Hour
+
+	// minRotate leaves a few seconds to publish a key before it signs. It is for trying rotation out.
+	minRotate = 20 * time.Second
 )
 
 func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
@@ -41,35 +47,59 @@ func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
 	if phone != "full" && phone != "sealed" {
 		return fmt.Errorf("token phone %s: write full or sealed", phone)
 	}
-	ring, err := h.provisionRing(repl, name)
-	if err != nil {
+	if h.keys, err = h.provisionKeys(repl, name, ttl); err != nil {
 		return fmt.Errorf("token %w", err)
 	}
 	h.site = poolKey("site", h.Token)
-	h.issuer = jwt.Issuer{Ring: ring, Name: name, Audience: audience, TTL: ttl, SealPhone: phone == "sealed"}
-	h.verifier = jwt.Verifier{Ring: ring, Issuer: name, Audience: audience, AppIDs: h.appIDs(), TTL: ttl}
+	h.issuer = jwt.Issuer{Name: name, Audience: audience, TTL: ttl, SealPhone: phone == "sealed"}
+	h.verifier = jwt.Verifier{Issuer: name, Audience: audience, AppIDs: h.appIDs(), TTL: ttl}
+	h.policy.TokenTTL = ttl
+	if h.discoverable() {
+		h.routes["/.well-known/openid-configuration"] = route{[]string{http.MethodGet, http.MethodHead}, h.discovery}
+	}
 	return nil
 }
 
-func (h *Handler) provisionRing(repl *caddy.Replacer, issuer string) (*jwt.Ring, error) {
+// keySource gives the keys of a site. It may not have them yet.
+type keySource interface {
+	get() (*jwt.Ring, error)
+
+	// maxAge is how long others may remember the published keys.
+	maxAge() time.Duration
+}
+
+// configuredKeys are the keys that stand in the configuration.
+type configuredKeys struct{ *jwt.Ring }
+
+func (k configuredKeys) get() (*jwt.Ring, error) { return k.Ring, nil }
+func (configuredKeys) maxAge() time.Duration     { return 5 * time.Minute }
+
+func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Duration) (keySource, error) {
 	alg := orDefault(h.Token.Algorithm, defaultAlgorithm)
-	if h.Token.Key == "" {
-		if len(h.Token.PreviousKeys) > 0 {
-			return nil, errors.New("previous_key goes with a key of your own: write key <pem file | secret>")
+	if h.Token.Key != "" {
+		if h.Token.Rotate != 0 {
+			return nil, errors.New("rotate is for automatic keys: leave out key or rotate")
 		}
-		ring, err := take(h, "ring", []string{alg, issuer}, func() (pooledRing, error) {
-			key, err := jwt.GenerateKey(alg)
-			if err != nil {
-				return pooledRing{}, err
-			}
-			ring, err := jwt.NewRing(key)
-			return pooledRing{ring}, err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("algorithm: %w", err)
-		}
-		return ring.Ring, nil
+		ring, err := h.configuredRing(repl, alg)
+		return configuredKeys{ring}, err
 	}
+	if len(h.Token.PreviousKeys) > 0 {
+		return nil, errors.New("previous_key goes with a key of your own: write key <pem file | secret>")
+	}
+	if !slices.Contains(jwt.Algorithms(), alg) {
+		return nil, fmt.Errorf("algorithm %s: write one of %s", alg, strings.Join(jwt.Algorithms(), " "))
+	}
+	rotate := time.Duration(orDefault(h.Token.Rotate, caddy.Duration(defaultRotate)))
+	if rotate < minRotate {
+		return nil, fmt.Errorf("rotate must be %s or more", minRotate)
+	}
+	dependsOn := []any{h.storeID, alg, issuer, rotate, ttl}
+	return take(h, "keys", dependsOn, func() (*keyring, error) {
+		return newKeyring(alg, issuer, rotate, ttl, h.state), nil
+	})
+}
+
+func (h *Handler) configuredRing(repl *caddy.Replacer, alg string) (*jwt.Ring, error) {
 	data, err := readKey(repl, alg, h.Token.Key)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
@@ -91,6 +121,28 @@ func (h *Handler) provisionRing(repl *caddy.Replacer, issuer string) (*jwt.Ring,
 		previous = append(previous, old)
 	}
 	return jwt.NewRing(key, previous...)
+}
+
+// issue makes an access token, with the key that signs now.
+func (h *Handler) issue(c jwt.Claims) (string, jwt.Claims, error) {
+	ring, err := h.keys.get()
+	if err != nil {
+		return "", jwt.Claims{}, err
+	}
+	issuer := h.issuer
+	issuer.Ring = ring
+	return issuer.Issue(c)
+}
+
+// verifyToken verifies an access token; it does not look whether its session has ended.
+func (h *Handler) verifyToken(token string) (*jwt.Claims, error) {
+	ring, err := h.keys.get()
+	if err != nil {
+		return nil, err
+	}
+	verifier := h.verifier
+	verifier.Ring = ring
+	return verifier.Verify(token)
 }
 
 // readKey turns what stands in the configuration into key material: PEM text as it is, a secret for

@@ -1,11 +1,19 @@
 package wechatauth
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
 
 // jwks publishes the keys that verify this site's tokens.
 func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	writeBytes(w, http.StatusOK, h.verifier.Ring.JWKS())
+	ring, err := h.keys.get()
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(h.keys.maxAge().Seconds())))
+	writeBytes(w, http.StatusOK, ring.JWKS())
 	return nil
 }
 
@@ -23,5 +31,29 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	h.identity.set(w.Header(), claims)
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// discoverable tells whether the issuer is where this site can be found, as OpenID Connect Discovery
+// wants it: an https URL that ends in the base path.
+func (h *Handler) discoverable() bool {
+	return strings.HasPrefix(h.issuer.Name, "https://") && strings.HasSuffix(h.issuer.Name, h.base)
+}
+
+// discovery tells libraries where the keys are. There is no authorization endpoint: users log in with
+// wx.login.
+func (h *Handler) discovery(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer":                                h.issuer.Name,
+		"jwks_uri":                              h.issuer.Name + "/.well-known/jwks.json",
+		"response_types_supported":              []string{"none"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{orDefault(h.Token.Algorithm, defaultAlgorithm)},
+		"claims_supported": []string{
+			"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "sid", "appid", "openid", "unionid",
+			"phone", "phone_number", "phone_number_verified",
+		},
+	})
 	return nil
 }

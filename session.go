@@ -1,0 +1,159 @@
+package wechatauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+const (
+	defaultIdle       = 30 * 24 * time.Hour
+	defaultLifetime   = 180 * 24 * time.Hour
+	defaultGrace      = 30 * time.Second
+	defaultMaxPerUser = 20
+	defaultStale      = 10 * time.Minute
+)
+
+func (h *Handler) provisionSessions(*caddy.Replacer) error {
+	s := h.Session
+	h.policy = session.Policy{
+		Idle:       time.Duration(orDefault(s.Idle, caddy.Duration(defaultIdle))),
+		Lifetime:   time.Duration(orDefault(s.Lifetime, caddy.Duration(defaultLifetime))),
+		Grace:      time.Duration(orDefault(s.Grace, caddy.Duration(defaultGrace))),
+		MaxPerUser: orDefault(s.MaxPerUser, defaultMaxPerUser),
+	}
+	h.stale = time.Duration(orDefault(s.Stale, caddy.Duration(defaultStale)))
+	for name, d := range map[string]time.Duration{
+		"idle": h.policy.Idle, "lifetime": h.policy.Lifetime, "grace": h.policy.Grace, "stale": h.stale,
+	} {
+		if d < time.Second {
+			return fmt.Errorf("session %s must be a second or more", name)
+		}
+	}
+	if h.policy.MaxPerUser < 0 {
+		return errors.New("session max_per_user must be above zero")
+	}
+	return nil
+}
+
+// refresh exchanges a refresh token for an access token and the next refresh token.
+func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
+	f, err := readFields(w, r)
+	if err != nil {
+		return err
+	}
+	text, err := f.text("refresh_token")
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		return invalidRequest("refresh_token is missing")
+	}
+	spent, result, err := h.spend(r, text)
+	if err != nil {
+		return err
+	}
+	answer, err := h.tokenAnswer(result.User, result.Session.SID, false)
+	if err != nil {
+		return err
+	}
+	answer.refreshable(spent.Successor(result.Session.Salt), result.Session.Ends(h.policy).Sub(h.now()))
+	return writeAnswer(w, answer)
+}
+
+// spend uses a refresh token up.
+func (h *Handler) spend(r *http.Request, text string) (spent session.RefreshToken, result session.Refreshed, err error) {
+	spent, ok := session.ParseRefreshToken(text)
+	if !ok {
+		return spent, result, errRefreshInvalid
+	}
+	store, err := h.state.opened()
+	if err != nil {
+		return spent, result, err
+	}
+	result, err = store.Refresh(r.Context(), session.NewSpend(spent, h.now(), h.policy))
+	switch {
+	case err != nil:
+		return spent, result, err
+	case result.Verdict == session.Reused:
+		h.reused(spent.SID)
+		return spent, result, errRefreshReused
+	case result.Verdict == session.Unknown || h.apps[result.Session.User.AppID] == nil:
+		return spent, result, errRefreshInvalid
+	}
+	return spent, result, nil
+}
+
+// logout ends the session of an access token or of a refresh token, or all sessions of its user. One that
+// is gone already is as good as one that ends now.
+func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
+	f, err := readOptionalFields(w, r)
+	if err != nil {
+		return err
+	}
+	all, err := f.flag("all")
+	if err != nil {
+		return err
+	}
+	sid, user, err := h.sessionOf(r, f)
+	if err != nil {
+		return err
+	}
+	if sid != "" {
+		if err := h.end(r, sid, user, all); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *Handler) end(r *http.Request, sid session.SID, user session.UserID, all bool) error {
+	store, err := h.state.opened()
+	if err != nil {
+		return err
+	}
+	if all {
+		return store.EndAll(r.Context(), user, h.now(), h.policy)
+	}
+	return store.End(r.Context(), sid, h.now(), h.policy)
+}
+
+// sessionOf returns the session that a logout is for; "" if it is gone already.
+func (h *Handler) sessionOf(r *http.Request, f fields) (session.SID, session.UserID, error) {
+	text, err := f.text("refresh_token")
+	if err != nil {
+		return "", session.UserID{}, err
+	}
+	if text != "" {
+		_, result, err := h.spend(r, text)
+		if errors.Is(err, errRefreshInvalid) || errors.Is(err, errRefreshReused) {
+			return "", session.UserID{}, nil
+		}
+		return result.Session.SID, result.Session.User, err
+	}
+	token, err := h.findToken(r)
+	if err != nil {
+		return "", session.UserID{}, err
+	}
+	claims, err := h.verifyToken(token)
+	if err != nil {
+		return "", session.UserID{}, err
+	}
+	return session.SID(claims.SID), session.UserID{AppID: claims.AppID, OpenID: claims.OpenID}, nil
+}
+
+// reused tells the operator that somebody holds a copy of a refresh token.
+func (h *Handler) reused(sid session.SID) {
+	user, _, _ := sid.Parse()
+	metrics.reused.Inc()
+	h.logger.Warn("a refresh token was used twice, its session has ended", zap.String("user", hashForLog(user)))
+	h.emit("wechat_auth_refresh_reused", map[string]any{"user": hashForLog(user)})
+}
