@@ -1,0 +1,356 @@
+package wechatauth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+)
+
+// rigGlobals are the options of all sites. HTTP/2 goes without TLS, so that frames can be written by hand;
+// the log is as talkative as it gets.
+const rigGlobals = `{
+	admin off
+	auto_https off
+	persist_config off
+	storage file_system $DIR/storage
+	default_bind 127.0.0.1
+	grace_period 2s
+	log {
+		output file $DIR/caddy.log {
+			roll_disabled
+		}
+		level DEBUG
+		format json
+	}
+	servers {
+		protocols h1 h2c
+		max_header_size 1MB
+	}
+	servers 127.0.0.1$ALIASED {
+		protocols h1 h2c
+		expected_underscore_headers X_WX_* X-WX_* X_USER X-WX_OPENID X_WX-OPENID X.WX_OPENID
+		expected_dot_headers X.WX.* X.USER X-WX.* X.WX_OPENID
+	}
+}
+`
+
+// rigSites are the sites, each with a port of its own. A site that names $PORT is written out whole.
+var rigSites = []struct{ name, caddyfile string }{
+	{"main", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		public /public/* /open /public-file.txt
+		public GET /get-only /articles/*
+		public POST PUT /hooks/*
+		optional /optional/*
+		optional GET /feed
+		phone_required /vip/* /admin
+		phone_required POST /orders
+		header X-User openid
+		header X-Phone-Number phone_number
+		header X-Nick nickname
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"b", `
+	wechat_auth {
+		$APP_B
+		$COMMON
+		public /public/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"both", `
+	wechat_auth {
+		$APP_A
+		$APP_B
+		$COMMON
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"strip", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		authorization strip
+		public /public/*
+		optional /optional/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"query", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		authorization strip
+		token_from query access_token
+		public /public/*
+		optional /optional/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"query-keep", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token_from query access_token
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"cookie", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		authorization strip
+		token_from cookie wxtoken
+		public /public/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"cookie-keep", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token_from cookie wxtoken
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"named", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		headers none
+		header x-user openid
+		header X-USER-PHONE phone
+		public /public/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"aliased", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		header X-User openid
+		public /public/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"walled", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		phone_required /*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"based", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		base_path /api/wx
+		public /public/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"placeholders", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		headers none
+		public /public/*
+		optional /optional/*
+	}
+	reverse_proxy $UPSTREAM {
+		header_up Q-Id "<{http.auth.user.id}>"
+		header_up Q-Openid "<{http.auth.user.openid}>"
+		header_up Q-Appid "<{http.auth.user.appid}>"
+		header_up Q-Unionid "<{http.auth.user.unionid}>"
+		header_up Q-Phone "<{http.auth.user.phone}>"
+	}`},
+
+	{"rewritten", `
+	rewrite /old/* /public{uri}
+	uri /mount/* strip_prefix /mount
+	wechat_auth {
+		$APP_A
+		$COMMON
+		public /public/*
+		phone_required /vip/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"hs", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			algorithm HS256
+			key {file.$DIR/hs.secret}
+		}
+		header X-Role role
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"rs", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			algorithm RS256
+			key $DIR/rs.pem
+		}
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"es", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			algorithm ES256
+			key $DIR/es.pem
+		}
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"ed", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			algorithm EdDSA
+			key $DIR/ed.pem
+		}
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"audience", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			audience https://api.example.com
+		}
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"issuer", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			issuer https://login.example.com/auth
+		}
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"sealed", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token {
+			phone sealed
+		}
+		phone_required /vip/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"stream", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		public /public/*
+	}
+	reverse_proxy $BACKEND`},
+
+	// Two sites on one listener: Caddy keeps the error routes of both in one list.
+	{"errors", `
+http://with-errors.test:$PORT {
+	log
+	wechat_auth {
+		$APP_A
+		$COMMON
+		public /public/*
+		phone_required /vip/*
+	}
+	reverse_proxy $UPSTREAM
+	handle_errors {
+		header X-Page "errors"
+		respond "{err.status_code} {http.wechat_auth.error}" {err.status_code}
+	}
+}
+http://without-errors.test:$PORT {
+	log
+	wechat_auth {
+		$APP_A
+		$COMMON
+	}
+	reverse_proxy $UPSTREAM
+}
+http://error-service.test:$PORT {
+	log
+	wechat_auth {
+		$APP_A
+		$COMMON
+		authorization strip
+		token_from query access_token
+	}
+	reverse_proxy $UPSTREAM
+	handle_errors {
+		reverse_proxy $UPSTREAM
+	}
+}`},
+}
+
+// rigKeys are the keys of the sites that do not use automatic ones: a forger who has them is the control
+// of every attack with a forged token.
+type rigKeys struct {
+	hs    []byte
+	rs    *rsa.PrivateKey
+	es    *ecdsa.PrivateKey
+	ed    ed25519.PrivateKey
+	rsPub []byte // PKIX PEM
+	esPub []byte
+}
+
+func newRigKeys(dir string) (k rigKeys, err error) {
+	k.hs = []byte("9b1c7e55fd0a4e0e8b7d6a3f2c1908e7-hs256")
+	if k.rs, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		return k, err
+	}
+	if k.es, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return k, err
+	}
+	if _, k.ed, err = ed25519.GenerateKey(rand.Reader); err != nil {
+		return k, err
+	}
+	if k.rsPub, err = pemOfPublic(&k.rs.PublicKey); err != nil {
+		return k, err
+	}
+	if k.esPub, err = pemOfPublic(&k.es.PublicKey); err != nil {
+		return k, err
+	}
+	for name, key := range map[string]any{"rs.pem": k.rs, "es.pem": k.es, "ed.pem": k.ed} {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return k, err
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return k, err
+		}
+	}
+	return k, os.WriteFile(filepath.Join(dir, "hs.secret"), k.hs, 0o600)
+}
+
+func pemOfPublic(key any) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), err
+}

@@ -1,0 +1,5 @@
+package wechatauth_test
+
+import "net/http"
+
+func streamingBackend(w http.ResponseWriter, r *http.Request) {}
