@@ -1,0 +1,122 @@
+package session
+
+import "context"
+
+// batchSize is how many updates share a commit at most. More would make the first of them wait for the
+// last.
+const batchSize = 256
+
+// boltUpdate is an update on its way through the writer. The writer never runs the change itself: it
+// lends the transaction to whoever waits in Update. So a change that panics or ends its goroutine does
+// that where it belongs, and none runs after its Update has returned.
+type boltUpdate struct {
+	turn chan *boltTx  // the transaction, to use until ran
+	ran  chan struct{} // the transaction is back
+	kept bool          // set before ran: the change is to be committed
+	done chan error    // how the commit went, or why there was no turn
+}
+
+// Update implements DB. Updates that arrive while another is written to the disk are written together
+// after it, with one sync for all. One that comes alone does not wait for company. After its context has
+// ended an update is not begun; one that has begun is waited for, since its outcome must be known.
+func (d *boltDB) Update(ctx context.Context, change func(Tx) error) error {
+	if err := d.enter(ctx); err != nil {
+		return err
+	}
+	defer d.running.Done()
+	return d.update(ctx, func(tx *boltTx) error { return change(tx) })
+}
+
+func (d *boltDB) update(ctx context.Context, change func(*boltTx) error) error {
+	u := &boltUpdate{turn: make(chan *boltTx, 1), ran: make(chan struct{}), done: make(chan error, 1)}
+	select {
+	case d.updates <- u:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case tx := <-u.turn:
+		if err := u.run(tx, change); err != nil {
+			return err
+		}
+		return <-u.done
+	case err := <-u.done:
+		return err
+	}
+}
+
+// run makes the change, and unmakes it unless it comes to its end without an error.
+func (u *boltUpdate) run(tx *boltTx, change func(*boltTx) error) (err error) {
+	defer func() {
+		if !u.kept {
+			tx.undo()
+		}
+		u.ran <- struct{}{}
+	}()
+	err = change(tx)
+	u.kept = err == nil
+	return err
+}
+
+// write is the writer: it carries out updates until there are no more.
+func (d *boltDB) write() {
+	defer close(d.stopped)
+	for {
+		select {
+		case u := <-d.updates:
+			d.batch(u)
+		case <-d.stop:
+			return
+		}
+	}
+}
+
+// batch carries out an update and all that wait behind it.
+func (d *boltDB) batch(first *boltUpdate) {
+	tx, err := d.begin(true)
+	if err != nil {
+		first.done <- err
+		return
+	}
+	var kept []*boltUpdate
+	for u, n := first, 1; u != nil; u, n = d.next(n), n+1 {
+		u.turn <- tx
+		<-u.ran
+		if u.kept {
+			kept = append(kept, u)
+			tx.keep()
+		}
+	}
+	d.forget(tx)
+	err = d.commit(tx)
+	for _, u := range kept {
+		u.done <- err
+	}
+}
+
+// next returns an update that waits already, nil if there is none or the batch is full.
+func (d *boltDB) next(taken int) *boltUpdate {
+	if taken >= batchSize {
+		return nil
+	}
+	select {
+	case u := <-d.updates:
+		return u
+	default:
+		return nil
+	}
+}
+
+// commit ends a transaction that writes.
+func (d *boltDB) commit(tx *boltTx) error {
+	if tx.failed != nil || !tx.dirty {
+		d.rollback(tx) // nothing to write needs no sync
+		return tx.failed
+	}
+	err := guardBolt(d.file.path, tx.tx.Commit)
+	if err != nil {
+		d.rollback(tx) // what bbolt has rolled back itself is let alone
+		return err
+	}
+	return nil
+}
