@@ -1,0 +1,6 @@
+package redistest
+
+import "syscall"
+
+// endWithParent lets a server end even if the test's process is killed.
+func endWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

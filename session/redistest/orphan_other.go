@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package redistest
+
+import "syscall"
+
+// endWithParent is only there on Linux; elsewhere a killed test leaves its servers behind.
+func endWithParent() *syscall.SysProcAttr { return nil }

@@ -1,0 +1,74 @@
+//go:build unix
+
+package redistest
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+// Cluster is a Redis Cluster of three nodes without replicas.
+type Cluster struct {
+	Nodes []*Server
+	URLs  []string // for session.RedisConfig
+}
+
+// StartCluster runs a cluster.
+func StartCluster(t testing.TB) *Cluster {
+	t.Helper()
+	c := &Cluster{}
+	slots := [][2]int{{0, 5460}, {5461, 10922}, {10923, 16383}}
+	for i := range slots {
+		bus := freePort(t)
+		node := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 2000")
+		node.Do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		node.Do(t, "CLUSTER", "ADDSLOTSRANGE", slots[i][0], slots[i][1])
+		c.Nodes, c.URLs = append(c.Nodes, node), append(c.URLs, node.URL)
+		if i > 0 {
+			host, port, _ := net.SplitHostPort(node.Addr)
+			c.Nodes[0].Do(t, "CLUSTER", "MEET", host, port, bus)
+		}
+	}
+	eventually(t, "the cluster's nodes know each other", func() bool {
+		for _, node := range c.Nodes {
+			info, err := node.try("CLUSTER", "INFO")
+			text, _ := info.(string)
+			if err != nil || !strings.Contains(text, "cluster_state:ok") || !strings.Contains(text, "cluster_known_nodes:3") {
+				return false
+			}
+		}
+		return true
+	})
+	return c
+}
+
+// Sentinel is a master with one replica, and the sentinel that watches both.
+type Sentinel struct {
+	Master, Replica, Sentinel *Server
+	URL                       string // for session.RedisConfig
+}
+
+// StartSentinel runs a master, a replica and a sentinel that takes a master for dead within a second.
+func StartSentinel(t testing.TB) *Sentinel {
+	t.Helper()
+	s := &Sentinel{Master: Start(t)}
+	host, port, _ := net.SplitHostPort(s.Master.Addr)
+	s.Replica = Start(t, "replicaof "+host+" "+port)
+	eventually(t, "the replica follows", func() bool {
+		info, err := s.Replica.try("INFO", "replication")
+		text, _ := info.(string)
+		return err == nil && strings.Contains(text, "master_link_status:up")
+	})
+	s.Sentinel = start(t, "--sentinel", []string{
+		"sentinel monitor main " + host + " " + port + " 1",
+		"sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 3000",
+	})
+	s.URL = "redis+sentinel://" + s.Sentinel.Addr + "/main"
+	eventually(t, "the sentinel knows the replica", func() bool {
+		info, err := s.Sentinel.try("INFO", "sentinel")
+		text, _ := info.(string)
+		return err == nil && strings.Contains(text, "status=ok") && strings.Contains(text, "slaves=1")
+	})
+	return s
+}
