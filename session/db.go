@@ -18,11 +18,11 @@ type DB interface {
 	// more than once. When Update returns nil, what was written stays.
 	Update(ctx context.Context, change func(Tx) error) error
 
-	// Close ends the DB. Later calls return ErrClosed.
+	// Close ends the DB. Later calls return ErrClosed; a second Close does no harm.
 	Close() error
 }
 
-// Tx is the map inside one View or Update.
+// Tx is the map inside one View or Update, with what was written in this very Update.
 type Tx interface {
 	// Get returns a value, nil if there is none. It may return one past its time. The value must not
 	// be changed and is valid until the function returns.

@@ -7,8 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 )
 
@@ -44,27 +42,27 @@ func (o *over) Close() error {
 // Login implements Store.
 func (o *over) Login(ctx context.Context, l Login) error {
 	return o.update(ctx, func(tx records) ([]Revocation, error) {
-		tag := l.Session.User.Tag()
-		if _, err := tx.learn(l.Learned, l.Session.LastUse); err != nil {
+		s := l.Session
+		if _, err := tx.learn(l.Learned, s.LastUse); err != nil {
 			return nil, err
 		}
-		sids, err := tx.index(tag, l.Session.LastUse, l.Policy)
+		sids, err := tx.live(s.User.Tag(), s.LastUse, l.Policy)
 		if err != nil {
 			return nil, err
 		}
-		sids = append(sids, l.Session.SID)
+		sids = list(sids, s.SID)
+		if err := tx.put(key(kindSession, []byte(s.SID)), s, s.Ends(l.Policy)); err != nil {
+			return nil, err
+		}
 		var ended []Revocation
 		for len(sids) > l.Policy.MaxPerUser {
-			r, err := tx.end(sids[0], l.Session.LastUse, l.Policy)
+			r, err := tx.end(sids[0], s.LastUse, l.Policy)
 			if err != nil {
 				return nil, err
 			}
 			ended, sids = append(ended, r), sids[1:]
 		}
-		if err := tx.put(key(kindIndex, tag[:]), sids, l.Session.Created.Add(l.Policy.Lifetime)); err != nil {
-			return nil, err
-		}
-		if err := tx.put(key(kindSession, []byte(l.Session.SID)), l.Session, l.Session.Ends(l.Policy)); err != nil {
+		if err := tx.putIndex(s.User.Tag(), sids, l.Policy); err != nil {
 			return nil, err
 		}
 		return ended, tx.note(l.Note)
@@ -72,8 +70,9 @@ func (o *over) Login(ctx context.Context, l Login) error {
 }
 
 // Refresh implements Store.
-func (o *over) Refresh(ctx context.Context, s Spend) (result Refreshed, err error) {
-	err = o.update(ctx, func(tx records) ([]Revocation, error) {
+func (o *over) Refresh(ctx context.Context, s Spend) (Refreshed, error) {
+	var result Refreshed
+	err := o.update(ctx, func(tx records) ([]Revocation, error) {
 		result = Refreshed{}
 		found, err := tx.get(key(kindSession, []byte(s.SID)), &result.Session)
 		if err != nil || !found {
@@ -94,7 +93,10 @@ func (o *over) Refresh(ctx context.Context, s Spend) (result Refreshed, err erro
 		result.User, err = tx.user(result.Session.User)
 		return nil, err
 	})
-	return result, err
+	if err != nil {
+		return Refreshed{}, err
+	}
+	return result, nil
 }
 
 // End implements Store.
@@ -109,7 +111,7 @@ func (o *over) End(ctx context.Context, sid SID, now time.Time, p Policy) error 
 func (o *over) EndAll(ctx context.Context, user UserID, before time.Time, p Policy) error {
 	return o.update(ctx, func(tx records) ([]Revocation, error) {
 		tag := user.Tag()
-		sids, err := tx.index(tag, before, p)
+		sids, err := tx.index(tag)
 		if err != nil {
 			return nil, err
 		}
@@ -121,11 +123,13 @@ func (o *over) EndAll(ctx context.Context, user UserID, before time.Time, p Poli
 				return nil, err
 			}
 		}
-		if err := tx.put(key(kindIndex, tag[:]), kept, before.Add(p.Lifetime)); err != nil {
+		if err := tx.putIndex(tag, kept, p); err != nil {
 			return nil, err
 		}
-		r := Revocation{Tag: tag, Before: before, Until: before.Add(p.TokenTTL)}
-		return []Revocation{r}, tx.put(key(kindRevocation, tag[:]), r, r.Until)
+		// A session made long before may have got an access token just now.
+		until := later(before, time.Now()).Add(p.TokenTTL)
+		r, err := tx.revoke(tag[:], Revocation{Tag: tag, Before: before, Until: until})
+		return []Revocation{r}, err
 	})
 }
 
@@ -201,14 +205,34 @@ func (o *over) SwapKeys(ctx context.Context, version int64, keys []byte) (swappe
 
 // Follow implements Store.
 func (o *over) Follow(ctx context.Context, now time.Time, report func([]Revocation)) error {
-	// Listening begins before the past is read, so that nothing falls between.
-	defer o.hub.listen(report)()
-	var past []Revocation
-	err := o.db.View(ctx, func(tx Tx) error {
+	// Listening begins before the past is read, so that nothing falls between. What is told meanwhile
+	// waits: who follows may take the first report for all there is.
+	read, complete := make(chan struct{}), false
+	defer o.hub.listen(func(revoked []Revocation) {
+		if <-read; complete {
+			report(revoked)
+		}
+	})()
+	past, err := o.past(ctx, now)
+	if err == nil {
+		report(past)
+		complete = true
+	}
+	close(read)
+	if err != nil {
+		return err
+	}
+	return o.hub.beat(ctx, report)
+}
+
+// past returns the revocations whose time is not over.
+func (o *over) past(ctx context.Context, now time.Time) (past []Revocation, err error) {
+	err = o.db.View(ctx, func(tx Tx) error {
+		past = nil
 		return tx.Scan([]byte{kindRevocation}, func(_, value []byte) error {
 			var r Revocation
 			if err := json.Unmarshal(value, &r); err != nil {
-				return fmt.Errorf("session: revocation: %w", err)
+				return errDamaged
 			}
 			if now.Before(r.Until) {
 				past = append(past, r)
@@ -216,11 +240,7 @@ func (o *over) Follow(ctx context.Context, now time.Time, report func([]Revocati
 			return nil
 		})
 	})
-	if err != nil {
-		return err
-	}
-	report(past)
-	return o.hub.beat(ctx, report)
+	return past, err
 }
 
 // update runs a change and tells who follows what it revoked, once it is written.
@@ -234,107 +254,6 @@ func (o *over) update(ctx context.Context, change func(records) ([]Revocation, e
 		o.hub.tell(revoked)
 	}
 	return err
-}
-
-func key(kind byte, name []byte) []byte { return append([]byte{kind}, name...) }
-
-// records reads and writes records in one step of a DB.
-type records struct{ Tx }
-
-var errForeign = errors.New("session: the store returned a record of another key")
-
-func (tx records) get(key []byte, record any) (found bool, err error) {
-	value, err := tx.Get(key)
-	if err != nil || value == nil {
-		return false, err
-	}
-	if err := json.Unmarshal(value, record); err != nil {
-		return false, errors.New("session: the store returned a damaged record") // the cause may quote it
-	}
-	return true, nil
-}
-
-func (tx records) put(key []byte, record any, expires time.Time) error {
-	value, err := json.Marshal(record)
-	if err != nil {
-		return fmt.Errorf("session: encode: %w", err)
-	}
-	return tx.Put(key, value, expires)
-}
-
-func (tx records) user(id UserID) (User, error) {
-	u := User{UserID: id}
-	tag := id.Tag()
-	if _, err := tx.get(key(kindUser, tag[:]), &u); err != nil {
-		return User{}, err
-	}
-	if u.UserID != id {
-		return User{}, errForeign
-	}
-	return u, nil
-}
-
-func (tx records) learn(learned User, now time.Time) (User, error) {
-	u, err := tx.user(learned.UserID)
-	if err != nil {
-		return User{}, err
-	}
-	u.Learn(learned)
-	tag := u.Tag()
-	return u, tx.put(key(kindUser, tag[:]), u, now.Add(userLife))
-}
-
-// index returns the user's sessions that may still live, the one made first first.
-func (tx records) index(user Tag, now time.Time, p Policy) (sids []SID, err error) {
-	if _, err := tx.get(key(kindIndex, user[:]), &sids); err != nil {
-		return nil, err
-	}
-	live := sids[:0]
-	for _, sid := range sids {
-		var s Session
-		found, err := tx.get(key(kindSession, []byte(sid)), &s)
-		if err != nil {
-			return nil, err
-		}
-		if found && s.SID == sid && now.Before(s.Ends(p)) {
-			live = append(live, sid)
-		}
-	}
-	return live, nil
-}
-
-// end removes a session and writes down that it is revoked.
-func (tx records) end(sid SID, now time.Time, p Policy) (Revocation, error) {
-	r := Revocation{SID: sid, Until: now.Add(p.TokenTTL)}
-	if err := tx.Delete(key(kindSession, []byte(sid))); err != nil {
-		return r, err
-	}
-	if err := tx.unlist(sid, now, p); err != nil {
-		return r, err
-	}
-	return r, tx.put(key(kindRevocation, []byte(sid)), r, r.Until)
-}
-
-// unlist takes a session out of its user's list.
-func (tx records) unlist(sid SID, now time.Time, p Policy) error {
-	tag, _, ok := sid.Parse()
-	if !ok {
-		return nil
-	}
-	var sids []SID
-	if found, err := tx.get(key(kindIndex, tag[:]), &sids); err != nil || !found {
-		return err
-	}
-	sids = slices.DeleteFunc(sids, func(s SID) bool { return s == sid })
-	return tx.put(key(kindIndex, tag[:]), sids, now.Add(p.Lifetime))
-}
-
-func (tx records) note(n Note) error {
-	if n.Key == (Digest{}) {
-		return nil
-	}
-	value := binary.BigEndian.AppendUint64(nil, uint64(n.Until.UnixNano()))
-	return tx.Put(key(kindNote, n.Key[:]), append(value, n.Value...), n.Until)
 }
 
 // MarshalText writes a digest in base64, for JSON.

@@ -31,7 +31,8 @@ type Tag [tagSize]byte
 
 // Tag returns the user's tag.
 func (u UserID) Tag() (t Tag) {
-	sum := sha256.Sum256([]byte(u.AppID + "\x00" + u.OpenID))
+	// The length stands before the rest so that no two users' bytes are the same.
+	sum := sha256.Sum256(append(binary.AppendUvarint(nil, uint64(len(u.AppID))), u.AppID+u.OpenID...))
 	copy(t[:], sum[:])
 	return t
 }
@@ -85,8 +86,8 @@ func newSID(user Tag, made time.Time) SID {
 
 // Parse takes a session's name apart, and reports false when it is none.
 func (s SID) Parse() (user Tag, made time.Time, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(s))
-	if err != nil || len(raw) != sidSize {
+	raw, ok := decodeExactly(string(s), sidSize)
+	if !ok {
 		return Tag{}, time.Time{}, false
 	}
 	var millis [8]byte

@@ -34,7 +34,9 @@ type Store interface {
 	// does not exist revokes its name all the same.
 	End(ctx context.Context, sid SID, now time.Time, p Policy) error
 
-	// EndAll ends every session of a user made at or before a time, and Follow reports that.
+	// EndAll ends every session of a user made at or before a time, and Follow reports that, until all
+	// access tokens they have got by now have expired. No call of End or EndAll shortens what another
+	// revoked.
 	EndAll(ctx context.Context, user UserID, before time.Time, p Policy) error
 
 	// User returns what is known of a user; all but the UserID is zero for one never seen.
@@ -62,7 +64,7 @@ type Store interface {
 	// revocation may be reported more than once.
 	Follow(ctx context.Context, now time.Time, report func([]Revocation)) error
 
-	// Close ends the store; what waits in Follow returns.
+	// Close ends the store; what waits in Follow returns. A second Close does no harm.
 	Close() error
 }
 

@@ -26,14 +26,24 @@ type RefreshToken struct {
 
 // ParseRefreshToken reads a token's text and reports false when it is none.
 func ParseRefreshToken(text string) (t RefreshToken, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != tokenSize {
+	raw, ok := decodeExactly(text, tokenSize)
+	if !ok {
 		return RefreshToken{}, false
 	}
 	t.SID = SID(base64.RawURLEncoding.EncodeToString(raw[:sidSize]))
 	copy(t.family[:], raw[sidSize:])
 	copy(t.secret[:], raw[sidSize+familySize:])
 	return t, true
+}
+
+// decodeExactly reads base64url of one size: each value has one text. Package base64 alone would skip
+// line breaks.
+func decodeExactly(text string, size int) ([]byte, bool) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return raw, err == nil && len(raw) == size
 }
 
 // Text returns the token as the client gets it. It is no String method, so that printing a token by

@@ -1,0 +1,157 @@
+package session
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+func key(kind byte, name []byte) []byte { return append([]byte{kind}, name...) }
+
+// records reads and writes records in one step of a DB.
+type records struct{ Tx }
+
+var (
+	errForeign = errors.New("session: the store returned a record of another key")
+	errDamaged = errors.New("session: the store returned a damaged record") // the cause may quote it
+)
+
+func (tx records) get(key []byte, record any) (found bool, err error) {
+	value, err := tx.Get(key)
+	if err != nil || value == nil {
+		return false, err
+	}
+	if err := json.Unmarshal(value, record); err != nil {
+		return false, errDamaged
+	}
+	return true, nil
+}
+
+func (tx records) put(key []byte, record any, expires time.Time) error {
+	value, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("session: encode: %w", err)
+	}
+	return tx.Put(key, value, expires)
+}
+
+func (tx records) user(id UserID) (User, error) {
+	u := User{UserID: id}
+	tag := id.Tag()
+	if _, err := tx.get(key(kindUser, tag[:]), &u); err != nil {
+		return User{}, err
+	}
+	if u.UserID != id {
+		return User{}, errForeign
+	}
+	return u, nil
+}
+
+func (tx records) learn(learned User, now time.Time) (User, error) {
+	u, err := tx.user(learned.UserID)
+	if err != nil {
+		return User{}, err
+	}
+	u.Learn(learned)
+	tag := u.Tag()
+	return u, tx.put(key(kindUser, tag[:]), u, now.Add(userLife))
+}
+
+// index returns the names of the user's sessions, dead ones among them, the one made first first.
+func (tx records) index(user Tag) (sids []SID, err error) {
+	_, err = tx.get(key(kindIndex, user[:]), &sids)
+	return sids, err
+}
+
+// live returns the same without the dead, and forgets those.
+func (tx records) live(user Tag, now time.Time, p Policy) ([]SID, error) {
+	sids, err := tx.index(user)
+	if err != nil {
+		return nil, err
+	}
+	live := sids[:0]
+	for _, sid := range sids {
+		var s Session
+		found, err := tx.get(key(kindSession, []byte(sid)), &s)
+		switch {
+		case err != nil:
+			return nil, err
+		case found && s.SID == sid && now.Before(s.Ends(p)):
+			live = append(live, sid)
+		case found:
+			if err := tx.Delete(key(kindSession, []byte(sid))); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return live, nil
+}
+
+// list adds a session to an index. Logins are not stored in the order in which they are made.
+func list(sids []SID, sid SID) []SID {
+	if slices.Contains(sids, sid) {
+		return sids
+	}
+	_, made, _ := sid.Parse()
+	i := len(sids)
+	for ; i > 0; i-- {
+		if _, earlier, _ := sids[i-1].Parse(); !earlier.After(made) {
+			break
+		}
+	}
+	return slices.Insert(sids, i, sid)
+}
+
+// putIndex writes the list of a user's sessions. It lives as long as the user, not as the sessions, for
+// the next policy may let those live longer.
+func (tx records) putIndex(user Tag, sids []SID, p Policy) error {
+	if len(sids) == 0 {
+		return tx.Delete(key(kindIndex, user[:]))
+	}
+	_, made, _ := sids[len(sids)-1].Parse()
+	return tx.put(key(kindIndex, user[:]), sids, made.Add(max(userLife, p.Lifetime)))
+}
+
+func (tx records) end(sid SID, now time.Time, p Policy) (Revocation, error) {
+	if err := tx.Delete(key(kindSession, []byte(sid))); err != nil {
+		return Revocation{}, err
+	}
+	if err := tx.unlist(sid, p); err != nil {
+		return Revocation{}, err
+	}
+	return tx.revoke([]byte(sid), Revocation{SID: sid, Until: now.Add(p.TokenTTL)})
+}
+
+// unlist takes a session out of its user's list.
+func (tx records) unlist(sid SID, p Policy) error {
+	tag, _, ok := sid.Parse()
+	if !ok {
+		return nil
+	}
+	sids, err := tx.index(tag)
+	if err != nil || !slices.Contains(sids, sid) {
+		return err
+	}
+	return tx.putIndex(tag, slices.DeleteFunc(sids, func(s SID) bool { return s == sid }), p)
+}
+
+// revoke writes a revocation, which never shortens one that is there.
+func (tx records) revoke(name []byte, r Revocation) (Revocation, error) {
+	var old Revocation
+	if _, err := tx.get(key(kindRevocation, name), &old); err != nil {
+		return Revocation{}, err
+	}
+	r.Before, r.Until = later(old.Before, r.Before), later(old.Until, r.Until)
+	return r, tx.put(key(kindRevocation, name), r, r.Until)
+}
+
+func (tx records) note(n Note) error {
+	if n.Key == (Digest{}) {
+		return nil
+	}
+	value := binary.BigEndian.AppendUint64(nil, uint64(n.Until.UnixNano()))
+	return tx.Put(key(kindNote, n.Key[:]), append(value, n.Value...), n.Until)
+}
