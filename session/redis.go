@@ -115,10 +115,27 @@ func (r *redisStore) revokedKey() string         { return r.prefix + "revoked" }
 
 func text(raw []byte) string { return string(appendText(raw)) }
 
+// begin limits the time of an operation, and refuses one that must not begin.
+func (r *redisStore) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	select {
+	case <-r.hub.done():
+		return nil, nil, ErrClosed
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	return ctx, cancel, nil
+}
+
 // run runs a script, which is one step, and returns its reply. What it writes has reached the replicas
 // asked for when it returns.
 func (r *redisStore) run(ctx context.Context, op string, script *redis.Script, keys []string, args ...any) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	ctx, cancel, err := r.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	reply, err := r.runScript(ctx, script, keys, args)
 	if err != nil && !errors.Is(err, redis.Nil) {

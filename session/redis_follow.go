@@ -43,13 +43,23 @@ func (r *redisStore) revoke(ctx context.Context, now time.Time, revoked ...Revoc
 
 // Follow implements Store. It holds one connection, with a read that waits for news.
 func (r *redisStore) Follow(ctx context.Context, now time.Time, report func([]Revocation)) error {
-	// Listening begins before the past is read, so that nothing falls between.
-	defer r.hub.listen(report)()
+	// Listening begins before the past is read, so that nothing falls between. What is told meanwhile
+	// waits: who follows may take the first report for all there is.
+	read, complete := make(chan struct{}), false
+	defer r.hub.listen(func(revoked []Revocation) {
+		if <-read; complete {
+			report(revoked)
+		}
+	})()
 	past, last, err := r.past(ctx, now)
+	if err == nil {
+		report(past)
+		complete = true
+	}
+	close(read)
 	if err != nil {
 		return r.stopped(ctx, err)
 	}
-	report(past)
 	for {
 		var news []Revocation
 		if news, last, err = r.news(ctx, last); err != nil {
@@ -97,7 +107,10 @@ func (r *redisStore) past(ctx context.Context, now time.Time) (past []Revocation
 }
 
 func (r *redisStore) page(ctx context.Context, last string) ([]redis.XMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	ctx, cancel, err := r.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	page, err := r.client.XRangeN(ctx, r.revokedKey(), "("+last, "+", streamPage).Result()
 	if err != nil {
@@ -108,11 +121,11 @@ func (r *redisStore) page(ctx context.Context, last string) ([]redis.XMessage, e
 
 // news waits a little for entries after the last, in one round trip.
 func (r *redisStore) news(ctx context.Context, last string) ([]Revocation, string, error) {
-	if err := ctx.Err(); err != nil {
+	// Nobody cancels a read that waits, so the wait is short.
+	waiting, cancel, err := r.begin(ctx)
+	if err != nil {
 		return nil, "", err
 	}
-	// Nobody cancels a read that waits, so the wait is short.
-	waiting, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	pipe := r.client.Pipeline()
 	info := pipe.XInfoStream(waiting, r.revokedKey())

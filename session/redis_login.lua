@@ -7,6 +7,16 @@ local now, idle, lifetime, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber
 local slack, base, sid, made, fields = tonumber(ARGV[5]), ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 
 learn(KEYS[2], 11 + fields, ARGV[6])
+redis.call('HSET', KEYS[1], unpack(ARGV, 11, 10 + fields))
+live(KEYS[1], math.min(idle, lifetime) + slack)
+
+-- Those made in the same millisecond keep their order.
+local last = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
+if last[2] and math.floor(tonumber(last[2])) == made then
+	made = tonumber(last[2]) + 1 / 1024
+end
+redis.call('ZADD', KEYS[3], 'NX', string.format('%.6f', made), sid)
+live(KEYS[3], math.max(lifetime, tonumber(ARGV[6])))
 
 local ended, others = {}, {}
 for _, other in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
@@ -16,23 +26,12 @@ for _, other in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
 	elseif is_over(s[1], s[2], now, idle, lifetime) then
 		redis.call('DEL', base .. other)
 		redis.call('ZREM', KEYS[3], other)
-	elseif other ~= sid then
+	else
 		others[#others + 1] = other
 	end
 end
-for i = 1, math.min(#others + 1 - most, #others) do
+for i = 1, math.min(#others - most, #others) do
 	redis.call('HSET', base .. others[i], 'ended', 'evicted')
 	ended[#ended + 1] = others[i]
 end
-
--- Those made in the same millisecond keep their order.
-local last = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
-if last[2] and math.floor(tonumber(last[2])) == made then
-	made = tonumber(last[2]) + 1 / 1024
-end
-redis.call('ZADD', KEYS[3], 'NX', string.format('%.6f', made), sid)
-live(KEYS[3], lifetime + slack)
-
-redis.call('HSET', KEYS[1], unpack(ARGV, 11, 10 + fields))
-live(KEYS[1], math.min(idle, lifetime) + slack)
 return ended

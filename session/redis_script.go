@@ -2,7 +2,6 @@ package session
 
 import (
 	_ "embed" // for the scripts
-	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -39,8 +38,6 @@ var (
 	swapScript    = redis.NewScript(swapLua)
 	revokeScript  = redis.NewScript(commonLua + revokeLua)
 )
-
-var errDamaged = errors.New("session: the store returned a damaged record")
 
 // millisUp rounds up, so that nothing is over early.
 func millisUp(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }

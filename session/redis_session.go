@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -39,6 +40,7 @@ func (r *redisStore) Login(ctx context.Context, l Login) error {
 	if err != nil {
 		return err
 	}
+	ctx = context.WithoutCancel(ctx) // what is begun is finished
 	if err := r.endAnnounced(ctx, tag, evicted, l.Session.LastUse, l.Policy); err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func (r *redisStore) Refresh(ctx context.Context, s Spend) (Refreshed, error) {
 		return Refreshed{}, errDamaged
 	}
 	if list[1] == int64(1) {
-		if err := r.endAnnounced(ctx, tag, []string{string(s.SID)}, s.Now, s.Policy); err != nil {
+		if err := r.endAnnounced(context.WithoutCancel(ctx), tag, []string{string(s.SID)}, s.Now, s.Policy); err != nil {
 			return Refreshed{}, err
 		}
 	}
@@ -130,17 +132,20 @@ func (r *redisStore) endAnnounced(ctx context.Context, tag Tag, sids []string, n
 	if err := r.revoke(ctx, now, revoked...); err != nil {
 		return err
 	}
-	_, err := r.run(ctx, "end", endScript, keys, args...)
+	_, err := r.run(context.WithoutCancel(ctx), "end", endScript, keys, args...)
 	return err
 }
 
 // EndAll implements Store. Like End, it writes the revocation first.
 func (r *redisStore) EndAll(ctx context.Context, user UserID, before time.Time, p Policy) error {
 	tag := user.Tag()
-	if err := r.revoke(ctx, before, Revocation{Tag: tag, Before: before, Until: before.Add(p.TokenTTL)}); err != nil {
+	now := r.now()
+	// A session made long before may have got an access token just now.
+	until := later(before, now).Add(p.TokenTTL)
+	if err := r.revoke(ctx, now, Revocation{Tag: tag, Before: before, Until: until}); err != nil {
 		return err
 	}
-	_, err := r.run(ctx, "end all", endAllScript, []string{r.indexKey(tag)}, before.UnixMilli(), r.sessionBase(tag))
+	_, err := r.run(context.WithoutCancel(ctx), "end all", endAllScript, []string{r.indexKey(tag)}, before.UnixMilli(), r.sessionBase(tag))
 	return err
 }
 
@@ -189,10 +194,10 @@ func (r *redisStore) decodeSession(sid SID, fields map[string]string) (s Session
 	}
 	used, err1 := strconv.ParseInt(fields["last_use"], 10, 64)
 	spent, err2 := strconv.ParseInt(fields["spent"], 10, 64)
-	salt := make([]byte, saltSize)
+	salt, err3 := base64.RawURLEncoding.DecodeString(fields["salt"])
 	if errors.Join(
-		err1, err2, readText(s.Current[:], []byte(fields["current"])),
-		readText(s.Previous[:], []byte(fields["previous"])), readText(salt, []byte(fields["salt"])),
+		err1, err2, err3,
+		readText(s.Current[:], []byte(fields["current"])), readText(s.Previous[:], []byte(fields["previous"])),
 	) != nil {
 		return Session{}, errDamaged
 	}

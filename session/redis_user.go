@@ -17,7 +17,10 @@ type phone struct {
 
 // User implements Store. It is one round trip.
 func (r *redisStore) User(ctx context.Context, user UserID) (User, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	ctx, cancel, err := r.begin(ctx)
+	if err != nil {
+		return User{}, err
+	}
 	defer cancel()
 	fields, err := r.client.HGetAll(ctx, r.userKey(user.Tag())).Result()
 	if err != nil {
@@ -46,7 +49,7 @@ func (r *redisStore) Learn(ctx context.Context, learned User, note Note) (User, 
 	if err != nil {
 		return User{}, err
 	}
-	return u, r.note(ctx, note, r.now())
+	return u, r.note(context.WithoutCancel(ctx), note, r.now()) // what is begun is finished
 }
 
 // encodeUser returns the fields and values of what was learned.
@@ -161,7 +164,10 @@ func (r *redisStore) note(ctx context.Context, n Note, now time.Time) error {
 
 // Recall implements Store. It is one round trip.
 func (r *redisStore) Recall(ctx context.Context, k Digest, now time.Time) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	ctx, cancel, err := r.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	key := r.noteKey(k)
 	// A list, for a missing value is not an error in it.
@@ -188,7 +194,10 @@ func (r *redisStore) Recall(ctx context.Context, k Digest, now time.Time) ([]byt
 
 // Keys implements Store. It is one round trip.
 func (r *redisStore) Keys(ctx context.Context) ([]byte, int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	ctx, cancel, err := r.begin(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
 	defer cancel()
 	fields, err := r.client.HGetAll(ctx, r.keysKey()).Result()
 	if err != nil {
