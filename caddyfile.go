@@ -57,6 +57,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    store          redis <url>... {
 //	        seal_key     <secret>
 //	        prefix       <string>
+//	        wait_replicas <n>
 //	    }
 //	    public         [<METHOD>...] <path>...
 //	    optional       [<METHOD>...] <path>...

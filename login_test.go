@@ -21,7 +21,7 @@ func TestLoginAnswersWithATokenForTheUser(t *testing.T) {
 	for path, want := range map[string]any{
 		"token_type": "Bearer", "expires_in": 3600.0,
 		"user.appid": s.appID, "user.openid": alice.OpenID, "user.unionid": alice.UnionID, "user.new": true,
-		"refresh_token": nil, "user.phone": nil, "phone_error": nil,
+		"user.phone": nil, "phone_error": nil,
 	} {
 		if got := a.field(strings.Split(path, ".")...); got != want {
 			t.Errorf("%s: got %v, want %v", path, got, want)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/wechatauth"
@@ -58,9 +57,7 @@ func TestProvisionRefuses(t *testing.T) {
 			if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("wechat_auth {\n" + tt.lines + "\n}")); err != nil {
 				t.Fatalf("parsing: %v", err)
 			}
-			ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
-			defer cancel()
-			err := h.Provision(ctx)
+			err := h.Provision(newContext(t))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
@@ -97,9 +94,7 @@ func TestProvisionRefusesBadJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
-			defer cancel()
-			if err := h.Provision(ctx); err == nil {
+			if err := h.Provision(newContext(t)); err == nil {
 				t.Error("got no error")
 			}
 			if err := h.Cleanup(); err != nil {
@@ -143,7 +138,7 @@ func TestPreviousKeyStillVerifies(t *testing.T) {
 	const before, after = "4pDrEP1sxH2rBqJSdk0wqQzvTn8mYcL7", "n3Xc9VbTqLwZ7KfRj2HsYpM5uGaDe8Qv"
 	s := newSite(t, "token {\nalgorithm HS256\nkey "+before+"\n}")
 	token := s.token(s.fake.NewUser(s.appID))
-	app := "wechat_auth {\napp " + s.appID + " " + testSecret + "\ntoken {\nalgorithm HS256\nkey " + after + "\n"
+	app := "wechat_auth {\napp " + s.appID + " " + testSecret + "\nstore memory\ntoken {\nalgorithm HS256\nkey " + after + "\n"
 	s.handler = provision(t, app+"previous_key "+before+"\n}\n}")
 	if a := s.do("GET", "/", token, ""); a.status != 200 {
 		t.Errorf("with previous_key: got %d %s", a.status, a.body)

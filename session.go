@@ -120,10 +120,15 @@ func (h *Handler) end(r *http.Request, sid session.SID, user session.UserID, all
 	if err != nil {
 		return err
 	}
-	if all {
-		return store.EndAll(r.Context(), user, h.now(), h.policy)
+	now := h.now()
+	if !all {
+		return store.End(r.Context(), sid, now, h.policy)
 	}
-	return store.End(r.Context(), sid, h.now(), h.policy)
+	// All sessions made up to this millisecond end. The answer waits until it is over, so that a login
+	// that follows is none of them.
+	err = store.EndAll(r.Context(), user, now, h.policy)
+	time.Sleep(time.Millisecond - now.Sub(now.Truncate(time.Millisecond)))
+	return err
 }
 
 // sessionOf returns the session that a logout is for; "" if it is gone already.

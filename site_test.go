@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,9 @@ func newSite(t *testing.T, lines ...string) *site {
 	s.fake = wechattest.New(wechattest.App{ID: s.appID, Secret: testSecret, OpenPlatform: true})
 	s.api = s.fake.Start(t)
 	lines = append([]string{"app " + s.appID + " " + testSecret, "api " + s.api}, lines...)
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "store ") }) {
+		lines = append(lines, "store memory")
+	}
 	s.handler = provision(t, "wechat_auth {\n"+strings.Join(lines, "\n")+"\n}")
 	s.handler.SetNow(func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) })
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
@@ -64,8 +68,7 @@ func provision(t *testing.T, directive string) *wechatauth.Handler {
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(directive)); err != nil {
 		t.Fatalf("parsing %s: %v", directive, err)
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
-	t.Cleanup(cancel)
+	ctx := newContext(t)
 	t.Cleanup(func() {
 		if err := h.Cleanup(); err != nil {
 			t.Errorf("Cleanup: %v", err)
@@ -75,6 +78,18 @@ func provision(t *testing.T, directive string) *wechatauth.Handler {
 		t.Fatalf("provisioning %s: %v", directive, err)
 	}
 	return h
+}
+
+// newContext returns the context of an empty configuration.
+func newContext(t *testing.T) caddy.Context {
+	t.Helper()
+	ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(ctx)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 func (s *site) serve(w http.ResponseWriter, r *http.Request) {

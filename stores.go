@@ -103,17 +103,22 @@ func (s *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // RedisStore keeps everything in Redis, for several nodes: what one revokes, all refuse within a second.
 // Every node needs the same Redis, prefix and seal_key.
 type RedisStore struct {
-	// Addresses: redis:// or rediss:// (TLS), with password and database as usual. Several are the
-	// nodes of a Redis Cluster. redis+sentinel://host1:26379,host2:26379/<master>/<db> asks sentinels.
+	// Addresses: `redis://` or `rediss://` (TLS), with password and database as usual. Several are the
+	// nodes of a Redis Cluster. `redis+sentinel://host1:26379,host2:26379/<master>/<db>` asks sentinels.
+	// Placeholders are allowed: a password is better written as one.
 	URLs []string `json:"urls,omitempty"`
 
-	// A secret of at least 32 bytes. With it, everything stored is encrypted with AES-256-GCM, so that
-	// who reads Redis learns nothing. Write it as a placeholder. Default: values are stored in clear
-	// (never tokens).
+	// A secret of at least 32 characters. With it, everything that tells something about a user is
+	// encrypted with AES-256-GCM, and so are the automatic keys. Write it as a placeholder. Default: phones
+	// and keys are stored in clear; tokens never are.
 	SealKey string `json:"seal_key,omitempty"`
 
 	// What the names of all keys begin with. Default: `wechat_auth:`.
 	Prefix string `json:"prefix,omitempty"`
+
+	// A write succeeds only after so many replicas have it, so that it survives the death of the node
+	// that took it. With sentinels or a cluster, 1 is a good value. Default: 0, replicas follow on their own.
+	WaitReplicas int `json:"wait_replicas,omitempty"`
 
 	config session.RedisConfig
 }
@@ -126,7 +131,38 @@ func (RedisStore) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// UnmarshalCaddyfile reads `redis <url>... { seal_key <secret>; prefix <string> }`.
+// Provision resolves placeholders and checks the addresses; it connects to none.
+func (s *RedisStore) Provision(caddy.Context) (err error) {
+	repl := caddy.NewReplacer()
+	s.config = session.RedisConfig{Prefix: s.Prefix, WaitReplicas: s.WaitReplicas}
+	for _, url := range s.URLs {
+		if url, err = resolve(repl, "store redis", url); err != nil {
+			return err
+		}
+		s.config.URLs = append(s.config.URLs, url)
+	}
+	if s.SealKey != "" {
+		if s.config.SealKey, err = resolve(repl, "seal_key", s.SealKey); err != nil {
+			return err
+		}
+	}
+	store, err := session.NewRedis(s.config)
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}
+
+// Identity implements Store.
+func (s *RedisStore) Identity() string {
+	c := s.config
+	return fmt.Sprintf("redis:%q %q %q %d", c.URLs, c.SealKey, c.Prefix, c.WaitReplicas)
+}
+
+// Open implements Store.
+func (s *RedisStore) Open(caddy.Context) (session.Store, error) { return session.NewRedis(s.config) }
+
+// UnmarshalCaddyfile reads `redis <url>... { seal_key <secret>; prefix <string>; wait_replicas <n> }`.
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the store's name
 	if err := allArgs(d, &s.URLs); err != nil {
@@ -138,6 +174,8 @@ func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return oneArg(d, &s.SealKey)
 		case "prefix":
 			return oneArg(d, &s.Prefix)
+		case "wait_replicas":
+			return countArg(d, &s.WaitReplicas)
 		}
 		return d.Errf("unrecognized subdirective of store redis: %s", d.Val())
 	})
@@ -160,6 +198,7 @@ var (
 	_ Store                 = (*MemoryStore)(nil)
 	_ Store                 = (*RedisStore)(nil)
 	_ caddy.Provisioner     = (*BoltStore)(nil)
+	_ caddy.Provisioner     = (*RedisStore)(nil)
 	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
 	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
 	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
