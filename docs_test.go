@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,8 +31,9 @@ import (
 )
 
 var (
-	readmes = []string{"README.md", "README.zh-CN.md"}
-	allDocs = append([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}, readmes...)
+	readmes    = []string{"README.md", "README.zh-CN.md"}
+	operations = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
+	allDocs    = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}, readmes, operations)
 )
 
 // The two commands that the READMEs give for a start. The first runs here as a built program, the second is
@@ -282,10 +287,26 @@ func (w *workplace) validate(name, text string) {
 	for _, name := range []string{"WECHAT", "SHOP", "COURIER"} {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s_APPID=wx%016x", name, len(name)), name+"_SECRET="+testSecret)
 	}
-	cmd.Env = append(cmd.Env, "TOKEN_SECRET="+w.secret)
+	cmd.Env = append(cmd.Env, "TOKEN_SECRET="+w.secret, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Errorf("%s: caddy validate: %v\n%s", name, err, out)
 	}
+}
+
+// sealKey is what the documented command makes.
+func (w *workplace) sealKey() string {
+	w.t.Helper()
+	const makeKey = "openssl rand -base64 32"
+	for _, doc := range operations {
+		if !strings.Contains(readText(w.t, doc), "\n"+makeKey+"\n") {
+			w.t.Errorf("%s does not say %q", doc, makeKey)
+		}
+	}
+	out, err := w.command("terminal", "bash", "-c", makeKey).Output()
+	if err != nil {
+		w.t.Fatalf("%s: %v", makeKey, err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // samePrint compares what a document says a command prints with what it printed.
@@ -374,7 +395,8 @@ func TestDocumentedJSON(t *testing.T) {
 	}
 }
 
-// The code for the mini program logs in, asks for the phone only when it must, and replaces a dead token.
+// The code for the mini program logs in, asks for the phone only when it must, and replaces a dead token: by its
+// refresh token if it has expired, and by a login otherwise.
 func TestDocumentedMiniProgram(t *testing.T) {
 	t.Parallel()
 	for _, doc := range readmes {
@@ -384,21 +406,57 @@ func TestDocumentedMiniProgram(t *testing.T) {
 		}
 		file := filepath.Join(t.TempDir(), "app.js")
 		writeText(t, file, readFences(t, doc)[i].text)
-		s := newSite(t, "phone_required /orders/*")
-		u := s.fake.NewUser(s.appID)
-		codes := asJSON(t, map[string]any{
-			"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u)},
-			"phone": s.fake.PhoneCode(u, "13800138000"),
-		})
-		out, err := command(t, "tests/interop", "node", "miniprogram.mjs", file, s.url, codes).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", doc, err, out)
-		}
-		const want = `{"statuses":[200,403,403,200,200],"loginCodesLeft":0}`
-		if got := strings.TrimSpace(string(out)); got != want {
-			t.Errorf("%s: got %s, want %s", doc, got, want)
+		for _, c := range []struct {
+			spoiled, refresh string // error codes that stand for the site's own answers
+			codesLeft        int
+		}{
+			{"", "", 0},
+			{"token_expired", "", 1},
+			{"token_expired", "refresh_invalid", 0},
+			{"session_revoked", "", 0},
+		} {
+			s := newSite(t, "phone_required /orders/*")
+			u := s.fake.NewUser(s.appID)
+			codes := asJSON(t, map[string]any{
+				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u)},
+				"phone": s.fake.PhoneCode(u, "13800138000"),
+			})
+			url := refusing(t, s, func(r *http.Request) string {
+				switch {
+				case r.Header.Get("Authorization") == "Bearer spoiled" && r.URL.Path != "/auth/refresh":
+					return c.spoiled
+				case r.URL.Path == "/auth/refresh":
+					return c.refresh
+				}
+				return ""
+			})
+			out, err := command(t, "tests/interop", "node", "miniprogram.mjs", file, url, codes).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s: %+v: %v\n%s", doc, c, err, out)
+			}
+			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d}`, c.codesLeft)
+			if got := strings.TrimSpace(string(out)); got != want {
+				t.Errorf("%s: %+v: got %s, want %s", doc, c, got, want)
+			}
 		}
 	}
+}
+
+// refusing puts a server before the site that answers 401 with the error that refuse names, if it names one.
+func refusing(t *testing.T, s *site, refuse func(*http.Request) string) (url string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := refuse(r)
+		if code == "" {
+			s.serve(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, object("error", code))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // The tables of options name what the parser knows, with the defaults that the code documents.
@@ -406,7 +464,8 @@ func TestDocumentedOptions(t *testing.T) {
 	t.Parallel()
 	known := parsedOptions(t)
 	defaults := commentedDefaults(t)
-	if len(known["wechat_auth"]) < 14 || len(known["token"]) < 7 || len(known["app"]) < 2 || len(defaults) < 9 {
+	if len(known["wechat_auth"]) < 16 || len(known["token"]) < 8 || len(known["session"]) < 5 ||
+		len(known["app"]) < 2 || len(known["store redis"]) < 3 || len(defaults) < 16 {
 		t.Fatalf("got options %v and defaults %v, want more", known, defaults)
 	}
 	for _, doc := range readmes {
@@ -430,9 +489,12 @@ func TestDocumentedOptions(t *testing.T) {
 // parsedOptions reads the cases of every switch on a subdirective's name.
 func parsedOptions(t *testing.T) map[string][]string {
 	t.Helper()
-	blocks := map[string]string{"Handler.unmarshalOption": "wechat_auth", "Token.unmarshalOption": "token", "App.unmarshalOption": "app"}
+	blocks := map[string]string{
+		"Handler.unmarshalOption": "wechat_auth", "Token.unmarshalOption": "token", "App.unmarshalOption": "app",
+		"Session.unmarshalOption": "session", "RedisStore.UnmarshalCaddyfile": "store redis",
+	}
 	options := map[string][]string{}
-	for _, decl := range parseGo(t, "caddyfile.go").Decls {
+	for _, decl := range slices.Concat(parseGo(t, "caddyfile.go").Decls, parseGo(t, "stores.go").Decls) {
 		f, ok := decl.(*ast.FuncDecl)
 		if !ok || f.Recv == nil {
 			continue
@@ -461,10 +523,12 @@ func parsedOptions(t *testing.T) map[string][]string {
 // commentedDefaults reads the one-word defaults in the comments of the config structs.
 func commentedDefaults(t *testing.T) map[string]string {
 	t.Helper()
-	blocks := map[string]string{"Handler": "wechat_auth", "Token": "token", "App": "app"}
-	pattern := regexp.MustCompile("Default: `?([A-Za-z0-9_/]+)`?\\.\\s")
+	blocks := map[string]string{
+		"Handler": "wechat_auth", "Token": "token", "App": "app", "Session": "session", "RedisStore": "store redis",
+	}
+	pattern := regexp.MustCompile("Default: `?([A-Za-z0-9_/:]+)`?\\.\\s")
 	defaults := map[string]string{}
-	ast.Inspect(parseGo(t, "module.go"), func(n ast.Node) bool {
+	inspect := func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok || blocks[spec.Name.Name] == "" {
 			return true
@@ -478,7 +542,9 @@ func commentedDefaults(t *testing.T) map[string]string {
 			defaults[blocks[spec.Name.Name]+" "+name] = m[1]
 		}
 		return false
-	})
+	}
+	ast.Inspect(parseGo(t, "module.go"), inspect)
+	ast.Inspect(parseGo(t, "stores.go"), inspect)
 	return defaults
 }
 
@@ -501,8 +567,8 @@ func TestDocumentedErrors(t *testing.T) {
 		}
 		return true
 	})
-	if len(known) < 18 {
-		t.Fatalf("got %v, want 18 errors and more", known)
+	if len(known) < 21 {
+		t.Fatalf("got %v, want 21 errors and more", known)
 	}
 	for _, doc := range readmes {
 		table := findTable(t, doc, func(table [][]string) bool { return table[0][1] == "`error`" })
@@ -550,8 +616,9 @@ func TestDocumentedIdentity(t *testing.T) {
 func TestDocumentedRoutesAndNeeds(t *testing.T) {
 	t.Parallel()
 	routes := matches(t, "handler.go", `\n\t\t"(/[^"]+)": +\{`)
+	routes = append(routes, matches(t, "tokens.go", `h\.routes\["(/[^"]+)"\]`)...)
 	needs := matches(t, "scripts/needs.sh", `\n\t?need ([a-z0-9-]+) `)
-	if len(routes) < 4 || len(needs) < 7 {
+	if len(routes) < 7 || len(needs) < 7 {
 		t.Fatalf("got routes %v and needs %v, want more", routes, needs)
 	}
 	for _, doc := range readmes {
@@ -579,28 +646,139 @@ func TestDocumentedLinks(t *testing.T) {
 			if strings.HasPrefix(link, "https://") || path == "" {
 				continue
 			}
-			if _, err := os.Stat(filepath.FromSlash(path)); err != nil {
+			target := filepath.Join(filepath.Dir(doc), filepath.FromSlash(path))
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", doc, link, err)
 			}
 		}
+		for _, link := range matches(t, doc, `\]\(([^)\s]*#[^)\s]+)\)`) {
+			path, heading, _ := strings.Cut(link, "#")
+			if strings.HasPrefix(link, "https://") {
+				continue
+			}
+			target := doc
+			if path != "" {
+				target = filepath.Join(filepath.Dir(doc), filepath.FromSlash(path))
+			}
+			if !slices.Contains(headings(t, target), heading) {
+				t.Errorf("%s links to %s: got headings %v", doc, link, headings(t, target))
+			}
+		}
 	}
-	for i, doc := range readmes {
-		head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
-		if other := "](" + readmes[1-i] + ")"; !strings.Contains(strings.Join(head, ""), other) {
-			t.Errorf("%s: got %q, want a link to the other language", doc, head)
+	for _, pair := range [][]string{readmes, operations} {
+		for i, doc := range pair {
+			head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
+			if other := "](" + filepath.Base(pair[1-i]) + ")"; !strings.Contains(strings.Join(head, ""), other) {
+				t.Errorf("%s: got %q, want a link to the other language", doc, head)
+			}
+			if link := "](" + operations[i] + ")"; !strings.Contains(readText(t, readmes[i]), link) {
+				t.Errorf("%s: got no link to %s", readmes[i], operations[i])
+			}
 		}
 	}
 }
 
-// The READMEs say the same: they have the same sections, tables, and blocks.
-func TestReadmesAgree(t *testing.T) {
+// headings returns the names by which one links to a document's headings.
+func headings(t *testing.T, doc string) (names []string) {
+	t.Helper()
+	for _, title := range matches(t, doc, `(?m)^#+ (.+)$`) {
+		names = append(names, strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(title, "`", "")), " ", "-"))
+	}
+	return names
+}
+
+// What the operations pages list is what the code has: stores, metrics and the event.
+func TestDocumentedOperations(t *testing.T) {
 	t.Parallel()
+	stores := matches(t, "stores.go", `"http\.handlers\.wechat_auth\.stores\.(\w+)"`)
+	metrics := matches(t, "metrics.go", `"(caddy_wechat_auth_\w+)"`)
+	events := matches(t, "session.go", `h\.emit\("(\w+)"`)
+	if len(stores) < 3 || len(metrics) < 3 || len(events) != 1 {
+		t.Fatalf("got stores %v, metrics %v and events %v, want more", stores, metrics, events)
+	}
+	for _, doc := range operations {
+		for _, known := range [][]string{stores, metrics} {
+			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(known, codeSpans(table[1][0])[0]) })
+			var got []string
+			for _, row := range table[1:] {
+				got = append(got, codeSpans(row[0])[0])
+			}
+			sameNames(t, doc+": table of "+known[0], got, known)
+		}
+		for _, known := range append(events, "http.handlers.wechat_auth.stores", "wechatauth.Store", "session.DB", "session.Over",
+			"session.Store", "sessiontest.Run") {
+			if !strings.Contains(readText(t, doc), "`"+known+"`") {
+				t.Errorf("%s does not name %s", doc, known)
+			}
+		}
+	}
+}
+
+// The skeleton of a store compiles, given what opens it.
+func TestDocumentedStoreCompiles(t *testing.T) {
+	t.Parallel()
+	const rest = `package etcdstore
+
+import (
+	"testing"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+func open(string) (session.Store, error) { return nil, nil }
+
+func startServer(*testing.T) string { return "" }
+
+func openStore(*testing.T, string) session.Store { return nil }
+`
+	dir, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range operations {
+		var blocks []string
+		for _, f := range readFences(t, doc) {
+			if f.lang == "go" {
+				blocks = append(blocks, f.text)
+			}
+		}
+		if len(blocks) != 2 {
+			t.Fatalf("%s: got %d go blocks, want a store and its test", doc, len(blocks))
+		}
+		overlay := map[string]string{}
+		for name, text := range map[string]string{"store.go": blocks[0], "store_test.go": blocks[1], "rest.go": rest} {
+			if formatted, err := format.Source([]byte(text)); err != nil || string(formatted) != text {
+				t.Errorf("%s: %s is not formatted (%v)", doc, name, err)
+			}
+			file := filepath.Join(t.TempDir(), name)
+			writeText(t, file, text)
+			overlay[filepath.Join(dir, "etcdstore", name)] = file
+		}
+		file := filepath.Join(t.TempDir(), "overlay.json")
+		writeText(t, file, asJSON(t, map[string]any{"Replace": overlay}))
+		out, err := command(t, "", "go", "vet", "-overlay", file, "./etcdstore").CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: go vet: %v\n%s", doc, err, out)
+		}
+	}
+}
+
+// The two languages say the same: they have the same sections, tables, and blocks.
+func TestLanguagesAgree(t *testing.T) {
+	t.Parallel()
+	for _, pair := range [][]string{readmes, operations} {
+		sameShape(t, pair)
+	}
+}
+
+func sameShape(t *testing.T, pair []string) {
+	t.Helper()
 	var shapes [2]string
-	for i, doc := range readmes {
+	for i, doc := range pair {
 		var shape strings.Builder
 		for _, f := range readFences(t, doc) {
 			fmt.Fprintf(&shape, "%s block\n", f.lang)
-			if f.lang == "caddyfile" {
+			if f.lang == "caddyfile" || f.lang == "go" {
 				shape.WriteString(f.text)
 			}
 		}
@@ -614,7 +792,7 @@ func TestReadmesAgree(t *testing.T) {
 		shapes[i] = shape.String()
 	}
 	if shapes[0] != shapes[1] {
-		t.Errorf("%s has\n%s\n%s has\n%s", readmes[0], shapes[0], readmes[1], shapes[1])
+		t.Errorf("%s has\n%s\n%s has\n%s", pair[0], shapes[0], pair[1], shapes[1])
 	}
 }
 
