@@ -735,31 +735,31 @@ func openStore(*testing.T, string) session.Store { return nil }
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, doc := range operations {
-		var blocks []string
-		for _, f := range readFences(t, doc) {
-			if f.lang == "go" {
-				blocks = append(blocks, f.text)
-			}
+	doc := operations[0] // the other has the same blocks
+	var blocks []string
+	for _, f := range readFences(t, doc) {
+		if f.lang == "go" {
+			blocks = append(blocks, f.text)
 		}
-		if len(blocks) != 2 {
-			t.Fatalf("%s: got %d go blocks, want a store and its test", doc, len(blocks))
+	}
+	if len(blocks) != 2 {
+		t.Fatalf("%s: got %d go blocks, want a store and its test", doc, len(blocks))
+	}
+	overlay := map[string]string{}
+	for name, text := range map[string]string{"store.go": blocks[0], "store_test.go": blocks[1], "rest.go": rest} {
+		if formatted, err := format.Source([]byte(text)); err != nil || string(formatted) != text {
+			t.Errorf("%s: %s is not formatted (%v)", doc, name, err)
 		}
-		overlay := map[string]string{}
-		for name, text := range map[string]string{"store.go": blocks[0], "store_test.go": blocks[1], "rest.go": rest} {
-			if formatted, err := format.Source([]byte(text)); err != nil || string(formatted) != text {
-				t.Errorf("%s: %s is not formatted (%v)", doc, name, err)
-			}
-			file := filepath.Join(t.TempDir(), name)
-			writeText(t, file, text)
-			overlay[filepath.Join(dir, "etcdstore", name)] = file
-		}
-		file := filepath.Join(t.TempDir(), "overlay.json")
-		writeText(t, file, asJSON(t, map[string]any{"Replace": overlay}))
-		out, err := command(t, "", "go", "vet", "-overlay", file, "./etcdstore").CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: go vet: %v\n%s", doc, err, out)
-		}
+		file := filepath.Join(t.TempDir(), name)
+		writeText(t, file, text)
+		overlay[filepath.Join(dir, "etcdstore", name)] = file
+	}
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	writeText(t, file, asJSON(t, map[string]any{"Replace": overlay}))
+	// It compiles the package and its test, and links nothing.
+	list := command(t, "", "go", "list", "-test", "-export", "-overlay", file, "-f", "{{.ImportPath}}", "./etcdstore")
+	if out, err := list.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %v\n%s", doc, list, err, out)
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *BoltStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // MemoryStore keeps everything in the process: a restart logs everybody out and forgets every phone.
 // When it is full, it refuses logins rather than forget sessions.
 type MemoryStore struct {
-	// The most it takes, in MiB. Default: 256.
+	// The most it takes, in MiB: 128 are enough for some 40,000 users who are logged in once. Default: 128.
 	MaxMiB int `json:"max_mib,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // BoltOptions are the settings of a store made by OpenBolt. The zero value is good.
@@ -153,7 +154,7 @@ func (d *boltDB) begin(writable bool) (tx *boltTx, err error) {
 // rollback ends a transaction and what it changed, unless it has ended.
 func (d *boltDB) rollback(tx *boltTx) {
 	err := guardBolt(d.file.path, tx.tx.Rollback)
-	if err != nil && !errors.Is(err, bolt.ErrTxClosed) && tx.writable {
+	if err != nil && !errors.Is(err, berrors.ErrTxClosed) && tx.writable {
 		d.broken.CompareAndSwap(nil, &err)
 	}
 }

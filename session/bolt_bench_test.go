@@ -185,4 +185,6 @@ func benchSession(i, uses int, made time.Time) session.Session {
 }
 
 // benchDigest is that of a session's token after some uses.
-func benchDigest(i, uses int) session.Digest { return sha256.Sum256(fmt.Appendf(nil, "%d %d", i, uses)) }
+func benchDigest(i, uses int) session.Digest {
+	return sha256.Sum256(fmt.Appendf(nil, "%d %d", i, uses))
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// clock is a time that only moves when it is told to.
+// boltClock is a time that only moves when it is told to.
 type boltClock struct{ at atomic.Int64 }
 
 func newBoltClock() *boltClock {
@@ -45,7 +45,6 @@ func wantRecords(t *testing.T, db *session.BoltDB, want int) {
 func TestBoltSweepsWhatExpired(t *testing.T) {
 	t.Parallel()
 	clock := newBoltClock()
-	db := openBoltDB(t, filepath.Join(t.TempDir(), "sessions.db"), clock.now)
 	soon, late := clock.now().Add(time.Minute), clock.now().Add(time.Hour)
 	tests := []struct {
 		name  string
@@ -69,6 +68,7 @@ func TestBoltSweepsWhatExpired(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			clock := newBoltClock()
 			db := openBoltDB(t, filepath.Join(t.TempDir(), "sessions.db"), clock.now)
 			for _, expires := range test.puts {
@@ -88,9 +88,6 @@ func TestBoltSweepsWhatExpired(t *testing.T) {
 				wantRecords(t, db, 0)
 			}
 		})
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // A record is a header and the value. The header is two times in seconds since 1970, as a big-endian
@@ -163,8 +165,8 @@ func (t *boltTx) set(b *bolt.Bucket, key, old, value []byte) error {
 // undo takes back the running update.
 func (t *boltTx) undo() {
 	err := t.guard(func() error {
-		for i := len(t.undos) - 1; i >= 0; i-- {
-			if err := setBolt(t.undos[i].bucket, t.undos[i].key, t.undos[i].old); err != nil {
+		for _, u := range slices.Backward(t.undos) {
+			if err := setBolt(u.bucket, u.key, u.old); err != nil {
 				return err
 			}
 		}
@@ -192,7 +194,7 @@ func (t *boltTx) guard(read func() error) error {
 // transaction holds: then nothing of it may be committed.
 func (t *boltTx) change(alter func() error) error {
 	if !t.writable {
-		return bolt.ErrTxNotWritable
+		return berrors.ErrTxNotWritable
 	}
 	err := t.guard(alter)
 	if damage := (*boltDamage)(nil); errors.As(err, &damage) && t.failed == nil {

@@ -174,7 +174,7 @@ var errFewReplicas = errors.New("written, but not by as many replicas as wanted"
 func (r *redisStore) runAndWait(ctx context.Context, node redis.Cmdable, script *redis.Script, keys []string, args []any) (any, error) {
 	try := func(begin func(redis.Pipeliner) *redis.Cmd) (any, error) {
 		pipe := node.Pipeline()
-		reply, replicas := begin(pipe), pipe.Do(ctx, "WAIT", r.wait, (redisTimeout/2).Milliseconds())
+		reply, replicas := begin(pipe), pipe.Do(ctx, "WAIT", r.wait, (redisTimeout/4).Milliseconds())
 		_, _ = pipe.Exec(ctx) // the commands have their errors
 		if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return nil, err

@@ -228,13 +228,19 @@ func TestRedisErrorsComeThrough(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			server := redistest.Start(t, "aof-use-rdb-preamble no")
+			server := redistest.Start(t, "enable-protected-configs yes")
 			s := openRedis(t, session.RedisConfig{URLs: []string{server.URL}})
 			for _, command := range test.set {
 				server.Do(t, command...)
 			}
+			var err error
+			defer func() {
+				if t.Failed() {
+					t.Logf("got %v, want %s", err, test.want)
+				}
+			}()
 			until(t, "the server refuses to write", func() bool {
-				_, err := s.Learn(t.Context(), redisUser, redisNote)
+				_, err = s.Learn(t.Context(), redisUser, redisNote)
 				wanted := err != nil && strings.Contains(err.Error(), test.want)
 				if wanted {
 					wantPlainError(t, "Learn", err)

@@ -86,7 +86,7 @@ func (s *Server) run(t testing.TB) bool {
 	if s.mode != "" {
 		args = append(args, s.mode)
 	}
-	s.cmd = exec.Command(program, args...) //nolint:noctx // it lives until the test's cleanup, which ends it
+	s.cmd = exec.Command(program, args...) //nolint:noctx,gosec // it is redis-server, and lives until the test's cleanup, which ends it
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = endWithParent()
 	if err := s.cmd.Start(); err != nil {
@@ -113,7 +113,9 @@ func (s *Server) run(t testing.TB) bool {
 
 // answers reports whether the server is this very process, and up. It may want a password first.
 func (s *Server) answers() bool {
-	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
 	if err != nil {
 		return false
 	}
@@ -162,7 +164,7 @@ func (s *Server) Do(t testing.TB, command ...any) any {
 func (s *Server) try(command ...any) (any, error) {
 	client := s.Client()
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience) //nolint:usetesting // cleanups use it, too
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return client.Do(ctx, command...).Result()
 }
