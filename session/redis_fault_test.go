@@ -218,7 +218,8 @@ func TestRedisErrorsComeThrough(t *testing.T) {
 	}{
 		{"memory is full", [][]any{{"CONFIG", "SET", "maxmemory", "1"}}, "OOM"},
 		{"too few replicas", [][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}}, "NOREPLICAS"},
-		{"password wanted", [][]any{{"CONFIG", "SET", "requirepass", "secret-pass"}}, "NOAUTH"},
+		{"password wanted", [][]any{{"CONFIG", "SET", "requirepass", "right"}}, "unauthenticated"},
+		{"another password wanted", [][]any{{"CONFIG", "SET", "requirepass", "right"}}, "WRONGPASS"},
 		{"a replica", [][]any{{"REPLICAOF", "127.0.0.1", "1"}}, "READONLY"},
 		{"the disk is full", [][]any{
 			{"CONFIG", "SET", "save", "3600 1000"},
@@ -229,7 +230,11 @@ func TestRedisErrorsComeThrough(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, "enable-protected-configs yes")
-			s := openRedis(t, session.RedisConfig{URLs: []string{server.URL}})
+			login := ""
+			if test.want == "WRONGPASS" {
+				login = "default:secret-pass@"
+			}
+			s := openRedis(t, session.RedisConfig{URLs: []string{"redis://" + login + server.Addr}})
 			for _, command := range test.set {
 				server.Do(t, command...)
 			}
