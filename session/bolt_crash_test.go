@@ -78,7 +78,7 @@ func writeUntilKilled(t *testing.T, file string, round int, after time.Duration)
 			continue
 		}
 		if keys = append(keys, key); len(keys) == 1 {
-			time.AfterFunc(after, func() { cmd.Process.Kill() })
+			time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
 		}
 	}
 	_ = cmd.Wait() // killed
@@ -106,7 +106,7 @@ func TestBoltCrashingProcess(t *testing.T) {
 					return tx.Put([]byte(key), []byte("value of "+key), time.Now().Add(time.Hour))
 				})
 				if err == nil {
-					os.Stdout.WriteString("written " + key + "\n")
+					fmt.Println("written " + key)
 				}
 			}
 		})
