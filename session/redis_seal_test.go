@@ -3,7 +3,6 @@
 package session_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -115,8 +114,8 @@ func TestRedisWantsItsSealKey(t *testing.T) {
 			t.Parallel()
 			server, _, token := filled(t, session.RedisConfig{SealKey: test.with})
 			s := openRedis(t, session.RedisConfig{URLs: []string{server.URL}, SealKey: test.read})
-			for method, err := range readings(t, s, token) {
-				if err == nil || !strings.Contains(err.Error(), test.want) {
+			for method, read := range readings(t, s, token) {
+				if err := read(); err == nil || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("%s: got %v, want an error with %q", method, err, test.want)
 				}
 			}
@@ -124,18 +123,19 @@ func TestRedisWantsItsSealKey(t *testing.T) {
 	}
 }
 
-// readings is what every method says that reads.
-func readings(t *testing.T, s session.Store, token session.RefreshToken) map[string]error {
+// readings is every method that reads.
+func readings(t *testing.T, s session.Store, token session.RefreshToken) map[string]func() error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, userErr := s.User(ctx, redisUser.UserID)
-	_, refreshErr := s.Refresh(ctx, session.NewSpend(token, time.Now(), redisPolicy))
-	_, noteErr := s.Recall(ctx, redisNote.Key, time.Now())
-	_, _, keysErr := s.Keys(ctx)
-	return map[string]error{
-		"User": userErr, "Refresh": refreshErr, "Recall": noteErr, "Keys": keysErr,
-		"Follow": s.Follow(ctx, time.Now(), func([]session.Revocation) {}),
+	ctx := t.Context()
+	return map[string]func() error{
+		"User": func() error { _, err := s.User(ctx, redisUser.UserID); return err },
+		"Refresh": func() error {
+			_, err := s.Refresh(ctx, session.NewSpend(token, time.Now(), redisPolicy))
+			return err
+		},
+		"Recall": func() error { _, err := s.Recall(ctx, redisNote.Key, time.Now()); return err },
+		"Keys":   func() error { _, _, err := s.Keys(ctx); return err },
+		"Follow": func() error { return s.Follow(ctx, time.Now(), func([]session.Revocation) {}) },
 	}
 }
 
@@ -189,14 +189,14 @@ func TestRedisNoticesAStrangersRecord(t *testing.T) {
 				// One after the other: each damages a record that the next needs whole.
 				client.Copy(ctx, test.key, "whole", 0, true)
 				test.damage()
-				if err := readings(t, s, mine)[test.method]; err == nil {
+				if err := readings(t, s, mine)[test.method](); err == nil {
 					t.Errorf("%s: %s: got no error", test.name, test.method)
 				} else {
 					wantPlainError(t, test.name, err)
 				}
 				client.Copy(ctx, "whole", test.key, 0, true)
 			}
-			if err := readings(t, s, mine)["User"]; err != nil {
+			if err := readings(t, s, mine)["User"](); err != nil {
 				t.Errorf("got %v of whole records", err)
 			}
 		})

@@ -54,8 +54,10 @@ func (t RefreshToken) Text() string {
 	return base64.RawURLEncoding.EncodeToString(append(raw, t.secret[:]...))
 }
 
-// String and GoString keep the token out of logs and errors.
-func (t RefreshToken) String() string   { return "refresh token of " + string(t.SID) }
+// String keeps the token out of logs and errors.
+func (t RefreshToken) String() string { return "refresh token of " + string(t.SID) }
+
+// GoString does the same for %#v.
 func (t RefreshToken) GoString() string { return t.String() }
 
 // Family is the digest stored as Session.Family.

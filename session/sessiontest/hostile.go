@@ -1,3 +1,4 @@
+//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (
@@ -242,7 +243,7 @@ func errorsHoldNoValues(t *testing.T, f Fixture) {
 	for method, call := range calls(ctx, f.Store, now()) {
 		look(method, call())
 	}
-	f.Store.Close()
+	_ = f.Store.Close()
 	for method, call := range calls(t.Context(), f.Store, now()) {
 		look(method, call())
 	}

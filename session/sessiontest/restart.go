@@ -1,3 +1,4 @@
+//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (
@@ -39,7 +40,7 @@ func restartKeepsAll(t *testing.T, f Fixture) {
 	check(t, err)
 
 	again := f.Reopen(t)
-	t.Cleanup(func() { again.Close() })
+	t.Cleanup(func() { _ = again.Close() })
 	at := begin.Add(time.Second)
 	news := follow(t, again, at)
 	news.wantSession(t, ended.SID, begin.Add(policy.TokenTTL))

@@ -92,7 +92,7 @@ func start(t *testing.T, open func(*testing.T) Fixture) Fixture {
 	t.Helper()
 	f := open(t)
 	for _, node := range f.nodes() {
-		t.Cleanup(func() { node.Close() })
+		t.Cleanup(func() { _ = node.Close() })
 	}
 	return f
 }
