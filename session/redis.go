@@ -35,7 +35,9 @@ type RedisConfig struct {
 	Prefix string
 
 	// WaitReplicas, if not 0, lets a write succeed only after so many replicas have it, so that it
-	// survives the death of the node that took it. With sentinels or a cluster, 1 is a good value.
+	// survives the death of the node that took it. With sentinels or a cluster, 1 is a good value; and
+	// min-replicas-to-write 1 there, so that a master that was cut off does not go on alone. A write
+	// that failed for this may have happened all the same; repeating it does no harm.
 	WaitReplicas int
 
 	// TLS is for rediss: nil is the machine's certificates.

@@ -24,11 +24,11 @@ func StartCluster(t testing.TB) *Cluster {
 		node := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 2000")
 		node.Do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
 		node.Do(t, "CLUSTER", "ADDSLOTSRANGE", slots[i][0], slots[i][1])
-		c.Nodes, c.URLs = append(c.Nodes, node), append(c.URLs, node.URL)
-		if i > 0 {
-			host, port, _ := net.SplitHostPort(node.Addr)
-			c.Nodes[0].Do(t, "CLUSTER", "MEET", host, port, bus)
+		host, port, _ := net.SplitHostPort(node.Addr)
+		for _, earlier := range c.Nodes { // each: hearsay would take seconds
+			earlier.Do(t, "CLUSTER", "MEET", host, port, bus)
 		}
+		c.Nodes, c.URLs = append(c.Nodes, node), append(c.URLs, node.URL)
 	}
 	eventually(t, "the cluster's nodes know each other", func() bool {
 		for _, node := range c.Nodes {
@@ -56,9 +56,9 @@ func StartSentinel(t testing.TB) *Sentinel {
 	host, port, _ := net.SplitHostPort(s.Master.Addr)
 	s.Replica = Start(t, "replicaof "+host+" "+port)
 	eventually(t, "the replica follows", func() bool {
-		info, err := s.Replica.try("INFO", "replication")
+		info, err := s.Master.try("INFO", "replication")
 		text, _ := info.(string)
-		return err == nil && strings.Contains(text, "master_link_status:up")
+		return err == nil && strings.Contains(text, "state=online")
 	})
 	s.Sentinel = start(t, "--sentinel", []string{
 		"sentinel monitor main " + host + " " + port + " 1",
