@@ -1,0 +1,418 @@
+//go:build unix
+
+// Package e2e_test runs Caddy as its users do: as processes, with files and Redis servers, and kills them.
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
+)
+
+const (
+	appID  = "wx0123456789abcdef"
+	secret = "0123456789abcdef0123456789abcdef"
+
+	// patience is how long anything may take that is not about time.
+	patience = 20 * time.Second
+)
+
+var program string // the caddy under test
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "wechatauth-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "caddy")
+	args := []string{"build", "-buildvcs=false", "-o", program}
+	if os.Getenv("E2E_RACE") != "" {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "../cmd/caddy")...) //nolint:noctx // it ends by itself
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building caddy: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// world is a WeChat and the nodes that use it.
+type world struct {
+	t    *testing.T
+	fake *wechattest.Server
+	api  string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	fake := wechattest.New(wechattest.App{ID: appID, Secret: secret, OpenPlatform: true})
+	return &world{t, fake, fake.Start(t)}
+}
+
+// node is a Caddy with its own folders. It can be started again after it ended.
+type node struct {
+	*world
+	dir   string
+	name  string
+	port  string
+	admin string
+	lines []string // of wechat_auth
+	client
+
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+var (
+	nodes    atomic.Int64
+	lastPort atomic.Int64
+)
+
+// freePort returns a port that no client of anybody is given by chance, and nobody listens at.
+func freePort(t *testing.T) string {
+	t.Helper()
+	lastPort.CompareAndSwap(0, 14000+int64(os.Getpid()%16000))
+	for range 1000 {
+		port := fmt.Sprint(lastPort.Add(1))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // it is closed at once
+		if err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// newNode prepares a node; the lines are added to wechat_auth.
+func (w *world) newNode(lines ...string) *node {
+	w.t.Helper()
+	n := &node{
+		world: w, dir: w.t.TempDir(), name: fmt.Sprintf("node-%d", nodes.Add(1)),
+		port: freePort(w.t), admin: "127.0.0.1:" + freePort(w.t), lines: lines,
+	}
+	n.client = newClient(w.t, "http://127.0.0.1:"+n.port)
+	w.t.Cleanup(func() {
+		n.kill()
+		if w.t.Failed() {
+			w.t.Logf("%s ended its log with:\n%s", n.name, tail(n.log(), 4000))
+		}
+	})
+	return n
+}
+
+// start runs a node and waits until it serves.
+func (w *world) start(lines ...string) *node {
+	w.t.Helper()
+	n := w.newNode(lines...)
+	n.start()
+	return n
+}
+
+func (n *node) site(lines ...string) string {
+	return "wechat_auth {\napp " + appID + " " + secret + "\napi " + n.api + "\nlimit login off\nlimit phone off\npublic GET /health\n" +
+		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\nrespond \"openid={http.auth.user.openid} phone={http.auth.user.phone}\"\n"
+}
+
+func (n *node) global() string {
+	return "{\nadmin " + n.admin + "\npersist_config off\ndefault_bind 127.0.0.1\ngrace_period 5s\n}\n"
+}
+
+// config is the Caddyfile of the node, with other lines if there are any.
+func (n *node) config() string {
+	return n.global() + "http://:" + n.port + " {\n" + n.site(n.lines...) + "}\n"
+}
+
+func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
+
+// data is the folder of the default store.
+func (n *node) data() string { return n.path("data/caddy/wechat_auth") }
+
+func (n *node) log() string {
+	text, _ := os.ReadFile(n.path("log"))
+	return string(text)
+}
+
+// command is caddy with the folders of the node.
+func (n *node) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(program, args...) //nolint:noctx // it ends by itself or in the cleanup
+	cmd.Env = append(os.Environ(), "HOME="+n.dir, "XDG_DATA_HOME="+n.path("data"), "XDG_CONFIG_HOME="+n.path("config"))
+	cmd.SysProcAttr = endWithParent()
+	cmd.Dir = n.dir
+	return cmd
+}
+
+func (n *node) writeConfig() string {
+	n.t.Helper()
+	file := n.path("Caddyfile")
+	if err := os.WriteFile(file, []byte(n.config()), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	return file
+}
+
+// launch runs the process and does not wait for it to serve.
+func (n *node) launch() {
+	n.t.Helper()
+	file := n.writeConfig()
+	log, err := os.OpenFile(n.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer log.Close()
+	n.cmd = n.command("run", "--config", file, "--adapter", "caddyfile")
+	n.cmd.Stdout, n.cmd.Stderr = log, log
+	if err := n.cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait()
+		close(ended)
+	}(n.cmd, n.ended)
+}
+
+func (n *node) start() {
+	n.t.Helper()
+	n.launch()
+	n.ready()
+}
+
+// ready waits until this very process answers.
+func (n *node) ready() {
+	n.t.Helper()
+	eventually(n.t, n.name+" serves", func() bool {
+		select {
+		case <-n.ended:
+			n.t.Fatalf("%s ended: %s", n.name, tail(n.log(), 2000))
+		default:
+		}
+		a := n.get("/health", "")
+		return a.status == 200 && string(a.body) == n.name
+	})
+}
+
+// kill ends the process as a power cut does.
+func (n *node) kill() {
+	if n.cmd == nil || n.cmd.Process == nil {
+		return
+	}
+	_ = n.cmd.Process.Kill()
+	<-n.ended
+}
+
+// stop ends the process as an operator does.
+func (n *node) stop() {
+	n.t.Helper()
+	_ = n.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-n.ended:
+	case <-time.After(patience):
+		n.t.Fatalf("%s does not end", n.name)
+	}
+}
+
+// reload gives the process a new Caddyfile and returns what the admin API answered.
+func (n *node) reload(caddyfile string) answer {
+	n.t.Helper()
+	c := client{url: "http://" + n.admin, http: n.http}
+	return c.send("POST", "/load", caddyfile, "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
+}
+
+// client talks to one site.
+type client struct {
+	url  string
+	http *http.Client
+}
+
+func newClient(t *testing.T, url string) client {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 100}
+	t.Cleanup(transport.CloseIdleConnections)
+	return client{url, &http.Client{Transport: transport, Timeout: patience}}
+}
+
+// answer is what came back; status 0 means that nothing did.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	err    error
+}
+
+func (a answer) String() string {
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return fmt.Sprintf("%d %s", a.status, a.body)
+}
+
+func (a answer) text(path ...string) string {
+	var v any
+	if json.Unmarshal(a.body, &v) != nil {
+		return ""
+	}
+	for _, name := range path {
+		m, _ := v.(map[string]any)
+		v = m[name]
+	}
+	s, _ := v.(string)
+	return s
+}
+
+func (a answer) access() string  { return a.text("access_token") }
+func (a answer) refresh() string { return a.text("refresh_token") }
+
+// is tells whether the answer is an error of ours, or none if code is empty.
+func (a answer) is(status int, code string) bool { return a.status == status && a.text("error") == code }
+
+func (c client) send(method, path, body string, headers ...string) answer {
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequest(method, c.url+path, reader)
+	if err != nil {
+		return answer{err: err}
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return answer{err: err}
+	}
+	return answer{status: res.StatusCode, header: res.Header, body: text}
+}
+
+func (c client) get(path, token string) answer {
+	if token == "" {
+		return c.send("GET", path, "")
+	}
+	return c.send("GET", path, "", "Authorization", "Bearer "+token)
+}
+
+// post sends a JSON object of the given names and values.
+func (c client) post(path, token string, pairs ...any) answer {
+	object := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		object[pairs[i].(string)] = pairs[i+1]
+	}
+	body, _ := json.Marshal(object) // strings and booleans
+	headers := []string{"Content-Type", "application/json"}
+	if token != "" {
+		headers = append(headers, "Authorization", "Bearer "+token)
+	}
+	return c.send("POST", path, string(body), headers...)
+}
+
+func (c client) refresh(token string) answer {
+	return c.post("/auth/refresh", "", "refresh_token", token)
+}
+func (c client) logout(access string) answer { return c.post("/auth/logout", access) }
+
+// login logs a user in, which must work.
+func (n *node) login(u *wechattest.User) answer {
+	n.t.Helper()
+	a := n.post("/auth/login", "", "code", n.fake.LoginCode(u))
+	want(n.t, "login", a, 200, "")
+	return a
+}
+
+// newUser logs somebody new in.
+func (n *node) newUser() answer {
+	n.t.Helper()
+	return n.login(n.fake.NewUser(appID))
+}
+
+func want(t *testing.T, what string, a answer, status int, code string) {
+	t.Helper()
+	if !a.is(status, code) {
+		t.Fatalf("%s: got %s, want %d %s", what, a, status, code)
+	}
+}
+
+// unavailable wants the answer of a node whose store is away.
+func unavailable(t *testing.T, what string, a answer) {
+	t.Helper()
+	if !a.is(503, "store_unavailable") || a.header.Get("Retry-After") == "" {
+		t.Errorf("%s: got %s with Retry-After %q, want 503 store_unavailable and when to come again", what, a, a.header.Get("Retry-After"))
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	within(t, patience, what, condition)
+}
+
+func within(t *testing.T, limit time.Duration, what string, condition func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for time.Since(start) < limit {
+		if condition() {
+			return time.Since(start)
+		}
+		pause()
+	}
+	t.Fatalf("not within %s: %s", limit, what)
+	return 0
+}
+
+// during checks that a condition holds all the time.
+func during(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < limit; pause() {
+		if !condition() {
+			t.Fatalf("%s ago all was well, now not: %s", time.Since(start), what)
+		}
+	}
+}
+
+func pause() { <-time.After(20 * time.Millisecond) }
+
+// together does something n times at once.
+func together(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { do(i) })
+	}
+	wg.Wait()
+}
+
+func tail(text string, n int) string { return text[max(0, len(text)-n):] }
+
+func object(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
+}
