@@ -248,9 +248,10 @@ func boltSeconds(t time.Time) uint32 {
 	}
 }
 
-// forgetAfter is how many lookups there may be between two rounds of forget. A lookup makes one page
-// resident that others do not use, and Linux maps up to 64 KiB around it: 32 MiB.
-const forgetAfter = 512
+// forgetAfter is how many lookups there may be between two rounds of forget. A lookup makes a few pages
+// resident that others do not use, and Linux maps up to 64 KiB around each: some 30 MiB. To have them
+// back later costs a few microseconds each.
+const forgetAfter = 128
 
 // forget keeps the part of the mapped file that counts as memory of this process small.
 func (d *boltDB) forget(tx *boltTx) {
