@@ -98,7 +98,7 @@ func TestRedisStopsAndComesBack(t *testing.T) {
 	}{
 		{
 			"killed", func(_ *testing.T, s *redistest.Server) { s.Stop() },
-			func(t *testing.T, s *redistest.Server) { s.Restart(t) },
+			func(t *testing.T, s *redistest.Server) { t.Helper(); s.Restart(t) },
 		},
 		{
 			"paused", func(_ *testing.T, s *redistest.Server) { s.Pause() },

@@ -25,7 +25,18 @@ func openRedis(t testing.TB, cfg session.RedisConfig) session.Store {
 
 func TestRedisKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	single := func(t *testing.T) []string { return []string{redistest.Start(t).URL} }
+	single := func(t *testing.T) []string {
+		t.Helper()
+		return []string{redistest.Start(t).URL}
+	}
+	cluster := func(t *testing.T) []string {
+		t.Helper()
+		return redistest.StartCluster(t).URLs
+	}
+	sentinel := func(t *testing.T) []string {
+		t.Helper()
+		return []string{redistest.StartSentinel(t).URL}
+	}
 	for _, test := range []struct {
 		name  string
 		start func(*testing.T) []string
@@ -33,11 +44,8 @@ func TestRedisKeepsTheContract(t *testing.T) {
 	}{
 		{"single", single, session.RedisConfig{}},
 		{"sealed", single, session.RedisConfig{SealKey: sealKey}},
-		{"cluster", func(t *testing.T) []string { return redistest.StartCluster(t).URLs }, session.RedisConfig{}},
-		{
-			"sentinel", func(t *testing.T) []string { return []string{redistest.StartSentinel(t).URL} },
-			session.RedisConfig{SealKey: sealKey, WaitReplicas: 1},
-		},
+		{"cluster", cluster, session.RedisConfig{}},
+		{"sentinel", sentinel, session.RedisConfig{SealKey: sealKey, WaitReplicas: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

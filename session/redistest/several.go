@@ -55,10 +55,13 @@ func StartSentinel(t testing.TB) *Sentinel {
 	s := &Sentinel{Master: Start(t)}
 	host, port, _ := net.SplitHostPort(s.Master.Addr)
 	s.Replica = Start(t, "replicaof "+host+" "+port)
-	eventually(t, "the replica follows", func() bool {
-		info, err := s.Master.try("INFO", "replication")
-		text, _ := info.(string)
-		return err == nil && strings.Contains(text, "state=online")
+	client := s.Master.Client()
+	defer client.Close()
+	conn := client.Conn() // WAIT is about what its own connection wrote
+	defer conn.Close()
+	eventually(t, "the replica has what is written", func() bool {
+		err := conn.Publish(t.Context(), "redistest", "").Err() // replicas get it, and nothing stays
+		return err == nil && conn.Wait(t.Context(), 1, patience/100).Val() == 1
 	})
 	s.Sentinel = start(t, "--sentinel", []string{
 		"sentinel monitor main " + host + " " + port + " 1",
