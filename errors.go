@@ -120,14 +120,15 @@ func because(entry *apiError, cause error) *apiError {
 // some, else in the sidecar's own JSON.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	e := asAPIError(err)
+	h.heedStore(e)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.wechat_auth.error", e.Code)
 	}
+	e.setHeader(w.Header())
 	if !hasErrorRoutes(r) {
-		h.writeError(w, e)
+		writeJSON(w, e.status, e)
 		return nil
 	}
-	e.setHeader(w.Header())
 	return caddyhttp.Error(e.status, e)
 }
 
@@ -147,19 +148,25 @@ func hasErrorRoutes(r *http.Request) bool {
 	return false
 }
 
-// writeError answers in JSON. A store that fails is logged here; what WeChat does wrong was logged when
-// it did, once for all requests that waited for the same call.
+// writeError answers in JSON.
 func (h *Handler) writeError(w http.ResponseWriter, err error) {
 	e := asAPIError(err)
-	if e.Code == errStore.Code {
-		metrics.storeErrors.Inc()
-		h.logger.Error("store failed", zap.Error(e.cause))
-	}
-	if errors.Is(err, session.ErrFull) {
-		metrics.storeFull.Inc()
-	}
+	h.heedStore(e)
 	e.setHeader(w.Header())
 	writeJSON(w, e.status, e)
+}
+
+// heedStore logs and counts what the store does wrong. What WeChat does wrong was logged when it did,
+// once for all requests that waited for the same call.
+func (h *Handler) heedStore(e *apiError) {
+	if e.Code != errStore.Code {
+		return
+	}
+	metrics.storeErrors.Inc()
+	if errors.Is(e, session.ErrFull) {
+		metrics.storeFull.Inc()
+	}
+	h.logger.Error("store failed", zap.Error(e.cause))
 }
 
 func (e *apiError) setHeader(header http.Header) {

@@ -99,6 +99,7 @@ type Handler struct {
 	keys       keySource
 	state      *state
 	storeID    string
+	opener     *Opener
 	policy     session.Policy
 	stale      time.Duration
 	emit       func(event string, data map[string]any)

@@ -55,7 +55,8 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if text == "" {
 		return invalidRequest("refresh_token is missing")
 	}
-	spent, result, err := h.spend(r, text)
+	now := h.now()
+	spent, result, err := h.spend(r, text, now)
 	if err != nil {
 		return err
 	}
@@ -63,21 +64,21 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer.refreshable(spent.Successor(result.Session.Salt), result.Session.Ends(h.policy).Sub(h.now()))
+	answer.refreshable(spent.Successor(result.Session.Salt), result.Session.Ends(h.policy).Sub(now))
 	return writeAnswer(w, answer)
 }
 
 // spend uses a refresh token up.
-func (h *Handler) spend(r *http.Request, text string) (spent session.RefreshToken, result session.Refreshed, err error) {
+func (h *Handler) spend(r *http.Request, text string, now time.Time) (spent session.RefreshToken, result session.Refreshed, err error) {
 	spent, ok := session.ParseRefreshToken(text)
-	if !ok {
+	if !ok || !h.serves(spent.SID) {
 		return spent, result, errRefreshInvalid
 	}
 	store, err := h.state.opened()
 	if err != nil {
 		return spent, result, err
 	}
-	result, err = store.Refresh(r.Context(), session.NewSpend(spent, h.now(), h.policy))
+	result, err = store.Refresh(r.Context(), session.NewSpend(spent, now, h.policy))
 	switch {
 	case err != nil:
 		return spent, result, err
@@ -88,6 +89,18 @@ func (h *Handler) spend(r *http.Request, text string) (spent session.RefreshToke
 		return spent, result, errRefreshInvalid
 	}
 	return spent, result, nil
+}
+
+// serves tells whether a session is of one of this site's mini programs. A token of another site must not
+// be used up here.
+func (h *Handler) serves(sid session.SID) bool {
+	user, _, _ := sid.Parse()
+	for id := range h.apps {
+		if user.IsOf(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // logout ends the session of an access token or of a refresh token, or all sessions of its user. One that
@@ -138,7 +151,7 @@ func (h *Handler) sessionOf(r *http.Request, f fields) (session.SID, session.Use
 		return "", session.UserID{}, err
 	}
 	if text != "" {
-		_, result, err := h.spend(r, text)
+		_, result, err := h.spend(r, text, h.now())
 		if errors.Is(err, errRefreshInvalid) || errors.Is(err, errRefreshReused) {
 			return "", session.UserID{}, nil
 		}
@@ -150,6 +163,10 @@ func (h *Handler) sessionOf(r *http.Request, f fields) (session.SID, session.Use
 	}
 	claims, err := h.verifyToken(token)
 	if err != nil {
+		return "", session.UserID{}, err
+	}
+	// A token that was taken away must not end the sessions made since.
+	if revoked, err := h.state.revoked(session.SID(claims.SID), h.stale); revoked || err != nil {
 		return "", session.UserID{}, err
 	}
 	return session.SID(claims.SID), session.UserID{AppID: claims.AppID, OpenID: claims.OpenID}, nil

@@ -115,6 +115,9 @@ func TestRefreshRefuses(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, got.status, got.body)
 		}
 	}
+	if a := other.refresh(foreign); a.status != 200 {
+		t.Errorf("the other site's token was used up here: got %d %s", a.status, a.body)
+	}
 	want(t, s.refresh(""), 400, "invalid_request")
 	want(t, s.do("POST", "/auth/refresh", "", `{"refresh_token":1}`), 400, "invalid_request")
 	want(t, s.do("GET", "/", good, ""), 401, "token_invalid")

@@ -101,15 +101,20 @@ func (h *Handler) provisionStore(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app.(*Opener).states = append(app.(*Opener).states, h.state)
+	h.opener = app.(*Opener)
+	h.opener.open = append(h.opener.open, func() error {
+		_, err := h.state.opened()
+		return err
+	})
 	return nil
 }
 
 const openerID = "wechat_auth"
 
-// Opener opens the stores when a configuration starts, so that one that can't be opened keeps Caddy from
-// starting, while validating a configuration touches none. It has no options.
-type Opener struct{ states []*state }
+// Opener opens the stores and reads the automatic keys when a configuration starts, so that a store that
+// can't be opened keeps Caddy from starting, while validating a configuration touches none. It has no
+// options.
+type Opener struct{ open []func() error }
 
 // CaddyModule returns the Caddy module information.
 func (Opener) CaddyModule() caddy.ModuleInfo {
@@ -118,8 +123,8 @@ func (Opener) CaddyModule() caddy.ModuleInfo {
 
 // Start implements caddy.App.
 func (o *Opener) Start() error {
-	for _, s := range o.states {
-		if _, err := s.opened(); err != nil {
+	for _, open := range o.open {
+		if err := open(); err != nil {
 			return err
 		}
 	}

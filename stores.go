@@ -134,7 +134,10 @@ func (RedisStore) CaddyModule() caddy.ModuleInfo {
 // Provision resolves placeholders and checks the addresses; it connects to none.
 func (s *RedisStore) Provision(caddy.Context) (err error) {
 	repl := caddy.NewReplacer()
-	s.config = session.RedisConfig{Prefix: s.Prefix, WaitReplicas: s.WaitReplicas}
+	s.config = session.RedisConfig{WaitReplicas: s.WaitReplicas}
+	if s.config.Prefix, err = resolve(repl, "prefix", orDefault(s.Prefix, "wechat_auth:")); err != nil {
+		return err
+	}
 	for _, url := range s.URLs {
 		if url, err = resolve(repl, "store redis", url); err != nil {
 			return err

@@ -94,9 +94,17 @@ func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Du
 		return nil, fmt.Errorf("rotate must be %s or more", minRotate)
 	}
 	dependsOn := []any{h.storeID, alg, issuer, rotate, ttl}
-	return take(h, "keys", dependsOn, func() (*keyring, error) {
+	keys, err := take(h, "keys", dependsOn, func() (*keyring, error) {
 		return newKeyring(alg, issuer, rotate, ttl, h.state), nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	h.opener.open = append(h.opener.open, func() error {
+		keys.once.Do(keys.start)
+		return nil // a store that is away is waited for, not a reason not to start
+	})
+	return keys, nil
 }
 
 func (h *Handler) configuredRing(repl *caddy.Replacer, alg string) (*jwt.Ring, error) {

@@ -3,6 +3,7 @@ package wechatauth
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -37,7 +38,8 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 // discoverable tells whether the issuer is where this site can be found, as OpenID Connect Discovery
 // wants it: an https URL that ends in the base path.
 func (h *Handler) discoverable() bool {
-	return strings.HasPrefix(h.issuer.Name, "https://") && strings.HasSuffix(h.issuer.Name, h.base)
+	u, err := url.Parse(h.issuer.Name)
+	return err == nil && u.Scheme == "https" && u.Host != "" && strings.HasSuffix(u.Path, h.base)
 }
 
 // discovery tells libraries where the keys are. There is no authorization endpoint: users log in with

@@ -24,6 +24,7 @@ need gcc command -v "$(go env CC)"  # the race detector is linked by a C compile
 need libc6-dev compiles             # with the C library's headers
 need curl command -v curl           # the documentation's commands
 need openssl command -v openssl     # keys and signatures that Go did not make
+need redis-server command -v redis-server # the Redis store is tested with real servers
 need nodejs command -v node         # tokens are verified in another language, too
 if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it
 	need npm command -v npm

@@ -7,6 +7,7 @@
 package session
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -29,12 +30,23 @@ const tagSize = 16
 // keep it on one node.
 type Tag [tagSize]byte
 
+// appTagSize is how much of a tag tells the mini program; the rest tells the user.
+const appTagSize = 4
+
 // Tag returns the user's tag.
 func (u UserID) Tag() (t Tag) {
+	app := sha256.Sum256([]byte(u.AppID))
 	// The length stands before the rest so that no two users' bytes are the same.
 	sum := sha256.Sum256(append(binary.AppendUvarint(nil, uint64(len(u.AppID))), u.AppID+u.OpenID...))
-	copy(t[:], sum[:])
+	copy(t[:], app[:appTagSize])
+	copy(t[appTagSize:], sum[:])
 	return t
+}
+
+// IsOf tells whether the tag can be that of a user of the mini program.
+func (t Tag) IsOf(appID string) bool {
+	app := sha256.Sum256([]byte(appID))
+	return bytes.Equal(t[:appTagSize], app[:appTagSize])
 }
 
 // User is what is remembered of a user. Zero fields are unknown.
