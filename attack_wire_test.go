@@ -114,7 +114,7 @@ func (u *wire) read(br *bufio.Reader, w io.Writer) (r wireRequest, err error) {
 	if r.line, err = readLine(br); err != nil {
 		return r, err
 	}
-	if r.fields, err = readFields(br); err != nil {
+	if r.fields, err = readFieldLines(br); err != nil {
 		return r, err
 	}
 	if len(r.get("Expect")) > 0 {
@@ -126,7 +126,7 @@ func (u *wire) read(br *bufio.Reader, w io.Writer) (r wireRequest, err error) {
 	case len(r.get("Transfer-Encoding")) > 0:
 		r.body, err = readChunks(br)
 		if err == nil {
-			r.trailers, err = readFields(br)
+			r.trailers, err = readFieldLines(br)
 		}
 	case len(length) > 0:
 		n, _ := strconv.Atoi(length[0])
@@ -142,8 +142,8 @@ func readLine(br *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), err
 }
 
-// readFields reads lines up to an empty one.
-func readFields(br *bufio.Reader) (fields []wireField, err error) {
+// readFieldLines reads lines up to an empty one.
+func readFieldLines(br *bufio.Reader) (fields []wireField, err error) {
 	for {
 		line, err := readLine(br)
 		if err != nil || line == "" {
@@ -266,8 +266,5 @@ func wantForwarded(t *testing.T, got reply) wireRequest {
 	}
 	return got.reached[0]
 }
-
-// anyRequestForwarded is for requests whose case id does not survive.
-func (r *rig) strays() []wireRequest { return r.upstream.requests("") }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,3 +256,20 @@ func (r *rig) logLines(t *testing.T) (lines []map[string]any) {
 
 // patience bounds every wait on the network: a test that hangs says where.
 const patience = 20 * time.Second
+
+const childVariable = "WECHATAUTH_TEST_CHILD"
+
+// inChild runs the calling test again in a process of its own and waits for it, if this is not that
+// process already: for Caddys that come and go, and for what Go reads from the environment at start.
+func inChild(t *testing.T, env ...string) bool {
+	t.Helper()
+	if os.Getenv(childVariable) == t.Name() {
+		return true
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.timeout=2m")
+	child.Env = append(append(os.Environ(), childVariable+"="+t.Name()), env...)
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
