@@ -30,11 +30,21 @@ import (
 // what an attacker plays with.
 
 func TestMain(m *testing.M) {
+	// The default store is a file in Caddy's data directory, which must not be the developer's own.
+	data, err := os.MkdirTemp("", "wechatauth-data")
+	if err == nil && os.Getenv("XDG_DATA_HOME") == "" {
+		err = os.Setenv("XDG_DATA_HOME", data)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "data directory:", err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if err := stopRig(); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping Caddy:", err)
 		code = 1
 	}
+	_ = os.RemoveAll(data)
 	os.Exit(code)
 }
 
@@ -267,7 +277,7 @@ func inChild(t *testing.T, env ...string) bool {
 		return true
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.timeout=2m")
-	child.Env = append(append(os.Environ(), childVariable+"="+t.Name()), env...)
+	child.Env = append(append(os.Environ(), childVariable+"="+t.Name(), "XDG_DATA_HOME="), env...)
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -74,6 +74,9 @@ func (rl *reloader) config(lines, sites string) string {
 			limit login off
 			limit phone off
 			phone_required /vip/*
+			session {
+				max_per_user 10000
+			}
 			%s
 		}
 		reverse_proxy %s {
