@@ -51,12 +51,13 @@ func TestRedisKeepsTheContract(t *testing.T) {
 			t.Parallel()
 			test.cfg.URLs = test.start(t)
 			sessiontest.Run(t, func(t *testing.T) sessiontest.Fixture {
+				t.Helper()
 				// Each subtest has keys of its own in the one server.
 				cfg := test.cfg
 				cfg.Prefix = t.Name() + ":"
 				return sessiontest.Fixture{
 					Store:  openRedis(t, cfg),
-					Reopen: func(t *testing.T) session.Store { return openRedis(t, cfg) },
+					Reopen: func(t *testing.T) session.Store { t.Helper(); return openRedis(t, cfg) },
 					Second: openRedis(t, cfg),
 				}
 			})

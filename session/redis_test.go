@@ -194,6 +194,7 @@ func TestRedisRevokesThoughTheFirstTryDied(t *testing.T) {
 		end  func(*testing.T, session.Store, session.RefreshToken, time.Time) error
 	}{
 		{"reuse", func(t *testing.T, s session.Store, spent session.RefreshToken, at time.Time) error {
+			t.Helper()
 			got, err := s.Refresh(t.Context(), session.NewSpend(spent, at.Add(time.Minute), redisPolicy))
 			if err == nil && got.Verdict != session.Reused {
 				t.Errorf("got %v, want Reused", got.Verdict)
