@@ -123,8 +123,8 @@ func TestBoltKeepsWhatWasAcknowledgedOverKill(t *testing.T) {
 	w := newWorld(t)
 	c := &clients{node: w.newNode()}
 	before := 0
-	for round := 0; round < 5 || c.logins < 2000; round++ {
-		if round == 15 {
+	for round := 0; round < 6 || c.logins < 2000; round++ {
+		if round == 30 {
 			t.Fatalf("only %d logins in %d rounds", c.logins, round)
 		}
 		c.start()

@@ -4,7 +4,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,13 +42,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "caddy")
 	args := []string{"build", "-buildvcs=false", "-o", program}
 	if os.Getenv("E2E_RACE") != "" {
 		args = append(args, "-race")
 	}
-	build := exec.Command("go", append(args, "../cmd/caddy")...) //nolint:noctx // it ends by itself
+	build := exec.Command("go", append(args, "../cmd/caddy")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building caddy: %v\n%s", err, out)
 		return 1
@@ -95,7 +94,7 @@ func freePort(t *testing.T) string {
 	lastPort.CompareAndSwap(0, 14000+int64(os.Getpid()%16000))
 	for range 1000 {
 		port := fmt.Sprint(lastPort.Add(1))
-		listener, err := net.Listen("tcp", "127.0.0.1:"+port) //nolint:noctx // it is closed at once
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			_ = listener.Close()
 			return port
@@ -115,6 +114,9 @@ func (w *world) newNode(lines ...string) *node {
 	n.client = newClient(w.t, "http://127.0.0.1:"+n.port)
 	w.t.Cleanup(func() {
 		n.kill()
+		if log := n.log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
+			w.t.Errorf("%s has a race or a panic: %s", n.name, log)
+		}
 		if w.t.Failed() {
 			w.t.Logf("%s ended its log with:\n%s", n.name, tail(n.log(), 4000))
 		}
@@ -135,13 +137,43 @@ func (n *node) site(lines ...string) string {
 		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\nrespond \"openid={http.auth.user.openid} phone={http.auth.user.phone}\"\n"
 }
 
+// server is the node's site with its address.
+func (n *node) server(lines ...string) string {
+	return "http://:" + n.port + " {\n" + n.site(lines...) + "}\n"
+}
+
 func (n *node) global() string {
 	return "{\nadmin " + n.admin + "\npersist_config off\ndefault_bind 127.0.0.1\ngrace_period 5s\n}\n"
 }
 
+// patient lets the client of the node try again when a connection breaks, and take a new one for each
+// request: any Caddy loses some connections in a reload. Requests can be repeated: that is the protocol.
+func (n *node) patient() *node {
+	n.client = client{n.url, &http.Client{Timeout: patience, Transport: again{&http.Transport{DisableKeepAlives: true}}}}
+	return n
+}
+
+// again sends a request until there is an answer.
+type again struct{ http.RoundTripper }
+
+func (a again) RoundTrip(r *http.Request) (res *http.Response, err error) {
+	for range 50 {
+		if res, err = a.RoundTripper.RoundTrip(r); err == nil || r.Context().Err() != nil {
+			return res, err
+		}
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+		pause()
+	}
+	return nil, err
+}
+
 // config is the Caddyfile of the node, with other lines if there are any.
 func (n *node) config() string {
-	return n.global() + "http://:" + n.port + " {\n" + n.site(n.lines...) + "}\n"
+	return n.global() + n.server(n.lines...)
 }
 
 func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
@@ -156,7 +188,7 @@ func (n *node) log() string {
 
 // command is caddy with the folders of the node.
 func (n *node) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...) //nolint:noctx // it ends by itself or in the cleanup
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+n.dir, "XDG_DATA_HOME="+n.path("data"), "XDG_CONFIG_HOME="+n.path("config"))
 	cmd.SysProcAttr = endWithParent()
 	cmd.Dir = n.dir
@@ -236,8 +268,11 @@ func (n *node) stop() {
 // reload gives the process a new Caddyfile and returns what the admin API answered.
 func (n *node) reload(caddyfile string) answer {
 	n.t.Helper()
-	c := client{url: "http://" + n.admin, http: n.http}
-	return c.send("POST", "/load", caddyfile, "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
+	return n.adminAPI().send("POST", "/load", caddyfile, "Content-Type", "text/caddyfile", "Cache-Control", "must-revalidate")
+}
+
+func (n *node) adminAPI() client {
+	return client{"http://" + n.admin, &http.Client{Timeout: patience, Transport: again{&http.Transport{DisableKeepAlives: true}}}}
 }
 
 // client talks to one site.
@@ -285,7 +320,9 @@ func (a answer) access() string  { return a.text("access_token") }
 func (a answer) refresh() string { return a.text("refresh_token") }
 
 // is tells whether the answer is an error of ours, or none if code is empty.
-func (a answer) is(status int, code string) bool { return a.status == status && a.text("error") == code }
+func (a answer) is(status int, code string) bool {
+	return a.status == status && a.text("error") == code
+}
 
 func (c client) send(method, path, body string, headers ...string) answer {
 	var reader io.Reader
@@ -340,7 +377,7 @@ func (c client) logout(access string) answer { return c.post("/auth/logout", acc
 // login logs a user in, which must work.
 func (n *node) login(u *wechattest.User) answer {
 	n.t.Helper()
-	a := n.post("/auth/login", "", "code", n.fake.LoginCode(u))
+	a := n.post("/auth/login", "", "code", n.fake.LoginCode(u), "nonce", "n")
 	want(n.t, "login", a, 200, "")
 	return a
 }
@@ -407,12 +444,3 @@ func together(n int, do func(i int)) {
 }
 
 func tail(text string, n int) string { return text[max(0, len(text)-n):] }
-
-func object(t *testing.T, text []byte) map[string]any {
-	t.Helper()
-	var v map[string]any
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&v); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	return v
-}
