@@ -202,6 +202,7 @@ func TestRedisRevokesThoughTheFirstTryDied(t *testing.T) {
 			return err
 		}},
 		{"eviction, then login", func(t *testing.T, s session.Store, _ session.RefreshToken, at time.Time) error {
+			t.Helper()
 			var err error
 			for range redisPolicy.MaxPerUser {
 				made, _ := session.New(redisUser.UserID, at.Add(time.Second))
