@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,6 +69,15 @@ type redisStore struct {
 	hub    hub
 }
 
+// quiet keeps go-redis, whose logger is one for the whole process, from writing to standard error: what
+// fails is returned, and whoever gets it logs it.
+type quiet struct{}
+
+// Printf implements go-redis's logger.
+func (quiet) Printf(context.Context, string, ...any) {}
+
+var silence = sync.OnceFunc(func() { redis.SetLogger(quiet{}) })
+
 // NewRedis returns a store that many processes share. It connects when it is first used, and again
 // whenever the connection is lost.
 func NewRedis(cfg RedisConfig) (Store, error) {
@@ -91,6 +101,7 @@ func NewRedis(cfg RedisConfig) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	silence()
 	return &redisStore{
 		client: address.client(cfg.TLS), prefix: cfg.Prefix, seal: seal, wait: cfg.WaitReplicas, now: cfg.Now,
 	}, nil
