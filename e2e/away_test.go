@@ -63,7 +63,6 @@ func TestRedisStopsUnderLoad(t *testing.T) {
 	login, gone := a.login(alice), b.newUser()
 	want(t, "logout", a.logout(gone.access()), 204, "")
 	within(t, time.Second, "known everywhere", func() bool { return b.revoked(gone.access()) })
-	c := &clients{node: a}
 
 	redis.Stop()
 	stopped := time.Now()
@@ -96,7 +95,6 @@ func TestRedisStopsUnderLoad(t *testing.T) {
 		want(t, "what was revoked before", n.get("/", gone.access()), 401, "session_revoked")
 	}
 	want(t, "the session from before", b.refresh(login.refresh()), 200, "")
-	c.check(c.held)
 }
 
 // Redis is killed again and again while thousands use it through two nodes. Clients try again with what
@@ -204,6 +202,31 @@ func TestRedisPaused(t *testing.T) {
 	want(t, "the session from before", b.refresh(login.refresh()), 200, "")
 }
 
+// Redis takes no more writes: its memory is used up, or it is a replica now. Nothing may be told as done,
+// and who is logged in goes on, for the revocations can still be read.
+func TestRedisRefusesWrites(t *testing.T) {
+	t.Parallel()
+	for name, setting := range map[string][2][]any{
+		"full":    {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}},
+		"replica": {{"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			redis := redistest.Start(t)
+			n := w.start("store redis "+redis.URL, "session {\nstale 1s\n}")
+			alice := w.fake.NewUser(appID)
+			login := n.login(alice)
+			redis.Do(t, setting[0]...)
+			n.writesFail(alice, login)
+			during(t, 1500*time.Millisecond, "the guard lets in", func() bool { return n.get("/", login.access()).status == 200 })
+			redis.Do(t, setting[1]...)
+			within(t, 5*time.Second, "heals", func() bool { return n.newLogin() == 200 })
+			want(t, "the session from before", n.refresh(login.refresh()), 200, "")
+		})
+	}
+}
+
 // A node that lost its connection to Redis, and only it, learns what it missed.
 func TestMissedRevocationsArriveAfterReconnect(t *testing.T) {
 	t.Parallel()
@@ -263,6 +286,28 @@ func TestSentinelFailover(t *testing.T) {
 	}
 	want(t, "logout", b.logout(next.access()), 204, "")
 	within(t, 2*time.Second, "the other node hears of it", func() bool { return a.revoked(next.access()) })
+}
+
+// With wait_replicas nothing is acknowledged that a replica does not have: the master may die at any moment.
+func TestSentinelFailoverLosesNothingThatReplicasWereWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	redis := redistest.StartSentinel(t)
+	n := w.start("store redis " + redis.URL + " {\nwait_replicas 1\n}")
+	c := &clients{node: n, mayFail: true}
+	time.AfterFunc(500*time.Millisecond, redis.Master.Stop)
+	together(6, func(int) { c.live() })
+	if c.logins == 0 {
+		t.Fatal("no logins")
+	}
+	eventually(t, "the replica has taken over", func() bool {
+		info, _ := redis.Replica.Do(t, "INFO", "replication").(string)
+		return strings.Contains(info, "role:master")
+	})
+	redis.Master.Restart(t)
+	eventually(t, "logins work when there is a replica again", func() bool { return n.newLogin() == 200 })
+	c.check(c.held)
+	t.Logf("%d logins", c.logins)
 }
 
 func field(info any, name string) int {

@@ -5,6 +5,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -51,6 +52,11 @@ func run(m *testing.M) int {
 	build := exec.Command("go", append(args, "../cmd/caddy")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building caddy: %v\n%s", err, out)
+		return 1
+	}
+	// Most of these tests wait for something most of the time. What the command line says comes later and wins.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

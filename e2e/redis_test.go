@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,6 +213,41 @@ func TestLoginRetriedAtTheOtherNodeWhileTheFirstIsBusy(t *testing.T) {
 		if got := n.post("/auth/login", "", "code", code, "nonce", "n"); string(got.body) != string(winner.body) {
 			t.Errorf("the repeat at %s: got %s, want %s", n.name, got, winner)
 		}
+	}
+}
+
+// Sessions are spread over a Redis Cluster, and one of its nodes restarts.
+func TestRedisCluster(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cluster := redistest.StartCluster(t)
+	a, b := w.pair("store redis " + strings.Join(cluster.URLs, " ") + sealed)
+	var lives []answer
+	for range 20 {
+		lives = append(lives, a.newUser())
+	}
+	for i, login := range lives {
+		if i%2 == 0 {
+			want(t, "logout", b.logout(login.access()), 204, "")
+			within(t, time.Second, "the other node refuses", func() bool { return a.revoked(login.access()) })
+		}
+	}
+	cluster.Nodes[1].Restart(t)
+	eventually(t, "both heal", func() bool {
+		for range 20 {
+			if a.newLogin() != 200 || b.newLogin() != 200 {
+				return false
+			}
+		}
+		return true
+	})
+	for i, login := range lives {
+		if i%2 == 0 {
+			want(t, "after logout", b.get("/", login.access()), 401, "session_revoked")
+			want(t, "after logout", b.refresh(login.refresh()), 401, "refresh_invalid")
+			continue
+		}
+		want(t, "a session from before", b.refresh(login.refresh()), 200, "")
 	}
 }
 

@@ -298,3 +298,21 @@ func TestReloadWhileALoginWaitsForWeChat(t *testing.T) {
 		})
 	}
 }
+
+// The server is told to end while a login waits for WeChat: what is under way is finished and kept.
+func TestStopWhileALoginWaitsForWeChat(t *testing.T) {
+	w := newWorld(t)
+	n := w.start()
+	w.fake.Fail(wechattest.Login, 1, wechattest.Delay(700*time.Millisecond))
+	waiting := make(chan answer)
+	go func() {
+		waiting <- n.post("/auth/login", "", "code", w.fake.LoginCode(w.fake.NewUser(appID)))
+	}()
+	eventually(t, "WeChat is asked", func() bool { return w.fake.Count(wechattest.Login) > 0 })
+	n.stop()
+	login := <-waiting
+	want(t, "the login", login, 200, "")
+	n.start()
+	want(t, "its token", n.get("/", login.access()), 200, "")
+	want(t, "its session", n.refresh(login.refresh()), 200, "")
+}
