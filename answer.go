@@ -80,8 +80,14 @@ func writeAnswerBytes(w http.ResponseWriter, body []byte) {
 
 // fly runs an exchange with WeChat that all requests with the same key share. It does not end with the
 // request that started it, only with the app's time limit.
-func fly[T any](ctx context.Context, a *app, key string, exchange func(context.Context) (T, error)) (T, error) {
+func fly[T any](ctx context.Context, h *Handler, a *app, key string, exchange func(context.Context) (T, error)) (T, error) {
 	flight := a.flights.DoChan(key, func() (any, error) {
+		leave, err := h.state.enter()
+		if err != nil {
+			var none T
+			return none, err
+		}
+		defer leave()
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightCalls*a.timeout)
 		defer cancel()
 		return exchange(detached)
@@ -91,6 +97,6 @@ func fly[T any](ctx context.Context, a *app, key string, exchange func(context.C
 		return result.Val.(T), result.Err
 	case <-ctx.Done():
 		var none T
-		return none, ctx.Err()
+		return none, because(errUnavailable, ctx.Err()) // nobody reads it
 	}
 }

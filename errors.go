@@ -1,7 +1,6 @@
 package wechatauth
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -85,8 +84,6 @@ func asAPIError(err error) *apiError {
 		return errTokenInvalid
 	case errors.As(err, &we):
 		return fromWeChat(we)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return because(errUnavailable, err) // the client has left, or waited too long
 	}
 	return because(errStore, err)
 }

@@ -146,7 +146,12 @@ func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
 		h.writeError(w, errNotFound)
 		return
 	}
-	if err := rt.serve(w, r); err != nil {
+	leave, err := h.state.enter()
+	if err == nil {
+		defer leave()
+		err = rt.serve(w, r)
+	}
+	if err != nil {
 		h.writeError(w, err)
 	}
 }

@@ -39,7 +39,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	flown, err := fly(r.Context(), req.app, digest("login", h.site, req.code), func(ctx context.Context) (loginFlight, error) {
+	flown, err := fly(r.Context(), h, req.app, digest("login", h.site, req.code), func(ctx context.Context) (loginFlight, error) {
 		answer, err := h.spendCode(ctx, req, clientIP)
 		return loginFlight{req.client(), answer}, err
 	})

@@ -25,7 +25,7 @@ func (h *Handler) phone(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a := h.apps[claims.AppID]
-	answer, err := fly(r.Context(), a, digest("phone", h.site, claims.SID, code), func(ctx context.Context) ([]byte, error) {
+	answer, err := fly(r.Context(), h, a, digest("phone", h.site, claims.SID, code), func(ctx context.Context) ([]byte, error) {
 		return h.spendPhoneCode(ctx, a, claims, code)
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package wechatauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -78,7 +79,8 @@ func (h *Handler) spend(r *http.Request, text string, now time.Time) (spent sess
 	if err != nil {
 		return spent, result, err
 	}
-	result, err = store.Refresh(r.Context(), session.NewSpend(spent, now, h.policy))
+	// Once begun, it is carried out: a client that leaves would not know whether it was.
+	result, err = store.Refresh(context.WithoutCancel(r.Context()), session.NewSpend(spent, now, h.policy))
 	switch {
 	case err != nil:
 		return spent, result, err
@@ -133,13 +135,13 @@ func (h *Handler) end(r *http.Request, sid session.SID, user session.UserID, all
 	if err != nil {
 		return err
 	}
-	now := h.now()
+	now, ctx := h.now(), context.WithoutCancel(r.Context())
 	if !all {
-		return store.End(r.Context(), sid, now, h.policy)
+		return store.End(ctx, sid, now, h.policy)
 	}
 	// All sessions made up to this millisecond end. The answer waits until it is over, so that a login
 	// that follows is none of them.
-	err = store.EndAll(r.Context(), user, now, h.policy)
+	err = store.EndAll(ctx, user, now, h.policy)
 	time.Sleep(time.Millisecond - now.Sub(now.Truncate(time.Millisecond)))
 	return err
 }

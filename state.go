@@ -32,6 +32,32 @@ type state struct {
 	deny  *session.Denylist
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	users  int        // requests and exchanges under way
+	closed bool       // no handler has it any more
+}
+
+// enter keeps the store open until leave is called. Caddy does not wait for requests when it puts a new
+// configuration in place, and a login that waits for WeChat meanwhile must be written down.
+func (s *state) enter() (leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, session.ErrClosed
+	}
+	s.users++
+	return s.leave, nil
+}
+
+func (s *state) leave() {
+	s.mu.Lock()
+	s.users--
+	last := s.closed && s.users == 0
+	s.mu.Unlock()
+	if last {
+		s.close()
+	}
 }
 
 // opened opens the store, once, and returns an error if that failed.
@@ -54,16 +80,28 @@ func (s *state) lost(err error) {
 	s.logger.Error("the session store is out of reach", zap.Error(err))
 }
 
-// Destruct implements caddy.Destructor.
+// Destruct implements caddy.Destructor. The last request under way closes the store; it is bounded in time.
 func (s *state) Destruct() error {
+	s.mu.Lock()
+	s.closed = true
+	idle := s.users == 0
+	s.mu.Unlock()
+	if idle {
+		s.close()
+	}
+	return nil
+}
+
+func (s *state) close() {
 	s.once.Do(func() { s.err = session.ErrClosed })
 	if s.store == nil {
-		return nil
+		return
 	}
 	s.stop()
-	err := s.store.Close()
+	if err := s.store.Close(); err != nil {
+		s.logger.Error("closing the session store", zap.Error(err))
+	}
 	s.done.Wait()
-	return err
 }
 
 // revoked tells whether a session has ended. It looks only in memory. When the store has been silent for
@@ -102,11 +140,10 @@ func (h *Handler) provisionStore(ctx caddy.Context) error {
 		return err
 	}
 	h.opener = app.(*Opener)
-	h.opener.open = append(h.opener.open, func() error {
+	return h.opener.add(func() error {
 		_, err := h.state.opened()
 		return err
 	})
-	return nil
 }
 
 const openerID = "wechat_auth"
@@ -119,6 +156,16 @@ type Opener struct{ open []func() error }
 // CaddyModule returns the Caddy module information.
 func (Opener) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return new(Opener) }}
+}
+
+// add has something opened when the configuration starts. Where another configuration is at work it is
+// opened at once: Caddy starts apps in no order, and the new one would serve before it failed.
+func (o *Opener) add(open func() error) error {
+	if caddy.ActiveContext().Context != nil {
+		return open()
+	}
+	o.open = append(o.open, open)
+	return nil
 }
 
 // Start implements caddy.App.

@@ -100,11 +100,10 @@ func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Du
 	if err != nil {
 		return nil, err
 	}
-	h.opener.open = append(h.opener.open, func() error {
+	return keys, h.opener.add(func() error {
 		keys.once.Do(keys.start)
 		return nil // a store that is away is waited for, not a reason not to start
 	})
-	return keys, nil
 }
 
 func (h *Handler) configuredRing(repl *caddy.Replacer, alg string) (*jwt.Ring, error) {
