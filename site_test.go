@@ -80,9 +80,14 @@ func provision(t *testing.T, directive string) *wechatauth.Handler {
 	return h
 }
 
+// provisioning guards Caddy's setting up of a context, which is made for one configuration at a time.
+var provisioning sync.Mutex
+
 // newContext returns the context of an empty configuration.
 func newContext(t *testing.T) caddy.Context {
 	t.Helper()
+	provisioning.Lock()
+	defer provisioning.Unlock()
 	ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
 	if err != nil {
 		t.Fatal(err)
