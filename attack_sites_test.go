@@ -34,8 +34,14 @@ const rigGlobals = `{
 	}
 	servers 127.0.0.1$ALIASED {
 		protocols h1 h2c
+		max_header_size 1MB
 		expected_underscore_headers X_WX_* X-WX_* X_USER X-WX_OPENID X_WX-OPENID X.WX_OPENID
 		expected_dot_headers X.WX.* X.USER X-WX.* X.WX_OPENID
+	}
+	servers 127.0.0.1$BEHIND {
+		protocols h1 h2c
+		trusted_proxies static 127.0.0.0/8
+		trusted_proxies_strict
 	}
 }
 `
@@ -259,6 +265,38 @@ var rigSites = []struct{ name, caddyfile string }{
 			phone sealed
 		}
 		phone_required /vip/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"limited", `
+	wechat_auth {
+		$APP_B
+		api $API
+		limit login 5/1h
+		limit phone 3/1h
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"behind-proxy", `
+	wechat_auth {
+		$APP_B
+		api $API
+		limit login 4/1h
+	}
+	reverse_proxy $UPSTREAM`},
+
+	// Caddy's own forward authentication, asking site "main".
+	{"forward", `
+	forward_auth $MAIN {
+		uri /auth/verify
+		copy_headers X-WX-OPENID X-WX-APPID X-WX-UNIONID X-WX-SOURCE X-WX-PHONE
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"forward-phone", `
+	forward_auth $MAIN {
+		uri /auth/verify?phone=required
+		copy_headers X-WX-OPENID X-WX-APPID X-WX-UNIONID X-WX-SOURCE X-WX-PHONE
 	}
 	reverse_proxy $UPSTREAM`},
 

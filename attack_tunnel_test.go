@@ -136,6 +136,11 @@ func TestHTTP2WebSocket(t *testing.T) {
 					t.Fatalf("got %q, want %q", echo, want)
 				}
 			}
+			// The end goes there and back, too.
+			c.write(t, h2Data, h2EndStream, 1, nil)
+			if rest := c.answer(t); len(rest.body) > 0 {
+				t.Errorf("after the end: got %q, want the end", rest.body)
+			}
 			reached := r.upstream.requests(id)
 			if len(reached) != 1 || reached[0].method() != "GET" {
 				t.Fatalf("got %v upstream, want one GET", reached)

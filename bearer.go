@@ -4,7 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
@@ -49,10 +52,10 @@ func (h *Handler) findToken(r *http.Request) (string, error) {
 	}
 	for _, value := range authorization {
 		token, ok := bearerToken(value)
-		if strings.Contains(value, ",") && ok {
-			return "", errTwoTokens
-		}
-		if ok {
+		switch {
+		case !ok && hasBearer(value), ok && strings.Contains(token, ",") && !strings.HasPrefix(token, "{"):
+			return "", errTwoTokens // a list; a JWT in JSON is one token, if not one we take
+		case ok:
 			found = append(found, token)
 		}
 	}
@@ -75,6 +78,16 @@ func bearerToken(authorization string) (string, bool) {
 		return "", false
 	}
 	return strings.TrimLeft(token, " "), true
+}
+
+// hasBearer tells whether there is a bearer token anywhere in a list of credentials.
+func hasBearer(authorization string) bool {
+	for part := range strings.SplitSeq(authorization, ",") {
+		if _, ok := bearerToken(strings.TrimSpace(part)); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *TokenFrom) find(r *http.Request) (tokens []string) {
@@ -109,14 +122,16 @@ func (h *Handler) hideToken(r *http.Request) {
 	if h.Authorization != "strip" {
 		return
 	}
-	for _, value := range r.Header["Authorization"] {
-		if _, ok := bearerToken(value); ok {
-			delete(r.Header, "Authorization")
-			break
-		}
+	if slices.ContainsFunc(r.Header["Authorization"], hasBearer) {
+		delete(r.Header, "Authorization")
 	}
-	if h.TokenFrom != nil {
-		h.TokenFrom.hide(r)
+	if h.TokenFrom == nil {
+		return
+	}
+	h.TokenFrom.hide(r)
+	// Error routes get the request back as it came (caddyhttp.Server), with this URL.
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		original.URL.RawQuery = r.URL.RawQuery
 	}
 }
 

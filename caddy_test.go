@@ -1,6 +1,7 @@
 package wechatauth_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,9 +134,12 @@ func (r *rig) load() error {
 		}
 		text += "\n" + strings.ReplaceAll(r.fill(block), "$PORT", fmt.Sprint(ports[i]))
 	}
-	// Server options are written by port, so they come last to know theirs.
-	text = strings.ReplaceAll(text, "$ALIASED", r.addr["aliased"][len("127.0.0.1"):])
-	return loadCaddyfile(text)
+	// What names another site by its port comes last, when all have theirs.
+	return loadCaddyfile(strings.NewReplacer(
+		"$ALIASED", r.addr["aliased"][len("127.0.0.1"):],
+		"$BEHIND", r.addr["behind-proxy"][len("127.0.0.1"):],
+		"$MAIN", r.addr["main"],
+	).Replace(text))
 }
 
 func (r *rig) fill(caddyfile string) string {
@@ -144,6 +148,7 @@ func (r *rig) fill(caddyfile string) string {
 		"$APP_A", "app "+rigAppA+" "+rigSecret,
 		"$APP_B", "app "+rigAppB+" "+rigSecret,
 		"$COMMON", "api "+r.api+"\n limit login off\n limit phone off",
+		"$API", r.api,
 		"$UPSTREAM", r.upstream.addr,
 		"$BACKEND", strings.TrimPrefix(r.backend.URL, "http://"),
 	).Replace(caddyfile)
@@ -167,7 +172,12 @@ func stopRig() error {
 		return nil
 	}
 	r.fake.Close()
-	return errors.Join(caddy.Stop(), os.RemoveAll(r.dir))
+	log, _ := os.ReadFile(filepath.Join(r.dir, "caddy.log"))
+	var panicked error
+	if i := bytes.Index(log, []byte("panic")); i >= 0 {
+		panicked = fmt.Errorf("a handler panicked: %.4000s", log[max(0, i-200):])
+	}
+	return errors.Join(caddy.Stop(), os.RemoveAll(r.dir), panicked)
 }
 
 // rigPorts holds all listeners open at once, so that the ports differ.
@@ -194,7 +204,7 @@ type rigUser struct {
 func (r *rig) login(t *testing.T, site string) rigUser {
 	t.Helper()
 	app := rigAppA
-	if site == "b" {
+	if site == "b" || site == "limited" || site == "behind-proxy" {
 		app = rigAppB
 	}
 	return r.loginAs(t, site, r.fake.NewUser(app))

@@ -15,30 +15,34 @@ import (
 // ServeHTTP strips identity headers, answers the sidecar's own routes, and guards the rest.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	h.identity.strip(r)
+	if r.URL.Path == "" && r.URL.Opaque == "" {
+		r.URL.Path = "/" // as the upstream will see it
+	}
 	raw, canonical := rawPath(r.URL)
 	if h.owns(raw, canonical, r.URL.Path) {
 		h.serveOwn(w, r, raw)
 		return nil
 	}
 	claims, err := h.guard(r, raw, canonical)
+	h.hideToken(r)
 	if err != nil {
 		return h.refuse(w, r, err)
 	}
-	h.hideToken(r)
-	if claims != nil {
-		h.identity.forward(r, claims)
-	}
+	h.identity.forward(r, claims)
 	return next.ServeHTTP(w, r)
 }
 
 // guard decides whether the request may pass, and as whom: nil means as nobody.
 func (h *Handler) guard(r *http.Request, raw string, canonical bool) (*jwt.Claims, error) {
 	method := upstreamMethod(r)
-	if method == http.MethodConnect || strings.EqualFold(method, http.MethodTrace) {
+	if strings.EqualFold(method, http.MethodConnect) || strings.EqualFold(method, http.MethodTrace) {
 		return nil, methodNotAllowed(http.MethodDelete, http.MethodGet, http.MethodHead,
 			http.MethodOptions, http.MethodPatch, http.MethodPost, http.MethodPut)
 	}
-	needsPhone, err := h.needsPhone(r, method)
+	if !strings.HasPrefix(raw, "/") || r.URL.Opaque != "" {
+		return nil, invalidRequest("the request target must be a path")
+	}
+	needsPhone, err := h.needsPhone(r, method, raw, canonical)
 	if err != nil {
 		return nil, err
 	}
@@ -73,13 +77,17 @@ func upstreamMethod(r *http.Request) string {
 	return http.MethodConnect
 }
 
-func (h *Handler) needsPhone(r *http.Request, method string) (bool, error) {
+func (h *Handler) needsPhone(r *http.Request, method, raw string, canonical bool) (bool, error) {
 	for _, paths := range h.phoneOnly {
 		if match, err := paths.match(r, method); match || err != nil {
 			return match, err
 		}
 	}
-	return false, nil
+	if canonical || len(h.phoneOnly) == 0 {
+		return false, nil
+	}
+	all := readings(raw)
+	return slices.ContainsFunc(h.phoneOnly, func(c closedPaths) bool { return c.matchAny(method, all) }), nil
 }
 
 func matchAny(open []openPaths, method, raw string) bool {
@@ -169,5 +177,6 @@ func (rt route) serve(w http.ResponseWriter, r *http.Request) error {
 // isEarlyData finds requests that an attacker can replay: TLS 1.3 early data, here or at the proxy
 // in front (RFC 8470).
 func isEarlyData(r *http.Request) bool {
-	return r.TLS != nil && !r.TLS.HandshakeComplete || r.Header.Get("Early-Data") == "1"
+	// Whatever the header says, a malformed one included, means 1.
+	return r.TLS != nil && !r.TLS.HandshakeComplete || len(r.Header["Early-Data"]) > 0
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -102,13 +103,49 @@ func (id *identity) strip(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	for name := range r.Trailer {
-		if id.reserved(name) {
-			delete(r.Trailer, name)
-		}
+	if len(r.Trailer) > 0 {
+		id.stripTrailer(r)
 	}
+	stripUpgrade(r.Header)
 	if values, ok := r.Header["Connection"]; ok {
 		id.stripConnection(r.Header, values)
+	}
+}
+
+// stripTrailer removes identity headers that come behind the body. net/http fills the map when the body
+// ends, also with names that were not announced.
+func (id *identity) stripTrailer(r *http.Request) {
+	body := &trailerBody{ReadCloser: r.Body, end: func() {
+		for name := range r.Trailer {
+			if id.reserved(name) {
+				delete(r.Trailer, name)
+			}
+		}
+	}}
+	body.end()
+	r.Body = body
+}
+
+// trailerBody is a request's body that tells when it ends.
+type trailerBody struct {
+	io.ReadCloser
+	end func()
+}
+
+// Read implements io.Reader.
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.end()
+	}
+	return n, err
+}
+
+// stripUpgrade keeps a client from turning the connection into anything but a WebSocket. Through a tunnel
+// of HTTP/2 (Upgrade: h2c) it could send requests that no guard sees.
+func stripUpgrade(header http.Header) {
+	if values, ok := header["Upgrade"]; ok && (len(values) != 1 || !strings.EqualFold(values[0], "websocket")) {
+		delete(header, "Upgrade")
 	}
 }
 
@@ -116,7 +153,7 @@ func (id *identity) stripConnection(header http.Header, values []string) {
 	var kept []string
 	for _, value := range values {
 		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !id.reserved(option) {
+			if option = strings.TrimSpace(option); option != "" && !id.reserved(option) && !isLostUpgrade(header, option) {
 				kept = append(kept, option)
 			}
 		}
@@ -126,6 +163,11 @@ func (id *identity) stripConnection(header http.Header, values []string) {
 		return
 	}
 	header["Connection"] = []string{strings.Join(kept, ", ")}
+}
+
+// isLostUpgrade tells whether a Connection option announces an Upgrade that was removed.
+func isLostUpgrade(header http.Header, option string) bool {
+	return strings.EqualFold(option, "Upgrade") && header["Upgrade"] == nil
 }
 
 func (id *identity) reserved(name string) bool {
@@ -161,9 +203,14 @@ func fold(c byte) byte {
 	return c
 }
 
-// forward puts the identity on the request, for the upstream and for other modules.
+// forward puts the identity on the request, for the upstream and for other modules; nil is nobody, whose
+// placeholders are empty.
 func (id *identity) forward(r *http.Request, c *jwt.Claims) {
-	id.set(r.Header, c)
+	if c == nil {
+		c = new(jwt.Claims)
+	} else {
+		id.set(r.Header, c)
+	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", c.OpenID)
 		repl.Set("http.auth.user.openid", c.OpenID)

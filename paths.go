@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -30,8 +31,14 @@ func isCanonical(raw string) bool {
 			return false
 		}
 	}
-	for segment := range strings.SplitSeq(raw, "/") {
-		if segment == "." || segment == ".." {
+	decoded, err := url.PathUnescape(raw)
+	// Some servers read an overlong form, such as %c0%ae, as the character it would stand for.
+	if err != nil || !utf8.ValidString(decoded) {
+		return false
+	}
+	for segment := range strings.SplitSeq(decoded, "/") {
+		// Windows drops spaces at the end of a name.
+		if segment = strings.TrimRight(segment, " "); segment == "." || segment == ".." {
 			return false
 		}
 	}
@@ -82,10 +89,54 @@ type closedPaths struct {
 }
 
 func (c closedPaths) match(r *http.Request, method string) (bool, error) {
-	if len(c.methods) > 0 && !slices.ContainsFunc(c.methods, func(m string) bool { return sameMethod(m, method) }) {
+	if !c.concerns(method) {
 		return false, nil
 	}
 	return c.paths.MatchWithError(r)
+}
+
+// matchAny tells whether one of several readings of a path is restricted.
+func (c closedPaths) matchAny(method string, readings []string) bool {
+	return c.concerns(method) && slices.ContainsFunc(c.paths, func(pattern string) bool {
+		return slices.ContainsFunc(readings, func(reading string) bool { return matchPattern(pattern, reading) })
+	})
+}
+
+func (c closedPaths) concerns(method string) bool {
+	return len(c.methods) == 0 || slices.ContainsFunc(c.methods, func(m string) bool { return sameMethod(m, method) })
+}
+
+// maxDecodings is how often a server and the framework in it may decode a path one after the other.
+const maxDecodings = 3
+
+// readings are the ways in which servers read a path that is not canonical: decoded or not, once or more
+// often, cleaned or not, with \ as a separator, without what follows a ; in a segment, or up to a NUL, #
+// or ?. Case is folded, as in the patterns.
+func readings(raw string) (all []string) {
+	read := strings.ToLower(raw)
+	for range maxDecodings {
+		slashed := strings.ReplaceAll(read, `\`, "/")
+		short, _, _ := strings.Cut(slashed, "\x00")
+		short = short[:strings.IndexAny(short+"#", "#?")]
+		for _, p := range []string{slashed, short, withoutParameters(slashed), withoutParameters(short)} {
+			all = append(all, p, caddyhttp.CleanPath(p, true))
+		}
+		decoded, err := url.PathUnescape(read)
+		if err != nil || decoded == read {
+			break
+		}
+		read = strings.ToLower(decoded)
+	}
+	return all
+}
+
+// withoutParameters reads a path as Java servers do.
+func withoutParameters(p string) string {
+	segments := strings.Split(p, "/")
+	for i := range segments {
+		segments[i], _, _ = strings.Cut(segments[i], ";")
+	}
+	return strings.Join(segments, "/")
 }
 
 // sameMethod takes HEAD for GET, for servers do, and ignores case, for some servers do.

@@ -72,12 +72,3 @@ func FuzzPublicPath(f *testing.F) {
 		}
 	})
 }
-
-// withoutParameters reads a path as Java servers do.
-func withoutParameters(p string) string {
-	segments := strings.Split(p, "/")
-	for i := range segments {
-		segments[i], _, _ = strings.Cut(segments[i], ";")
-	}
-	return strings.Join(segments, "/")
-}

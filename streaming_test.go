@@ -256,6 +256,12 @@ func TestFullDuplexOverHTTP2(t *testing.T) {
 			t.Fatalf("got %q %v, want %q", echo, err, line)
 		}
 	}
+	if err := feed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(br); err != nil || len(rest) > 0 {
+		t.Errorf("after the end: got %q %v, want the end", rest, err)
+	}
 }
 
 // Expect: 100-continue: who passes gets the word to go on.
