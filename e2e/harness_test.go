@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -221,14 +222,19 @@ func (n *node) launch() {
 	defer log.Close()
 	n.cmd = n.command("run", "--config", file, "--adapter", "caddyfile")
 	n.cmd.Stdout, n.cmd.Stderr = log, log
-	if err := n.cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
 	n.ended = make(chan struct{})
+	started := make(chan error)
 	go func(cmd *exec.Cmd, ended chan struct{}) {
+		// Linux takes the thread that starts a process for its parent: it has to live as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
 		_ = cmd.Wait()
 		close(ended)
 	}(n.cmd, n.ended)
+	if err := <-started; err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 func (n *node) start() {

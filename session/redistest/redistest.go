@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,7 @@ type Server struct {
 
 	dir    string
 	mode   string // --sentinel, if not empty
+	bus    string // the port of a cluster's node for the others
 	config []string
 	cmd    *exec.Cmd
 	ended  chan struct{}
@@ -59,8 +61,10 @@ func (s *Server) begin(t testing.TB) {
 		port := freePort(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", port)
 		s.URL = "redis://" + s.Addr
+		s.bus = freePort(t)
 		lines := append([]string{"bind 127.0.0.1", "port " + port, "dir " + s.dir}, s.config...)
-		if err := os.WriteFile(s.path("redis.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		text := strings.ReplaceAll(strings.Join(lines, "\n")+"\n", busPort, s.bus)
+		if err := os.WriteFile(s.path("redis.conf"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if s.run(t) {
@@ -89,14 +93,19 @@ func (s *Server) run(t testing.TB) bool {
 	s.cmd = exec.Command(program, args...) //nolint:noctx,gosec // it is redis-server, and lives until the test's cleanup, which ends it
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = endWithParent()
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	s.ended = make(chan struct{})
+	started := make(chan error)
 	go func(cmd *exec.Cmd, ended chan struct{}) {
+		// Linux takes the thread that starts a process for its parent: it has to live as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
 		_ = cmd.Wait()
 		close(ended)
 	}(s.cmd, s.ended)
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pause() {
 		select {
 		case <-s.ended:

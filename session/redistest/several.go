@@ -14,19 +14,21 @@ type Cluster struct {
 	URLs  []string // for session.RedisConfig
 }
 
+// busPort stands in a configuration for a free port, chosen when the server starts.
+const busPort = "$BUS"
+
 // StartCluster runs a cluster.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	slots := [][2]int{{0, 5460}, {5461, 10922}, {10923, 16383}}
 	for i := range slots {
-		bus := freePort(t)
-		node := Start(t, "cluster-enabled yes", "cluster-port "+bus, "cluster-node-timeout 2000")
+		node := Start(t, "cluster-enabled yes", "cluster-port "+busPort, "cluster-node-timeout 2000")
 		node.Do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
 		node.Do(t, "CLUSTER", "ADDSLOTSRANGE", slots[i][0], slots[i][1])
 		host, port, _ := net.SplitHostPort(node.Addr)
 		for _, earlier := range c.Nodes { // each: hearsay would take seconds
-			earlier.Do(t, "CLUSTER", "MEET", host, port, bus)
+			earlier.Do(t, "CLUSTER", "MEET", host, port, node.bus)
 		}
 		c.Nodes, c.URLs = append(c.Nodes, node), append(c.URLs, node.URL)
 	}
