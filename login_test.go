@@ -369,7 +369,7 @@ func TestLoginAnswersAreNotSharedBetweenSites(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	first := s.handler
-	second := provision(t, "wechat_auth {\napp "+s.appID+" "+testSecret+"\napi "+s.api+"\ntoken {\naudience other\n}\n}")
+	second := provision(t, "wechat_auth {\napp "+s.appID+" "+testSecret+"\napi "+s.api+"\nstore memory\ntoken {\naudience other\n}\n}")
 	code := s.fake.LoginCode(s.fake.NewUser(s.appID))
 	want(t, s.login("code", code, "nonce", "n1"), 200, "")
 	s.handler = second

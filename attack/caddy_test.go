@@ -1,4 +1,6 @@
-package wechatauth_test
+// Package attack_test goes through a started Caddy: what net/http, Caddy's server and its reverse proxy do
+// to a request before and after the handler is half of what an attacker plays with.
+package attack_test
 
 import (
 	"bytes"
@@ -23,12 +25,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	_ "github.com/caddy-wechat/wechatauth"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
-
-// The tests of attack_*_test.go, streaming_test.go and reload_test.go go through a started Caddy: what
-// net/http, Caddy's server and its reverse proxy do to a request before and after the handler is half of
-// what an attacker plays with.
 
 func TestMain(m *testing.M) {
 	// The default store is a file in Caddy's data directory, which must not be the developer's own.

@@ -1,4 +1,4 @@
-package wechatauth_test
+package attack_test
 
 import (
 	"bufio"
