@@ -6,47 +6,9 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-wechat/wechatauth/session/redistest"
-	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
-
-// A login waits for WeChat while the operator reloads. Its code is spent, so it has to be answered.
-func TestReloadOfTheStoreWhileALoginWaitsForWeChat(t *testing.T) {
-	w := newWorld(t)
-	redis := redistest.Start(t)
-	for name, to := range map[string][]string{
-		"another file": {"store bolt other.db"},
-		"memory":       {"store memory"},
-		"redis":        {"store redis " + redis.URL},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := &world{t, w.fake, w.api}
-			n := w.newNode("store bolt").patient()
-			n.start()
-			asked := w.fake.Count(wechattest.Login)
-			w.fake.Fail(wechattest.Login, 1, wechattest.Delay(700*time.Millisecond))
-			waiting := make(chan answer)
-			go func() {
-				waiting <- n.post("/auth/login", "", "code", w.fake.LoginCode(w.fake.NewUser(appID)))
-			}()
-			eventually(t, "WeChat is asked", func() bool { return w.fake.Count(wechattest.Login) > asked })
-			old := n.config()
-			n.lines = to
-			if a := n.reload(n.config()); a.status != 200 {
-				t.Fatalf("reload: got %s", a)
-			}
-			login := <-waiting
-			want(t, "the login", login, 200, "")
-			if a := n.reload(old); a.status != 200 {
-				t.Fatalf("reload: got %s", a)
-			}
-			want(t, "its token", n.get("/", login.access()), 200, "")
-			want(t, "its session", n.refresh(login.refresh()), 200, "")
-		})
-	}
-}
 
 // Caddy starts its apps in any order: for a moment the new sites serve, before their store can't be opened.
 func TestReloadWithAStoreThatCannotBeOpenedIsNotNoticed(t *testing.T) {

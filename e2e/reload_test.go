@@ -266,7 +266,11 @@ func TestSitesShareAStoreOverReloads(t *testing.T) {
 // A login waits for WeChat while the operator reloads. Its code is spent, so it has to be answered.
 func TestReloadWhileALoginWaitsForWeChat(t *testing.T) {
 	w := newWorld(t)
+	redis := redistest.Start(t)
 	for name, to := range map[string][]string{
+		"another file":      {"store bolt other.db"},
+		"memory":            {"store memory"},
+		"redis":             {"store redis " + redis.URL},
 		"the same again":    {"store bolt", "header X-More openid"},
 		"another rotation":  {"store bolt", "token {\nrotate 20d\n}"},
 		"another ttl":       {"store bolt", "token {\nttl 2h\n}"},
