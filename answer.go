@@ -82,12 +82,14 @@ func writeAnswerBytes(w http.ResponseWriter, body []byte) {
 // request that started it, only with the app's time limit.
 func fly[T any](ctx context.Context, h *Handler, a *app, key string, exchange func(context.Context) (T, error)) (T, error) {
 	flight := a.flights.DoChan(key, func() (any, error) {
-		leave, err := h.state.enter()
-		if err != nil {
-			var none T
-			return none, err
+		for _, shared := range []*lease{&h.state.lease, &a.lease} {
+			leave, err := shared.enter()
+			if err != nil {
+				var none T
+				return none, err
+			}
+			defer leave()
 		}
-		defer leave()
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightCalls*a.timeout)
 		defer cancel()
 		return exchange(detached)

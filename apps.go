@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"sort"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,16 +33,11 @@ type app struct {
 	timeout time.Duration
 	client  *wechat.Client
 	flights singleflight.Group
+	lease
 
-	// complained is the last errcode the operator was told about, 0 after a success: a broken
-	// configuration fails every request, and one line says it.
-	complained atomic.Int64
-}
-
-// Destruct implements caddy.Destructor.
-func (a *app) Destruct() error {
-	a.client.Close()
-	return nil
+	// complained has, by call, the errcode the operator was told about last: a broken configuration
+	// fails every request, and one line says it.
+	complained sync.Map
 }
 
 func (h *Handler) provisionApps(repl *caddy.Replacer) error {
@@ -65,6 +60,9 @@ func (h *Handler) provisionApps(repl *caddy.Replacer) error {
 	}
 	h.apps = make(map[string]*app, len(h.Apps))
 	for _, a := range h.Apps {
+		if a == nil {
+			return errors.New("an app is null")
+		}
 		if err := h.provisionApp(repl, a, cfg); err != nil {
 			return err
 		}
@@ -91,7 +89,10 @@ func (h *Handler) provisionApp(repl *caddy.Replacer, a *App, cfg wechat.Config) 
 	dependsOn := []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.Timeout, cfg.MaxInFlight}
 	h.apps[cfg.AppID], err = take(h, "app", dependsOn, func() (*app, error) {
 		client, err := wechat.New(cfg)
-		return &app{id: cfg.AppID, timeout: cfg.Timeout, client: client}, err
+		if err != nil {
+			return nil, err
+		}
+		return &app{id: cfg.AppID, timeout: cfg.Timeout, client: client, lease: lease{close: client.Close}}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("app %s: %w", a.ID, err)
@@ -139,11 +140,11 @@ func refererAppID(referer string) string {
 	return id
 }
 
-// heed logs what WeChat does wrong. A broken configuration fails every request, so it is told once.
-func (a *app) heed(err error, logger *zap.Logger) {
+// heed logs how a call went wrong. A broken configuration fails every request, so it is told once.
+func (a *app) heed(call string, err error, logger *zap.Logger) {
 	we := new(wechat.Error)
 	if err == nil {
-		a.complained.Store(0)
+		a.complained.Delete(call)
 		return
 	}
 	if !errors.As(err, &we) {
@@ -151,7 +152,7 @@ func (a *app) heed(err error, logger *zap.Logger) {
 	}
 	switch we.Class {
 	case wechat.ClassConfig:
-		if a.complained.Swap(int64(we.Code)) != int64(we.Code) {
+		if told, _ := a.complained.Swap(call, we.Code); told != we.Code {
 			logger.Error("WeChat refuses this configuration, the operator must act", zap.String("appid", a.id), zap.Error(err))
 		}
 	case wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:

@@ -254,7 +254,8 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.ExtraHeaders = append(h.ExtraHeaders, extra)
-	if _, err := newIdentity(h.Headers, h.ExtraHeaders); err != nil {
+	// Whether it clashes with the headers that are set anyway is only known when all is read.
+	if _, err := newIdentity("none", h.ExtraHeaders); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

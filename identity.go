@@ -46,6 +46,9 @@ func newIdentity(set string, extra []*Header) (id identity, err error) {
 		return id, fmt.Errorf("headers %s: write cloudrun or none", set)
 	}
 	for _, e := range extra {
+		if e == nil {
+			return id, errors.New("a header is null")
+		}
 		if err := id.add(*e); err != nil {
 			return id, fmt.Errorf("header %s: %w", e.Name, err)
 		}

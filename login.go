@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 const (
@@ -118,7 +119,7 @@ func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP stri
 // logIn makes the exchange, the session and the token answer.
 func (h *Handler) logIn(ctx context.Context, store session.Store, req loginRequest, replay replay) ([]byte, error) {
 	ws, err := req.app.client.Code2Session(ctx, req.code)
-	req.app.heed(err, h.logger)
+	req.app.heed(wechat.OpCode2Session, err, h.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +145,7 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 		return nil, err
 	}
 	note := replay.note(body, now.Add(loginReplay), now.Add(codeLife))
-	err = store.Login(ctx, session.Login{Session: made, Learned: learned, Note: note, Policy: h.policy})
+	err = store.Login(ctx, session.Login{Session: made, Learned: learned, Note: note, Policy: h.sessionPolicy()})
 	return body, err
 }
 

@@ -176,12 +176,12 @@ func closeAll(what string, all []*Paths) ([]closedPaths, error) {
 }
 
 func (p *Paths) check(what string) error {
-	if len(p.Paths) == 0 {
+	if p == nil || len(p.Paths) == 0 {
 		return fmt.Errorf("%s needs a path", what)
 	}
 	for _, m := range p.Methods {
-		if !isMethod(m) {
-			return fmt.Errorf("%s: %q is not a method in capitals", what, m)
+		if !slices.Contains(knownMethods, m) {
+			return fmt.Errorf("%s: %q is no method, they are %s", what, m, strings.Join(knownMethods, " "))
 		}
 	}
 	for _, pattern := range p.Paths {
@@ -219,6 +219,12 @@ func matchesEverything(pattern string) bool {
 
 func isMethod(s string) bool {
 	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
+}
+
+// knownMethods are those of HTTP and WebDAV. A misspelt one would leave open what it was to restrict.
+var knownMethods = []string{
+	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
+	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH",
 }
 
 // escapeNonASCII writes a pattern as it appears in a request line.

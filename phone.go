@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 // phoneReplay is how long a session can ask again for the answer to a phone code: the user's tap was paid for.
@@ -98,7 +99,7 @@ func (h *Handler) exchangePhone(ctx context.Context, a *app, code string, learne
 		return err
 	}
 	phone, err := a.client.PhoneNumber(ctx, code, learned.OpenID)
-	a.heed(err, h.logger)
+	a.heed(wechat.OpPhoneNumber, err, h.logger)
 	if err != nil {
 		return err
 	}

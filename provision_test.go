@@ -20,6 +20,7 @@ import (
 func TestProvisionRefuses(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("SHORT", "0123456789abcdef0123456789abcde")
+	t.Setenv("LONG", strings.Repeat(os.Getenv("SHORT"), 10))
 	dir := t.TempDir()
 	key, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -43,6 +44,8 @@ func TestProvisionRefuses(t *testing.T) {
 		{"HMAC secret one byte short", "app wx1 s\ntoken {\nalgorithm HS256\nkey {env.SHORT}\n}", "32"},
 		{"HMAC secret of zeros", "app wx1 s\ntoken {\nalgorithm HS256\nkey 00000000000000000000000000000000\n}", "key"},
 		{"secret for ES256", "app wx1 s\ntoken {\nkey {env.SHORT}\n}", "PEM"},
+		{"long secret for ES256", "app wx1 s\ntoken {\nkey {env.LONG}\n}", "PEM"},
+		{"secret that looks like a file", "app wx1 s\ntoken {\nalgorithm HS256\nkey {env.SHORT}.pem\n}", "PEM"},
 		{"missing key file", "app wx1 s\ntoken {\nkey " + dir + "/none.pem\n}", "none.pem"},
 		{"weak RSA key", "app wx1 s\ntoken {\nalgorithm RS256\nkey " + weak + "\n}", "2048"},
 		{"previous key alone", "app wx1 s\ntoken {\nprevious_key " + weak + "\n}", "key <pem file"},
@@ -89,6 +92,11 @@ func TestProvisionRefusesBadJSON(t *testing.T) {
 		"negative ttl":          {Apps: app, Token: wechatauth.Token{TTL: -1}},
 		"negative timeout":      {Apps: app, Timeout: -1},
 		"limit without window":  {Apps: app, Limits: wechatauth.Limits{Login: &wechatauth.Rate{Events: 1}}},
+		"null app":              {Apps: []*wechatauth.App{nil}},
+		"null path":             {Apps: app, Public: []*wechatauth.Paths{nil}},
+		"null header":           {Apps: app, ExtraHeaders: []*wechatauth.Header{nil}},
+		"empty audience":        {Apps: app, Token: wechatauth.Token{Audience: []string{""}}},
+		"misspelt method":       {Apps: app, PhoneRequired: []*wechatauth.Paths{{Methods: []string{"POTS"}, Paths: []string{"/x"}}}},
 		"no secret":             {Apps: []*wechatauth.App{{ID: "wx1"}}},
 		"access_token":          {Apps: []*wechatauth.App{{ID: "wx1", Secret: "s", AccessToken: "forced"}}},
 	} {

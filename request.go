@@ -25,6 +25,14 @@ type fields map[string]json.RawMessage
 // readFields reads the body as one JSON object, whatever its content type says, for mini program
 // libraries differ. Forms and multipart cannot be JSON.
 func readFields(w http.ResponseWriter, r *http.Request) (fields, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return parseFields(body)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	switch mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
 	case mediaType == "application/x-www-form-urlencoded", strings.HasPrefix(mediaType, "multipart/"):
 		return nil, errMediaType
@@ -36,7 +44,12 @@ func readFields(w http.ResponseWriter, r *http.Request) (fields, error) {
 		return nil, errTooLarge
 	case err != nil:
 		return nil, invalidRequest("the body broke off")
-	case !utf8.Valid(body):
+	}
+	return body, nil
+}
+
+func parseFields(body []byte) (fields, error) {
+	if !utf8.Valid(body) {
 		return nil, invalidRequest("the body is not UTF-8")
 	}
 	f, err := parseObject(body)
@@ -101,10 +114,14 @@ func checkKeys(body []byte) error {
 
 // readOptionalFields is readFields for routes whose body may be missing.
 func readOptionalFields(w http.ResponseWriter, r *http.Request) (fields, error) {
-	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
-		return nil, nil
+	if r.ContentLength == 0 {
+		return nil, nil // whatever the content type says
 	}
-	return readFields(w, r)
+	body, err := readBody(w, r)
+	if err != nil || len(body) == 0 {
+		return nil, err
+	}
+	return parseFields(body)
 }
 
 // flag returns a boolean field, false when it is absent.

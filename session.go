@@ -43,6 +43,18 @@ func (h *Handler) provisionSessions(*caddy.Replacer) error {
 	return nil
 }
 
+// revocationSlack is how much longer than a token a revocation is remembered: an exchange that began before
+// the session ended may make one more token.
+const revocationSlack = time.Minute
+
+// sessionPolicy is the policy as the store gets it. Its TokenTTL is that of all sites on the store: what
+// one of them ends, all refuse.
+func (h *Handler) sessionPolicy() session.Policy {
+	p := h.policy
+	p.TokenTTL = h.state.longestTTL() + revocationSlack
+	return p
+}
+
 // refresh exchanges a refresh token for an access token and the next refresh token.
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	f, err := readFields(w, r)
@@ -79,8 +91,11 @@ func (h *Handler) spend(r *http.Request, text string, now time.Time) (spent sess
 	if err != nil {
 		return spent, result, err
 	}
+	if _, err := h.keys.get(); err != nil { // a token must not be spent for an answer that can't be signed
+		return spent, result, err
+	}
 	// Once begun, it is carried out: a client that leaves would not know whether it was.
-	result, err = store.Refresh(context.WithoutCancel(r.Context()), session.NewSpend(spent, now, h.policy))
+	result, err = store.Refresh(context.WithoutCancel(r.Context()), session.NewSpend(spent, now, h.sessionPolicy()))
 	switch {
 	case err != nil:
 		return spent, result, err
@@ -137,11 +152,11 @@ func (h *Handler) end(r *http.Request, sid session.SID, user session.UserID, all
 	}
 	now, ctx := h.now(), context.WithoutCancel(r.Context())
 	if !all {
-		return store.End(ctx, sid, now, h.policy)
+		return store.End(ctx, sid, now, h.sessionPolicy())
 	}
 	// All sessions made up to this millisecond end. The answer waits until it is over, so that a login
 	// that follows is none of them.
-	err = store.EndAll(ctx, user, now, h.policy)
+	err = store.EndAll(ctx, user, now, h.sessionPolicy())
 	time.Sleep(time.Millisecond - now.Sub(now.Truncate(time.Millisecond)))
 	return err
 }

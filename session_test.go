@@ -1,6 +1,8 @@
 package wechatauth_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -211,5 +213,29 @@ func TestDiscovery(t *testing.T) {
 	for _, issuer := range []string{"http://api.example.com/auth", "https://api.example.com/", "wechat"} {
 		s := newSite(t, "token {\nissuer "+issuer+"\n}")
 		want(t, s.do("GET", path, "", ""), 404, "not_found")
+	}
+}
+
+// A site with short tokens ends a session that has a long one from another site: the revocation must last
+// as long as that.
+func TestRevocationOutlivesTheTokensOfAllSites(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "store memory")
+	second := provision(t, "wechat_auth {\napp "+s.appID+" "+testSecret+"\napi "+s.api+"\nstore memory\ntoken {\nttl 1s\n}\n}")
+	if got := second.RevocationLife(); got < time.Hour {
+		t.Errorf("got %v, want an hour at least", got)
+	}
+}
+
+func TestLogoutTakesAnEmptyBodyOfUnknownLength(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/auth/logout", io.MultiReader(strings.NewReader("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token(s.fake.NewUser(s.appID)))
+	if a := send(t, http.DefaultClient, req); a.status != 204 {
+		t.Errorf("got %d %s", a.status, a.body)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,7 +25,7 @@ const firstWord = 2 * time.Second
 // state is a store at work: what every handler with the same store shares.
 type state struct {
 	open   func() (session.Store, error)
-	logger *zap.Logger
+	logger atomic.Pointer[zap.Logger] // of the newest configuration
 
 	once  sync.Once // guards the opening of what follows
 	err   error
@@ -33,37 +34,34 @@ type state struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
-	users  int        // requests and exchanges under way
-	closed bool       // no handler has it any more
+	lease
+
+	ttl atomic.Int64 // the longest life of an access token on this store, in nanoseconds
 }
 
-// enter keeps the store open until leave is called. Caddy does not wait for requests when it puts a new
-// configuration in place, and a login that waits for WeChat meanwhile must be written down.
-func (s *state) enter() (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, session.ErrClosed
-	}
-	s.users++
-	return s.leave, nil
+func newState(open func() (session.Store, error)) *state {
+	s := &state{open: open}
+	s.lease.close = s.shut
+	return s
 }
 
-func (s *state) leave() {
-	s.mu.Lock()
-	s.users--
-	last := s.closed && s.users == 0
-	s.mu.Unlock()
-	if last {
-		s.close()
+func (s *state) longestTTL() time.Duration { return time.Duration(s.ttl.Load()) }
+
+func (s *state) raiseTTL(ttl time.Duration) {
+	for {
+		known := s.ttl.Load()
+		if known >= int64(ttl) || s.ttl.CompareAndSwap(known, int64(ttl)) {
+			return
+		}
 	}
 }
 
 // opened opens the store, once, and returns an error if that failed.
 func (s *state) opened() (session.Store, error) {
 	s.once.Do(func() {
-		if s.store, s.err = s.open(); s.err != nil {
+		s.store, s.err = s.open()
+		s.open = nil // it holds on to the configuration that it came with
+		if s.err != nil {
 			return
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -77,29 +75,18 @@ func (s *state) opened() (session.Store, error) {
 
 // lost says that the store is away; it is called at each attempt to reach it.
 func (s *state) lost(err error) {
-	s.logger.Error("the session store is out of reach", zap.Error(err))
+	s.logger.Load().Error("the session store is out of reach", zap.Error(err))
 }
 
-// Destruct implements caddy.Destructor. The last request under way closes the store; it is bounded in time.
-func (s *state) Destruct() error {
-	s.mu.Lock()
-	s.closed = true
-	idle := s.users == 0
-	s.mu.Unlock()
-	if idle {
-		s.close()
-	}
-	return nil
-}
-
-func (s *state) close() {
+// shut closes the store, when nobody uses it any more.
+func (s *state) shut() {
 	s.once.Do(func() { s.err = session.ErrClosed })
 	if s.store == nil {
 		return
 	}
 	s.stop()
 	if err := s.store.Close(); err != nil {
-		s.logger.Error("closing the session store", zap.Error(err))
+		s.logger.Load().Error("closing the session store", zap.Error(err))
 	}
 	s.done.Wait()
 }
@@ -130,11 +117,12 @@ func (h *Handler) provisionStore(ctx caddy.Context) error {
 	}
 	h.storeID = store.Identity()
 	h.state, err = take(h, "store", h.storeID, func() (*state, error) {
-		return &state{open: func() (session.Store, error) { return store.Open(ctx) }, logger: h.logger}, nil
+		return newState(func() (session.Store, error) { return store.Open(ctx) }), nil
 	})
 	if err != nil {
 		return err
 	}
+	h.state.logger.Store(h.logger)
 	app, err := ctx.App(openerID)
 	if err != nil {
 		return err

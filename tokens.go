@@ -37,6 +37,9 @@ func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
 		if a, err = resolve(repl, "token audience", a); err != nil {
 			return err
 		}
+		if a == "" {
+			return errors.New("token audience is empty")
+		}
 		audience = append(audience, a)
 	}
 	ttl := time.Duration(orDefault(h.Token.TTL, caddy.Duration(defaultTTL)))
@@ -50,10 +53,10 @@ func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
 	if h.keys, err = h.provisionKeys(repl, name, ttl); err != nil {
 		return fmt.Errorf("token %w", err)
 	}
-	h.site = poolKey("site", h.Token)
+	h.site = poolKey("site", []any{h.Token, h.storeID})
 	h.issuer = jwt.Issuer{Name: name, Audience: audience, TTL: ttl, SealPhone: phone == "sealed"}
 	h.verifier = jwt.Verifier{Issuer: name, Audience: audience, AppIDs: h.appIDs(), TTL: ttl}
-	h.policy.TokenTTL = ttl
+	h.state.raiseTTL(ttl)
 	if h.discoverable() {
 		h.routes["/.well-known/openid-configuration"] = route{[]string{http.MethodGet, http.MethodHead}, h.discovery}
 	}
@@ -163,30 +166,24 @@ func readKey(repl *caddy.Replacer, alg, text string) ([]byte, error) {
 		return []byte(resolved), nil
 	}
 	if strings.HasPrefix(alg, "HS") {
-		return hmacKey(resolved)
+		return hmacKey(text, resolved)
 	}
 	data, err := os.ReadFile(resolved)
-	if errors.Is(err, os.ErrNotExist) && text != resolved {
+	if err != nil && text != resolved {
 		// What a placeholder stands for may be key material, so it is not repeated.
-		return nil, fmt.Errorf("%s is neither PEM text nor the name of a file that exists", text)
+		return nil, fmt.Errorf("%s is neither PEM text nor the name of a file that can be read", text)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return data, nil
+	return data, err
 }
 
 // hmacKey is the secret itself. Where a previous key is a PEM file of another algorithm, it is read.
-func hmacKey(secret string) ([]byte, error) {
+func hmacKey(text, secret string) ([]byte, error) {
 	if !strings.HasSuffix(secret, ".pem") {
 		return []byte(secret), nil
 	}
 	data, err := os.ReadFile(secret)
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Contains(data, []byte("-----BEGIN")) {
-		return nil, fmt.Errorf("%s is not a PEM file; an HMAC secret is written as {env.NAME} or {file./path}", secret)
+	if err != nil || !bytes.Contains(data, []byte("-----BEGIN")) {
+		return nil, fmt.Errorf("%s is not a PEM file; an HMAC secret is written as {env.NAME} or {file./path}", text)
 	}
 	return data, nil
 }

@@ -132,9 +132,9 @@ func (d *boltDB) begin(writable bool) (tx *boltTx, err error) {
 	if broken := d.broken.Load(); broken != nil {
 		return nil, *broken
 	}
-	err = guardBolt(d.file.path, func() error {
-		t, err := d.db.Begin(writable)
-		if err != nil {
+	var t *bolt.Tx
+	err = guardBolt(d.file.path, func() (err error) {
+		if t, err = d.db.Begin(writable); err != nil {
 			return err
 		}
 		tx = &boltTx{
@@ -148,6 +148,9 @@ func (d *boltDB) begin(writable bool) (tx *boltTx, err error) {
 		}
 		return nil
 	})
+	if err != nil && t != nil {
+		d.rollback(&boltTx{tx: t, writable: writable}) // it holds bbolt's lock
+	}
 	return tx, err
 }
 
