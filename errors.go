@@ -37,7 +37,7 @@ func (e *apiError) Unwrap() error { return e.cause }
 
 // The whole table of errors; README.md shows it.
 var (
-	errNotFound       = &apiError{status: 404, Code: "not_found", Description: "the sidecar has no such route"}
+	errNotFound       = &apiError{status: 404, Code: "not_found", Description: "there is no such route"}
 	errTooLarge       = &apiError{status: 413, Code: "payload_too_large", Description: "the request body is too large"}
 	errMediaType      = &apiError{status: 415, Code: "unsupported_media_type", Description: "send the body as JSON"}
 	errTooEarly       = &apiError{status: 425, Code: "too_early", Description: "send the request again after the TLS handshake"}
@@ -59,7 +59,7 @@ var (
 	errMisconfigured = &apiError{status: 502, Code: "wechat_misconfigured", Description: "WeChat refuses this server's configuration; its operator finds the reason in the log"}
 	errBadAnswer     = &apiError{status: 502, Code: "wechat_bad_answer", Description: "WeChat's answer made no sense"}
 	errUnavailable   = &apiError{status: 503, Code: "wechat_unavailable", Description: "WeChat can't be reached or is busy; try again", retryAfter: 2 * time.Second}
-	errStore         = &apiError{status: 503, Code: "store_unavailable", Description: "the sidecar can't reach its store; try again", retryAfter: 2 * time.Second}
+	errStore         = &apiError{status: 503, Code: "store_unavailable", Description: "the session store can't be used at the moment; try again", retryAfter: 2 * time.Second}
 )
 
 func invalidRequest(description string) *apiError {
