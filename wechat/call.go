@@ -5,9 +5,10 @@ package wechat
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"time"
@@ -39,7 +40,7 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 		return a, err
 	}
 
-	pause := time.NewTimer(busyPause/2 + rand.N(busyPause)) //nolint:gosec // nobody gains from guessing it
+	pause := time.NewTimer(busyPause/2 + jitter(busyPause))
 	defer pause.Stop()
 	select {
 	case <-pause.C:
@@ -145,4 +146,11 @@ func gaveUp(ctx context.Context, op string) *Error {
 		e.cause = context.DeadlineExceeded
 	}
 	return e
+}
+
+// jitter returns a random part of a duration, so that many clients do not come back at once.
+func jitter(most time.Duration) time.Duration {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return most * time.Duration(binary.BigEndian.Uint16(b[:])) >> 16
 }
