@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -88,12 +89,17 @@ func TestCleanupGivesBackOnce(t *testing.T) {
 
 // Not parallel: Caddy has one running config.
 func TestReloadKeepsUsers(t *testing.T) {
+	// Not t.TempDir: Caddy goes on to write into its storage in the background.
+	storage, err := os.MkdirTemp("", "wechat_sandbox") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Error(err)
 		}
+		_ = os.RemoveAll(storage)
 	})
-	storage := t.TempDir()
 	load := func(comment string) (base string) {
 		t.Helper()
 		config := fmt.Sprintf(`{
