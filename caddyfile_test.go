@@ -78,7 +78,7 @@ func FuzzCaddyfile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, input string) {
 		if strings.Contains(input, "import") || strings.Contains(input, "{$") {
-			t.Skip("reads files and the environment") //nolint:forbidigo // fuzzing skips inputs, it does not skip the test
+			return // these read files and the environment
 		}
 		adapt(input) // must not panic
 	})

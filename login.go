@@ -144,7 +144,10 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 	if err != nil {
 		return nil, err
 	}
-	note := replay.note(body, now.Add(loginReplay), now.Add(codeLife))
+	note, err := replay.note(body, now.Add(loginReplay), now.Add(codeLife))
+	if err != nil {
+		return nil, err
+	}
 	err = store.Login(ctx, session.Login{Session: made, Learned: learned, Note: note, Policy: h.sessionPolicy()})
 	return body, err
 }

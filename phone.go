@@ -84,7 +84,11 @@ func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims
 		return nil, err
 	}
 	until := h.now().Add(phoneReplay)
-	_, err = store.Learn(ctx, learned, replay.note(body, until, until))
+	repeated, err := replay.note(body, until, until)
+	if err != nil {
+		return nil, err
+	}
+	_, err = store.Learn(ctx, learned, repeated)
 	if errors.Is(err, session.ErrFull) {
 		// The tap was paid for: the phone matters more than being able to repeat the answer.
 		_, err = store.Learn(ctx, learned, session.Note{})

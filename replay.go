@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
@@ -33,37 +32,38 @@ func (r replay) knownBy(client string) replay {
 }
 
 // note seals an answer that may be given again until one time and is remembered as spent until another.
-func (r replay) note(answer []byte, until, spentUntil time.Time) session.Note {
+func (r replay) note(answer []byte, until, spentUntil time.Time) (session.Note, error) {
+	aead, err := r.aead()
+	if err != nil {
+		return session.Note{}, err
+	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(until.UnixNano()))
-	nonce := make([]byte, 12)
-	_, _ = rand.Read(nonce) // never fails
-	return session.Note{Key: r.key, Value: r.aead().Seal(nonce, nonce, append(plain, answer...), r.key[:]), Until: spentUntil}
+	sealed := aead.Seal(nil, nil, append(plain, answer...), r.key[:]) //nolint:gosec // the nonce is random: the aead makes it
+	return session.Note{Key: r.key, Value: sealed, Until: spentUntil}, nil
 }
 
 // open returns the answer in a note, if this client may have it and its time is not over.
 func (r replay) open(note []byte, now time.Time) ([]byte, bool) {
-	if len(note) < 12 {
+	aead, err := r.aead()
+	if err != nil {
 		return nil, false
 	}
-	plain, err := r.aead().Open(nil, note[:12], note[12:], r.key[:])
+	plain, err := aead.Open(nil, nil, note, r.key[:])
 	if err != nil || len(plain) < 8 || now.UnixNano() >= int64(binary.BigEndian.Uint64(plain)) {
 		return nil, false
 	}
 	return plain[8:], true
 }
 
-func (r replay) aead() cipher.AEAD {
+// aead makes its nonces itself.
+func (r replay) aead() (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, r.seal, nil, "wechatauth replay", 32)
 	if err != nil {
-		panic("wechat_auth: replay key: " + err.Error()) // 32 bytes are within what HKDF gives
+		return nil, err
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic("wechat_auth: replay key: " + err.Error()) // 32 bytes are an AES key
+		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic("wechat_auth: replay key: " + err.Error()) // AES has GCM's block size
-	}
-	return aead
+	return cipher.NewGCMWithRandomNonce(block)
 }
