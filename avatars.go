@@ -1,0 +1,251 @@
+package wechatauth
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+const (
+	// avatarFolder is where pictures lie in Caddy's storage.
+	avatarFolder = "wechat_auth/avatars"
+
+	// avatarIO bounds one call to the storage, avatarHold the wait for other changes of the same user's
+	// picture. The file storage gives the lock of a process that died free after ten seconds; the client
+	// is rather told to try again.
+	avatarIO   = 5 * time.Second
+	avatarHold = 5 * time.Second
+
+	// Each half of a picture's name is 128 bits.
+	avatarHalf = 16
+	avatarExt  = ".jpg"
+)
+
+// avatars keeps the users' pictures in Caddy's storage, which a cluster shares.
+//
+// A picture's name is a digest of its owner and one of its bytes, so it can be cached for good, and the
+// same picture of two users has two names: what becomes of one never touches the other, and nobody has to
+// count users. All of one user's pictures lie in one folder and the name says where, so there is no index
+// that a crash could leave wrong. Neither half can be guessed without the openid and the picture.
+//
+//	wechat_auth/avatars/<2 digits>/<owner>/<picture>.jpg
+type avatars struct {
+	storage certmagic.Storage
+	logger  *zap.Logger
+
+	mu   sync.Mutex // guards what follows
+	held map[string]*avatarTurn
+}
+
+// avatarTurn is held by one request of this process; users counts those that wait, too.
+type avatarTurn struct {
+	free  chan struct{}
+	users int
+}
+
+func newAvatars(storage certmagic.Storage, logger *zap.Logger) *avatars {
+	return &avatars{storage: storage, logger: logger, held: map[string]*avatarTurn{}}
+}
+
+// hold keeps other changes of the user's picture away, on every node, until release is called. What is
+// put, written into the user's record and removed must be so by one request at a time: else a late
+// keepOnly removes what another request has just recorded.
+func (a *avatars) hold(ctx context.Context, user session.UserID) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, avatarHold)
+	defer cancel()
+	owner := avatarOwner(user)
+	leave, err := a.enter(ctx, owner) // the file storage asks for a lock but once a second
+	if err != nil {
+		return nil, avatarError("waiting for the lock", err)
+	}
+	lock := "wechat_auth_avatar_" + owner
+	if err := a.storage.Lock(ctx, lock); err != nil {
+		leave()
+		return nil, avatarError("locking", err)
+	}
+	return func() {
+		defer leave()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), avatarIO)
+		defer cancel()
+		if err := a.storage.Unlock(ctx, lock); err != nil {
+			a.logger.Error("an avatar's lock could not be released", zap.Error(err))
+		}
+	}, nil
+}
+
+// enter is hold among the requests of this process.
+func (a *avatars) enter(ctx context.Context, owner string) (leave func(), err error) {
+	a.mu.Lock()
+	turn, ok := a.held[owner]
+	if !ok {
+		turn = &avatarTurn{free: make(chan struct{}, 1)}
+		a.held[owner] = turn
+	}
+	turn.users++
+	a.mu.Unlock()
+
+	forget := func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if turn.users--; turn.users == 0 {
+			delete(a.held, owner)
+		}
+	}
+	select {
+	case turn.free <- struct{}{}:
+		return func() { <-turn.free; forget() }, nil
+	case <-ctx.Done():
+		forget()
+		return nil, ctx.Err()
+	}
+}
+
+// put stores a picture and returns its hash. Record it, and call keepOnly then: a crash between the two
+// leaves the old picture, which the next keepOnly finds. The caller holds the user.
+func (a *avatars) put(ctx context.Context, user session.UserID, jpeg []byte) (hash string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, avatarIO)
+	defer cancel()
+	owner, picture := avatarOwner(user), avatarDigest(jpeg)
+	// Also when it is there, for that heals a damaged one.
+	if err := a.storage.Store(ctx, avatarKey(owner, picture), jpeg); err != nil {
+		return "", avatarError("storing", err)
+	}
+	return owner + picture, nil
+}
+
+// keepOnly removes all pictures of the user but one, or all of them when the hash is "". The caller
+// holds the user.
+func (a *avatars) keepOnly(ctx context.Context, user session.UserID, hash string) error {
+	ctx, cancel := context.WithTimeout(ctx, avatarIO)
+	defer cancel()
+	owner := avatarOwner(user)
+	keep := ""
+	if of, picture, ok := splitAvatar(hash); ok && of == owner {
+		keep = avatarKey(owner, picture)
+	} else if hash != "" {
+		return avatarError("removing", errors.New("what to keep is not this user's"))
+	}
+	folder := avatarUserFolder(owner)
+	keys, err := a.storage.List(ctx, folder, false)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return avatarError("listing", err)
+	}
+	for _, key := range keys {
+		// Whatever lies there is the user's: also what a crash left half-written.
+		if key == keep || !strings.HasPrefix(key, folder+"/") {
+			continue
+		}
+		if err := a.storage.Delete(ctx, key); err != nil {
+			return avatarError("removing", err)
+		}
+	}
+	if keep == "" && a.storage.Exists(ctx, folder) { // a folder is something in the file storage only
+		if err := a.storage.Delete(ctx, folder); err != nil {
+			return avatarError("removing", err)
+		}
+	}
+	return nil
+}
+
+// get returns a picture, or errNotFound.
+func (a *avatars) get(ctx context.Context, hash string) ([]byte, error) {
+	owner, picture, ok := splitAvatar(hash)
+	if !ok {
+		return nil, errNotFound
+	}
+	ctx, cancel := context.WithTimeout(ctx, avatarIO)
+	defer cancel()
+	jpeg, err := a.storage.Load(ctx, avatarKey(owner, picture))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotFound
+	}
+	if err != nil {
+		return nil, avatarError("loading", err)
+	}
+	// What is served is marked as a picture for everybody and for good: only what was put may be.
+	if avatarDigest(jpeg) != picture {
+		return nil, avatarError("loading", errors.New("a stored picture is damaged"))
+	}
+	return jpeg, nil
+}
+
+// serve answers GET and HEAD of the picture with this file name, the last part of the URL.
+func (a *avatars) serve(w http.ResponseWriter, r *http.Request, file string) error {
+	hash, ok := strings.CutSuffix(file, avatarExt)
+	if !ok {
+		return errNotFound
+	}
+	jpeg, err := a.get(r.Context(), hash)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", "image/jpeg")
+	header.Set("Etag", `"`+hash+`"`)
+	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	header.Set("Content-Disposition", `inline; filename="avatar.jpg"`)
+	// The bytes are this server's own encoding. Should a browser still find something to run in them, it
+	// must not, though it may show the picture on another site's page.
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
+
+	// Of the conditions only this one has a use here, and refusing a range would be no JSON.
+	asked := r.WithContext(r.Context())
+	asked.Header = http.Header{"If-None-Match": r.Header["If-None-Match"]}
+	http.ServeContent(w, asked, "", time.Time{}, bytes.NewReader(jpeg))
+	return nil
+}
+
+// avatarOwner is the user's half of a picture's name. It is not the tag itself, which stands in tokens:
+// pictures are public.
+func avatarOwner(user session.UserID) string {
+	tag := user.Tag()
+	sum := sha256.Sum256(append([]byte("wechatauth avatar of "), tag[:]...))
+	return hex.EncodeToString(sum[:avatarHalf])
+}
+
+func avatarDigest(jpeg []byte) string {
+	sum := sha256.Sum256(jpeg)
+	return hex.EncodeToString(sum[:avatarHalf])
+}
+
+// splitAvatar takes a hash apart; keys are made of nothing that it did not pass.
+func splitAvatar(hash string) (owner, picture string, ok bool) {
+	const digits = 2 * avatarHalf
+	if len(hash) != 2*digits {
+		return "", "", false
+	}
+	for _, c := range []byte(hash) {
+		if (c < '0' || '9' < c) && (c < 'a' || 'f' < c) {
+			return "", "", false
+		}
+	}
+	return hash[:digits], hash[digits:], true
+}
+
+func avatarKey(owner, picture string) string {
+	return avatarUserFolder(owner) + "/" + picture + avatarExt
+}
+
+// avatarUserFolder has one more level, so that no folder holds a file for each user.
+func avatarUserFolder(owner string) string {
+	return avatarFolder + "/" + owner[:2] + "/" + owner
+}
+
+func avatarError(doing string, err error) error {
+	return fmt.Errorf("%s an avatar: %w", doing, err)
+}
