@@ -32,9 +32,15 @@ type request struct {
 	body   []byte
 }
 
+// reply is what one host answered.
+type reply struct {
+	status int
+	body   []byte
+}
+
 // call makes a call, and makes it once more if WeChat says it is busy. Nothing else is ever retried here: every further attempt
 // may spend a code that the user paid for, or try a wrong secret against WeChat's wall.
-func (c *Client) call(ctx context.Context, r request) (answer, error) {
+func (c *caller) call(ctx context.Context, r request) (answer, error) {
 	a, err := c.attempt(ctx, r)
 	if ClassOf(err) != ClassBusy {
 		return a, err
@@ -51,15 +57,15 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 }
 
 // attempt asks the hosts in order until one is reached.
-func (c *Client) attempt(ctx context.Context, r request) (answer, error) {
+func (c *caller) attempt(ctx context.Context, r request) (answer, error) {
 	var last *Error
 	for i, b := range c.bases {
 		if ctx.Err() != nil {
 			return nil, gaveUp(ctx, r.op)
 		}
-		body, err := c.exchange(ctx, b, r)
+		got, err := c.exchange(ctx, b, r)
 		if err == nil {
-			return c.read(r.op, body)
+			return c.read(r.op, got)
 		}
 		if ctx.Err() != nil {
 			return nil, gaveUp(ctx, r.op)
@@ -77,64 +83,86 @@ func (c *Client) attempt(ctx context.Context, r request) (answer, error) {
 }
 
 // read parses an answer and turns an errcode in it into an error.
-func (c *Client) read(op string, body []byte) (answer, error) {
-	a, err := parseAnswer(op, body)
+func (c *caller) read(op string, got reply) (answer, error) {
+	a, err := parseAnswer(op, got.body)
+	if op == OpTokenServer && got.status >= http.StatusBadRequest {
+		err = serverFailure(got.status, err)
+	}
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeRetiredIP {
 		c.closeIdle()
 	}
 	return a, err
 }
 
-// exchange sends r to one host and returns the body of the answer.
+// exchange sends r to one host and returns the answer.
 //
 // It goes to the RoundTripper directly. http.Client would add an error that quotes the whole URL, AppSecret included, and an
 // interest in redirects: following one would hand secret and code to whoever wrote the Location.
-func (c *Client) exchange(ctx context.Context, b base, r request) ([]byte, *Error) {
+func (c *caller) exchange(ctx context.Context, b base, r request) (reply, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
+	var got reply
 	var p progress
-	req, err := http.NewRequestWithContext(p.trace(ctx), r.method, b.url+r.path+"?"+r.query.Encode(), bytes.NewReader(r.body))
-	if err != nil {
-		return nil, unavailable(r.op, "the request could not be made")
-	}
-	if r.method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/json")
+	req, e := r.toHTTP(p.trace(ctx), b.url+r.path)
+	if e != nil {
+		return got, e
 	}
 
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, p.unanswered(r.op, b.address, err)
+		return got, p.unanswered(r.op, b.address, err)
 	}
 	if resp == nil {
-		return nil, unavailable(r.op, "the transport returned nothing ("+b.address+")")
+		return got, unavailable(r.op, "the transport returned nothing ("+b.address+")")
 	}
 	if resp.Body == nil {
-		return nil, badAnswer(r.op, "the answer is empty (from "+b.address+")")
+		return got, badAnswer(r.op, "the answer is empty (from "+b.address+")")
 	}
 	defer resp.Body.Close()
 
 	// WeChat answers 200 to everything, errors included, and the body alone tells. A redirect or a change of protocol is not
 	// WeChat's; the body of the latter would never end.
 	if resp.StatusCode < 200 {
-		return nil, badAnswer(r.op, "the answer changes the protocol (from "+b.address+")")
+		return got, badAnswer(r.op, "the answer changes the protocol (from "+b.address+")")
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return nil, badAnswer(r.op, "the answer is a redirect, which is never followed (from "+b.address+")")
+		return got, badAnswer(r.op, "the answer is a redirect, which is never followed (from "+b.address+")")
 	}
 
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	got.status = resp.StatusCode
+	got.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil && (isTimeout(err) || ctx.Err() != nil):
 		e := unavailable(r.op, "timeout while reading the answer ("+b.address+")")
 		e.cause = context.DeadlineExceeded
-		return nil, e
+		return got, e
 	case err != nil:
-		return nil, badAnswer(r.op, "the answer is cut off (from "+b.address+")")
-	case len(body) > maxAnswer:
-		return nil, badAnswer(r.op, "the answer is larger than 1 MiB (from "+b.address+")")
+		return got, badAnswer(r.op, "the answer is cut off (from "+b.address+")")
+	case len(got.body) > maxAnswer:
+		return got, badAnswer(r.op, "the answer is larger than 1 MiB (from "+b.address+")")
 	}
-	return body, nil
+	return got, nil
+}
+
+// toHTTP makes the request for a URL that may bring a query or a user of its own.
+func (r request) toHTTP(ctx context.Context, target string) (*http.Request, *Error) {
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, unavailable(r.op, "the request could not be made")
+	}
+	if r.method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if user := req.URL.User; user != nil { // http.Client would do this
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+		req.URL.User = nil
+	}
+	return req, nil
 }
 
 // gaveUp makes the error for a caller whose context ended.

@@ -21,27 +21,22 @@
 package wechat
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
-	"time"
 )
 
 // Client calls WeChat for one mini program.
 type Client struct {
-	appID     string
-	secret    string
-	bases     []base
-	timeout   time.Duration
-	transport http.RoundTripper
-	closeIdle func()
-	logger    *slog.Logger
+	*caller
+	secret string
 
-	slots  chan struct{} // one element for each call in flight
-	tokens *tokenCache
-	closed atomic.Bool
+	slots     chan struct{} // one element for each call in flight
+	tokens    *Tokens
+	ownTokens bool // made by New, so Close ends them
+	closed    atomic.Bool
 }
 
 // New checks cfg and returns a client for it. It makes no network call.
@@ -50,35 +45,32 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	bases, err := parseBases(cfg.BaseURLs)
+	if cfg.Tokens != nil && cfg.Tokens.caller.appID != cfg.AppID {
+		return nil, errors.New("wechat: the Tokens belong to another mini program")
+	}
+	caller, err := newCaller(cfg)
 	if err != nil {
 		return nil, err
 	}
 
-	c := &Client{
-		appID:     cfg.AppID,
-		secret:    cfg.Secret,
-		bases:     bases,
-		timeout:   cfg.Timeout,
-		transport: cfg.Transport,
-		closeIdle: func() {}, // the connections of a given transport are its giver's
-		logger:    cfg.Logger,
-		slots:     make(chan struct{}, cfg.MaxInFlight),
+	c := &Client{caller: caller, secret: cfg.Secret, slots: make(chan struct{}, cfg.MaxInFlight), tokens: cfg.Tokens}
+	if c.tokens == nil {
+		c.ownTokens = true
+		if c.tokens, err = newTokens(cfg, caller); err != nil {
+			return nil, err
+		}
 	}
-	if c.transport == nil {
-		own := newTransport(cfg.Timeout)
-		c.transport = own
-		c.closeIdle = own.CloseIdleConnections
-	}
-	c.tokens = newTokenCache(c.fetchToken, cfg.Now, cfg.Logger)
 	return c, nil
 }
 
 // Close stops what the client started, waits for it, and closes idle connections. Calls under way that need nothing more than
-// their own connection end as they would; later calls fail with [ClassUnavailable]. Closing twice is harmless.
+// their own connection end as they would; later calls fail with [ClassUnavailable]. Tokens that came with the [Config] are left
+// alone: they are closed by who made them, after the last client. Closing twice is harmless.
 func (c *Client) Close() {
 	c.closed.Store(true)
-	c.tokens.close()
+	if c.ownTokens {
+		c.tokens.Close()
+	}
 	c.closeIdle()
 }
 

@@ -45,6 +45,15 @@ type Config struct {
 	// MaxInFlight bounds the calls made at once; one more fails at once with [ClassUnavailable]. Default: 256.
 	MaxInFlight int
 
+	// TokenURL is a central token server to GET the access token from, where another program already keeps it: http or https,
+	// answering {"access_token":"…","expires_in":7200}, or errcode and errmsg as WeChat does. A user in it is sent as Basic
+	// authentication. Default: WeChat itself.
+	TokenURL string `json:"-"`
+
+	// Tokens keeps the access token for several clients of the same mini program. It brings its own TokenURL, timeout and
+	// transport. Default: a keeper of the client's own.
+	Tokens *Tokens `json:"-"`
+
 	// Transport makes the HTTP requests. It must honour the request's context and must not log URLs, which carry the secret.
 	// Default: a transport of the client's own that honours the proxy environment variables.
 	Transport http.RoundTripper `json:"-"`
@@ -133,14 +142,25 @@ func parseBases(raw []string) ([]base, error) {
 			strings.ContainsAny(r, "?#") {
 			return nil, fmt.Errorf("wechat: base URL %d must be http:// or https://, a host, and at most a path", i+1)
 		}
-		port := u.Port()
-		if port == "" {
-			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-		}
-		bases = append(bases, base{
-			url:     strings.TrimRight(u.String(), "/"),
-			address: net.JoinHostPort(u.Hostname(), port),
-		})
+		bases = append(bases, base{url: strings.TrimRight(u.String(), "/"), address: addressOf(u)})
 	}
 	return bases, nil
+}
+
+// parseTokenURL takes a user and a query, too: that is where token servers want their key.
+func parseTokenURL(raw string) (base, error) {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || strings.ContainsAny(raw, "#{}") {
+		return base{}, errors.New("wechat: the token URL must be http:// or https://, a host, and at most a user, a path and a query; " +
+			"or is it a placeholder that was not filled in?")
+	}
+	return base{url: u.String(), address: addressOf(u)}, nil
+}
+
+func addressOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }

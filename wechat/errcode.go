@@ -55,7 +55,7 @@ func classify(op string, code int) Class {
 	}
 
 	// The token call takes no code and belongs to no user: whatever else it refuses is for the operator.
-	if op == OpToken {
+	if op == OpToken || op == OpTokenServer {
 		return ClassConfig
 	}
 	switch code {

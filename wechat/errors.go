@@ -14,6 +14,7 @@ const (
 	OpCode2Session = "jscode2session"
 	OpPhoneNumber  = "getuserphonenumber"
 	OpToken        = "stable_token"
+	OpTokenServer  = "token_server" // Config.TokenURL, which is not WeChat's
 )
 
 // Class says what a failure means to the caller, so that nobody has to compare error codes.

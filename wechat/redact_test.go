@@ -20,7 +20,7 @@ import (
 
 // everything is what an error, a log line or a printed value must not hold: each secret, and what only a URL has.
 var everything = []string{
-	testSecret, testCode, testOpenID, testToken, testKey, testNumber, "oUNION", "LEAK",
+	testSecret, testCode, testOpenID, testToken, testKey, testNumber, "oUNION", "LEAK", testServerKey,
 	"://", "jscode2session?", "access_token=", "js_code=", "secret=",
 }
 
@@ -155,11 +155,13 @@ func TestPrintingShowsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := wechat.Config{AppID: testAppID, Secret: testSecret, BaseURLs: []string{"https://h"}}
+	tokens := newTokens(t, newFake(), withServer)
+	cfg := wechat.Config{AppID: testAppID, Secret: testSecret, BaseURLs: []string{"https://h"}, TokenURL: testTokenURL, Tokens: tokens}
 
 	values := map[string]any{
 		"config": cfg, "*config": &cfg, "client": client, "session": session, "*session": &session, "phone": phone, "*phone": &phone,
 		"sessions": []wechat.Session{session}, "holder": struct{ S wechat.Session }{session}, "clients": []*wechat.Client{client},
+		"tokens": tokens, "config's own": wechat.Config{AppID: testAppID, Secret: testSecret, TokenURL: testTokenURL},
 	}
 	for name, value := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%10v"} {
@@ -178,8 +180,10 @@ func TestPrintingShowsNoSecret(t *testing.T) {
 	if err != nil || strings.Contains(string(raw), testKey) {
 		t.Errorf("session as JSON: got the key or error %v, want neither", err)
 	}
-	raw, err = json.Marshal(cfg)
-	if err != nil || strings.Contains(string(raw), testSecret) {
-		t.Errorf("config as JSON: got the secret or error %v, want neither", err)
+	for name, value := range map[string]any{"config": cfg, "tokens": tokens, "client": client} {
+		raw, err = json.Marshal(value)
+		if err != nil || strings.Contains(string(raw), testSecret) || strings.Contains(string(raw), testServerKey) {
+			t.Errorf("%s as JSON: got a secret or error %v, want neither", name, err)
+		}
 	}
 }

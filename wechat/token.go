@@ -4,12 +4,8 @@ package wechat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
-	"net/url"
-	"regexp"
 	"sync"
 	"time"
 )
@@ -25,16 +21,7 @@ const (
 
 	// renewFloor is how long a failed early renewal is left alone: there is no hurry while the old token works.
 	renewFloor = 10 * time.Second
-
-	// maxTokenLife is far above WeChat's 7200 seconds. More is not a life but a mistake.
-	maxTokenLife = 24 * time.Hour
-
-	// maxTokenLength is four times the 512 characters that WeChat asks to make room for.
-	maxTokenLength = 2048
 )
-
-// tokenPattern is visible ASCII.
-var tokenPattern = regexp.MustCompile(`^[!-~]+$`)
 
 // token is an access token and its place in the order in which they were fetched. WeChat may hand out the same value twice, so
 // the value cannot tell a token that was refused from the one fetched because of that.
@@ -47,32 +34,6 @@ type token struct {
 type grant struct {
 	value string
 	life  time.Duration
-}
-
-// fetchToken asks for a token in the normal mode: as long as a token has more than 5 minutes, everybody who asks gets the same
-// one, so several servers need no common store. force_refresh is never used: it kills the token of the others at once, and works
-// 20 times a day.
-//
-// https://developers.weixin.qq.com/miniprogram/dev/server/API/mp-access-token/api_getstableaccesstoken.html
-func (c *Client) fetchToken(ctx context.Context) (grant, error) {
-	body, err := json.Marshal(map[string]string{"grant_type": "client_credential", "appid": c.appID, "secret": c.secret})
-	if err != nil {
-		return grant{}, unavailable(OpToken, "the request could not be made")
-	}
-	a, err := c.call(ctx, request{op: OpToken, method: http.MethodPost, path: "/cgi-bin/stable_token", query: url.Values{}, body: body})
-	if err != nil {
-		return grant{}, err
-	}
-
-	value, ok := a.text("access_token")
-	if !ok || len(value) > maxTokenLength || !tokenPattern.MatchString(value) {
-		return grant{}, badAnswer(OpToken, "access_token is missing or malformed")
-	}
-	seconds, ok := a.integer("expires_in")
-	if !ok || seconds <= 0 || seconds > int64(maxTokenLife/time.Second) {
-		return grant{}, badAnswer(OpToken, "expires_in is missing or absurd")
-	}
-	return grant{value: value, life: time.Duration(seconds) * time.Second}, nil
 }
 
 // tokenCache keeps the current token. A fetch belongs to a goroutine of its own, never to a caller: a caller that hangs up must

@@ -1,0 +1,42 @@
+// What the calls of one mini program go through.
+
+package wechat
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// caller makes calls for one mini program. A Client and the Tokens it made for itself share one.
+type caller struct {
+	appID     string
+	bases     []base
+	timeout   time.Duration
+	transport http.RoundTripper
+	closeIdle func()
+	logger    *slog.Logger
+}
+
+// newCaller takes a Config with its defaults filled in.
+func newCaller(cfg Config) (*caller, error) {
+	bases, err := parseBases(cfg.BaseURLs)
+	if err != nil {
+		return nil, err
+	}
+
+	c := &caller{
+		appID:     cfg.AppID,
+		bases:     bases,
+		timeout:   cfg.Timeout,
+		transport: cfg.Transport,
+		closeIdle: func() {}, // the connections of a given transport are its giver's
+		logger:    cfg.Logger,
+	}
+	if c.transport == nil {
+		own := newTransport(cfg.Timeout)
+		c.transport = own
+		c.closeIdle = own.CloseIdleConnections
+	}
+	return c, nil
+}
