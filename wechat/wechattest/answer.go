@@ -74,6 +74,9 @@ type request struct {
 	body     []byte
 	json     map[string]any // nil unless the body is one JSON object
 	call     *Call
+
+	seal    *seal   // how to answer a call that was signed; nil: in plain
+	refusal *answer // what unseal found wrong
 }
 
 func newRequest(r *http.Request, body []byte) *request {
@@ -140,8 +143,9 @@ func (s *Server) rid() string {
 }
 
 // write sends the answer. The status is 200 for errors too.
-func (s *Server) write(w http.ResponseWriter, a answer) {
-	s.writeBody(w, http.StatusOK, s.contentType(), encode(a.body))
+func (s *Server) write(w http.ResponseWriter, q *request, a answer) {
+	header, body := s.compose(q, a)
+	s.writeSealed(w, header, body)
 }
 
 func (s *Server) writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {

@@ -52,7 +52,7 @@ func (f Fault) AfterWork() Fault {
 func ErrCode(code int) Fault {
 	return Fault{apply: func(s *Server, w http.ResponseWriter, q *request, _ answer) {
 		a := s.run(func(s *Server, _ *request) answer { return s.fail(code) }, q)
-		s.write(w, a)
+		s.write(w, q, a)
 	}}
 }
 
@@ -73,15 +73,15 @@ func Delay(d time.Duration) Fault {
 		if !s.pause(q.http.Context(), d) {
 			panic(http.ErrAbortHandler)
 		}
-		s.write(w, a)
+		s.write(w, q, a)
 	}}
 }
 
 // Cut carries the call out and cuts the connection in the middle of the answer.
 func Cut() Fault {
-	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, _ *request, a answer) {
-		body := encode(a.body)
-		s.writeBody(w, http.StatusOK, s.contentType(), body[:len(body)/2])
+	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, q *request, a answer) {
+		header, body := s.compose(q, a)
+		s.writeSealed(w, header, body[:len(body)/2])
 		_ = http.NewResponseController(w).Flush() // else nothing at all would be sent
 		panic(http.ErrAbortHandler)
 	}}
@@ -89,9 +89,9 @@ func Cut() Fault {
 
 // Truncate carries the call out and sends half of the JSON, with HTTP intact.
 func Truncate() Fault {
-	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, _ *request, a answer) {
-		body := encode(a.body)
-		s.writeBody(w, http.StatusOK, s.contentType(), body[:len(body)/2])
+	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, q *request, a answer) {
+		header, body := s.compose(q, a)
+		s.writeSealed(w, header, body[:len(body)/2])
 	}}
 }
 
@@ -101,7 +101,7 @@ func Edit(change func(body map[string]any)) Fault {
 	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, q *request, a answer) {
 		body := maps.Clone(a.body)
 		change(body)
-		s.write(w, answer{body: body})
+		s.write(w, q, answer{body: body})
 	}}
 }
 

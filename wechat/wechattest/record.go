@@ -17,7 +17,10 @@ type Call struct {
 	Method   string
 	Header   http.Header
 	Query    url.Values
-	Body     map[string]any // the decoded JSON object; nil if there was none
+	Body     map[string]any // the decoded and, if Signed, decrypted JSON object; nil if there was none
+
+	// Signed tells that the call came encrypted and signed as it should.
+	Signed bool
 
 	// ErrCode is what the rules, or the fault ErrCode, answered; 0 is success.
 	ErrCode int
@@ -48,6 +51,7 @@ func (rec *record) add(q *request, now time.Time) *Call {
 		Header:   q.http.Header.Clone(),
 		Query:    q.query,
 		Body:     q.json,
+		Signed:   q.seal != nil,
 	}
 	rec.calls = append(rec.calls, c)
 	if extra := len(rec.calls) - rec.keep; extra > 0 {

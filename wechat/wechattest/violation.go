@@ -17,13 +17,14 @@ type shape struct {
 	method string
 	query  []string
 	body   []string // fields of the JSON object; nil: no body
+	signed bool     // whether the call may be encrypted and signed
 }
 
 var shapes = map[string]shape{
 	Login:       {method: http.MethodGet, query: []string{"appid", "secret", "js_code", "grant_type"}},
 	Token:       {method: http.MethodGet, query: []string{"appid", "secret", "grant_type"}},
 	StableToken: {method: http.MethodPost, body: []string{"appid", "secret", "grant_type", "force_refresh"}},
-	Phone:       {method: http.MethodPost, query: []string{"access_token"}, body: []string{"code", "openid"}},
+	Phone:       {method: http.MethodPost, query: []string{"access_token"}, body: []string{"code", "openid"}, signed: true},
 }
 
 // strayHeaders belong to a user's own request and reach WeChat only through a

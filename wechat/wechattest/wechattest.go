@@ -77,13 +77,17 @@ type Server struct {
 	faults   []*planned
 	record   record
 	turns    turns
+	platform platform
+
+	lastSealed sealed // the last signed answer
 }
 
 // app is an App and what the fake issued to it.
 type app struct {
 	App
-	stable      *token   // the current stable_token
-	plain       []*token // issued by /cgi-bin/token, oldest first
+	security    *Security // nil: calls are plain
+	stable      *token    // the current stable_token
+	plain       []*token  // issued by /cgi-bin/token, oldest first
 	refreshedAt time.Time
 	refreshDay  string // day of the refreshes counted below
 	refreshes   int
@@ -183,6 +187,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := s.arrive(q)
 
 	rule, ok := rules[q.endpoint]
+	if q.refusal != nil {
+		rule = func(*Server, *request) answer { return *q.refusal }
+	}
 	if f != nil {
 		f.serve(s, w, q, rule)
 		return
@@ -191,7 +198,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	s.write(w, s.run(rule, q))
+	s.write(w, q, s.run(rule, q))
 }
 
 // arrive records the call and takes the fault planned for it, in one step, so
@@ -199,6 +206,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) arrive(q *request) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.unseal(q)
 	q.call = s.record.add(q, s.now())
 	s.inspect(q)
 	return s.takeFault(q.endpoint)
