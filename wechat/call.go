@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -30,12 +31,18 @@ type request struct {
 	path   string
 	query  url.Values
 	body   []byte
+
+	signable bool        // whether WeChat takes the call encrypted and signed; it then must be, where that is switched on
+	header   http.Header // what signing adds
 }
 
 // reply is what one host answered.
 type reply struct {
+	url    string // as requested, without the query
 	status int
+	header http.Header
 	body   []byte
+	sealed bool // the call was signed, so the answer must be
 }
 
 // call makes a call, and makes it once more if WeChat says it is busy. Nothing else is ever retried here: every further attempt
@@ -65,7 +72,7 @@ func (c *caller) attempt(ctx context.Context, r request) (answer, error) {
 		}
 		got, err := c.exchange(ctx, b, r)
 		if err == nil {
-			return c.read(r.op, got)
+			return c.read(ctx, r.op, got)
 		}
 		if ctx.Err() != nil {
 			return nil, gaveUp(ctx, r.op)
@@ -83,10 +90,13 @@ func (c *caller) attempt(ctx context.Context, r request) (answer, error) {
 }
 
 // read parses an answer and turns an errcode in it into an error.
-func (c *caller) read(op string, got reply) (answer, error) {
+func (c *caller) read(ctx context.Context, op string, got reply) (answer, error) {
 	a, err := parseAnswer(op, got.body)
 	if op == OpTokenServer && got.status >= http.StatusBadRequest {
 		err = serverFailure(got.status, err)
+	}
+	if err == nil && got.sealed {
+		a, err = c.open(ctx, op, got, a)
 	}
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeRetiredIP {
 		c.closeIdle()
@@ -102,9 +112,15 @@ func (c *caller) exchange(ctx context.Context, b base, r request) (reply, *Error
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
-	var got reply
+	got := reply{url: b.url + r.path, sealed: r.signable && c.signing != nil}
+	if got.sealed {
+		var err *Error
+		if r, err = c.signing.sign(r, c.appID, got.url, c.now()); err != nil {
+			return got, err
+		}
+	}
 	var p progress
-	req, e := r.toHTTP(p.trace(ctx), b.url+r.path)
+	req, e := r.toHTTP(p.trace(ctx), got.url)
 	if e != nil {
 		return got, e
 	}
@@ -130,7 +146,7 @@ func (c *caller) exchange(ctx context.Context, b base, r request) (reply, *Error
 		return got, badAnswer(r.op, "the answer is a redirect, which is never followed (from "+b.address+")")
 	}
 
-	got.status = resp.StatusCode
+	got.status, got.header = resp.StatusCode, resp.Header
 	got.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil && (isTimeout(err) || ctx.Err() != nil):
@@ -154,6 +170,7 @@ func (r request) toHTTP(ctx context.Context, target string) (*http.Request, *Err
 	if err != nil {
 		return nil, unavailable(r.op, "the request could not be made")
 	}
+	maps.Copy(req.Header, r.header)
 	if r.method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/json")
 	}

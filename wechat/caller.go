@@ -15,6 +15,8 @@ type caller struct {
 	timeout   time.Duration
 	transport http.RoundTripper
 	closeIdle func()
+	signing   *Signing // nil: every call is plain
+	now       func() time.Time
 	logger    *slog.Logger
 }
 
@@ -31,12 +33,17 @@ func newCaller(cfg Config) (*caller, error) {
 		timeout:   cfg.Timeout,
 		transport: cfg.Transport,
 		closeIdle: func() {}, // the connections of a given transport are its giver's
+		signing:   cfg.Signing,
+		now:       cfg.Now,
 		logger:    cfg.Logger,
 	}
 	if c.transport == nil {
 		own := newTransport(cfg.Timeout)
 		c.transport = own
 		c.closeIdle = own.CloseIdleConnections
+	}
+	if c.signing != nil {
+		c.signing.warn(c.logger, c.now())
 	}
 	return c, nil
 }

@@ -17,7 +17,9 @@
 // reach. Every failure is an [*Error] whose [Class] says what it means. No error, log line or printed value of this package holds
 // the AppSecret, a token, a code, a session_key, an openid or a phone number.
 //
-// A [Client] is safe for concurrent use. Make one for each mini program and keep it: it holds the access token.
+// A [Client] is safe for concurrent use. Make one for each mini program and keep it: it holds the access token. Several clients of
+// one mini program share a token by [Tokens]. Where API安全 is switched on in WeChat's console, [Signing] encrypts and signs the
+// calls and verifies the answers.
 package wechat
 
 import (

@@ -54,11 +54,14 @@ type Config struct {
 	// transport. Default: a keeper of the client's own.
 	Tokens *Tokens `json:"-"`
 
+	// Signing encrypts and signs the calls that WeChat takes so. Default: every call is plain.
+	Signing *Signing `json:"-"`
+
 	// Transport makes the HTTP requests. It must honour the request's context and must not log URLs, which carry the secret.
 	// Default: a transport of the client's own that honours the proxy environment variables.
 	Transport http.RoundTripper `json:"-"`
 
-	// Now is the clock that access tokens age by. Default: time.Now.
+	// Now is the clock that access tokens age by and signatures are dated by. Default: time.Now.
 	Now func() time.Time `json:"-"`
 
 	// Logger hears what no caller is told: a host given up for the next, an early token renewal that failed. Default: none.

@@ -26,6 +26,19 @@ var reasons = map[int]string{
 	40163: "the code has been used",
 	40164: "the IP whitelist is on and this server's address is not in it; add it in the console (开发管理, 开发设置)",
 	40226: "WeChat blocks this user as high-risk",
+	40230: missingHeader + "Wechatmp-Serial",
+	40231: missingHeader + "Wechatmp-TimeStamp",
+	40232: missingHeader + "Wechatmp-Signature",
+	40233: missingHeader + "Wechatmp-Appid",
+	40234: "WeChat cannot verify our signature: the private key is not the half of the public key in the console (开发设置, API安全), " +
+		"or a proxy changes the call",
+	40235: "WeChat cannot decrypt the call: the symmetric key or its number is not the console's (开发设置, API安全), or a proxy " +
+		"changes the URL",
+	40236: "the AppID the call was signed for is invalid",
+	40237: "the access token is not of the AppID the call was signed for; does the token server serve another app?",
+	40238: "signing is configured here, but the console has no symmetric key (开发设置, API安全)",
+	40239: "signing is configured here, but the console has no public key (开发设置, API安全)",
+	40240: "the signature's time is too far from WeChat's; set this server's clock",
 	40243: "the AppSecret is frozen; unfreezing takes effect after 10 minutes",
 	41002: "the AppID is missing",
 	41004: "the AppSecret is missing",
@@ -42,7 +55,12 @@ var reasons = map[int]string{
 	89503: "an administrator of the mini program must confirm calls from this address",
 	89506: "an administrator refused calls from this address; WeChat allows another try after 24 hours",
 	89507: "an administrator refused calls from this address; WeChat allows another try after 1 hour",
+
+	934011: "the call is plain, and the console demands encrypted and signed ones (开发设置, API安全); configure signing",
 }
+
+// missingHeader begins the reasons of 40230 to 40233. Signed calls have all four headers.
+const missingHeader = "configure signing (开发设置, API安全 in the console), or find the proxy that takes the header away: "
 
 // classify maps an errcode other than 0. The same code means different things in different calls: 40001 is a stale access token
 // in a business call, and a wrong AppSecret when asking for one.

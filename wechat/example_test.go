@@ -2,6 +2,11 @@ package wechat_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net/http/httptest"
 
@@ -41,4 +46,51 @@ func Example() {
 	// Output:
 	// true +8613800138000
 	// code
+}
+
+// The keys come from the console (开发管理, 开发设置, API安全), each with its number.
+func ExampleNewSigning() {
+	ours, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	privateKey := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(ours)})
+	symmetricKey := make([]byte, 32)
+	_, _ = rand.Read(symmetricKey)
+
+	fake := wechattest.New(wechattest.App{ID: "wx0123456789abcdef", Secret: "s3cret"})
+	fake.Secure("wx0123456789abcdef", wechattest.Security{
+		KeySerial: "1a", Key: symmetricKey,
+		PublicKeySerial: "2b", PublicKey: &ours.PublicKey,
+	})
+	api := httptest.NewServer(fake)
+	defer api.Close()
+	user := fake.NewUser("wx0123456789abcdef")
+	platform := fake.PlatformCertificate()
+
+	signing, err := wechat.NewSigning("1a", base64.StdEncoding.EncodeToString(symmetricKey), "2b", privateKey,
+		map[string][]byte{platform.Serial: platform.PEM})
+	if err != nil {
+		panic(err)
+	}
+	client, err := wechat.New(wechat.Config{
+		AppID:    "wx0123456789abcdef",
+		Secret:   "s3cret",
+		BaseURLs: []string{api.URL},
+		Signing:  signing,
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+
+	phone, err := client.PhoneNumber(context.Background(), fake.PhoneCode(user, "13800138000"), user.OpenID)
+	fmt.Println(phone.E164(), err)
+
+	fake.Fail(wechattest.Phone, 1, wechattest.WrongSignature()) // somebody else answers
+	_, err = client.PhoneNumber(context.Background(), fake.PhoneCode(user, "13800138000"), user.OpenID)
+	fmt.Println(wechat.ClassOf(err))
+	// Output:
+	// +8613800138000 <nil>
+	// bad_answer
 }

@@ -87,6 +87,8 @@ func (c *Client) phoneNumber(ctx context.Context, tok token, body []byte) (answe
 		path:   "/wxa/business/getuserphonenumber",
 		query:  url.Values{"access_token": {tok.value}},
 		body:   body,
+
+		signable: true,
 	})
 }
 

@@ -36,13 +36,14 @@ type Tokens struct {
 	server bool // asks a central token server
 }
 
-// NewTokens checks cfg and returns a keeper for the access token of its mini program. It makes no network call. MaxInFlight
-// and Tokens play no part: a token call takes no place among the calls in flight.
+// NewTokens checks cfg and returns a keeper for the access token of its mini program. It makes no network call. MaxInFlight,
+// Tokens and Signing play no part: a token call takes no place among the calls in flight, and WeChat does not take it signed.
 func NewTokens(cfg Config) (*Tokens, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
+	cfg.Signing = nil
 	caller, err := newCaller(cfg)
 	if err != nil {
 		return nil, err
