@@ -88,10 +88,10 @@ func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims
 	if err != nil {
 		return nil, err
 	}
-	_, err = store.Learn(ctx, learned, repeated)
+	_, err = store.Learn(ctx, session.Lesson{User: learned, Note: repeated})
 	if errors.Is(err, session.ErrFull) {
 		// The tap was paid for: the phone matters more than being able to repeat the answer.
-		_, err = store.Learn(ctx, learned, session.Note{})
+		_, err = store.Learn(ctx, session.Lesson{User: learned})
 	}
 	return body, err
 }

@@ -198,9 +198,9 @@ func TestMemoryHasRoomAgainAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemory(t, 16)
 		note := func(i int) error {
-			_, err := s.Learn(t.Context(), session.User{UserID: session.UserID{AppID: "wx"}}, session.Note{
+			_, err := s.Learn(t.Context(), session.Lesson{User: session.User{UserID: session.UserID{AppID: "wx"}}, Note: session.Note{
 				Key: sha256.Sum256([]byte(strconv.Itoa(i))), Value: make([]byte, 10<<10), Until: time.Now().Add(time.Minute),
-			})
+			}})
 			return err
 		}
 		var first int

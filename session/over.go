@@ -12,10 +12,11 @@ import (
 
 // Kinds of records; the first byte of a key.
 const (
-	kindSession    = 's' // + SID: a Session
+	kindSession    = 's' // + SID: a sessionRecord
 	kindUser       = 'u' // + Tag: a User
 	kindIndex      = 'i' // + Tag: the user's SIDs, as made
 	kindNote       = 'n' // + Digest: when its time is over, and the value
+	kindCount      = 'c' // + Digest: likewise
 	kindRevocation = 'r' // + SID, or Tag: a Revocation
 	kindKeys       = 'k' // the signing keys: version and value
 )
@@ -43,7 +44,7 @@ func (o *over) Close() error {
 func (o *over) Login(ctx context.Context, l Login) error {
 	return o.update(ctx, func(tx records) ([]Revocation, error) {
 		s := l.Session
-		if _, err := tx.learn(l.Learned, s.LastUse); err != nil {
+		if _, err := tx.learn(l.Learned, nil, s.LastUse); err != nil {
 			return nil, err
 		}
 		sids, err := tx.live(s.User.Tag(), s.LastUse, l.Policy)
@@ -51,7 +52,7 @@ func (o *over) Login(ctx context.Context, l Login) error {
 			return nil, err
 		}
 		sids = list(sids, s.SID)
-		if err := tx.put(key(kindSession, []byte(s.SID)), s, s.Ends(l.Policy)); err != nil {
+		if err := tx.putSession(s, s.Ends(l.Policy)); err != nil {
 			return nil, err
 		}
 		var ended []Revocation
@@ -74,13 +75,14 @@ func (o *over) Refresh(ctx context.Context, s Spend) (Refreshed, error) {
 	var result Refreshed
 	err := o.update(ctx, func(tx records) ([]Revocation, error) {
 		result = Refreshed{}
-		found, err := tx.get(key(kindSession, []byte(s.SID)), &result.Session)
+		record, found, err := tx.session(s.SID)
 		if err != nil || !found {
 			return nil, err
 		}
+		result.Session = record.Session
 		switch result.Verdict = result.Session.Spend(s); result.Verdict {
 		case Rotated:
-			if err := tx.put(key(kindSession, []byte(s.SID)), result.Session, result.Session.Ends(s.Policy)); err != nil {
+			if err := tx.putSession(result.Session, result.Session.Ends(s.Policy)); err != nil {
 				return nil, err
 			}
 		case Reused:
@@ -126,46 +128,9 @@ func (o *over) EndAll(ctx context.Context, user UserID, before time.Time, p Poli
 		if err := tx.putIndex(tag, kept, p); err != nil {
 			return nil, err
 		}
-		// A session made long before may have got an access token just now.
-		until := later(before, time.Now()).Add(p.TokenTTL)
-		r, err := tx.revoke(tag[:], Revocation{Tag: tag, Before: before, Until: until})
+		r, err := tx.revokeAll(tag, before, p)
 		return []Revocation{r}, err
 	})
-}
-
-// User implements Store.
-func (o *over) User(ctx context.Context, id UserID) (u User, err error) {
-	err = o.db.View(ctx, func(tx Tx) error {
-		u, err = records{tx}.user(id)
-		return err
-	})
-	return u, err
-}
-
-// Learn implements Store.
-func (o *over) Learn(ctx context.Context, learned User, note Note) (u User, err error) {
-	err = o.update(ctx, func(tx records) ([]Revocation, error) {
-		if u, err = tx.learn(learned, time.Now()); err != nil {
-			return nil, err
-		}
-		return nil, tx.note(note)
-	})
-	return u, err
-}
-
-// Recall implements Store.
-func (o *over) Recall(ctx context.Context, k Digest, now time.Time) (value []byte, err error) {
-	err = o.db.View(ctx, func(tx Tx) error {
-		record, err := tx.Get(key(kindNote, k[:]))
-		if err != nil || len(record) < 8 {
-			return err
-		}
-		if now.UnixNano() < int64(binary.BigEndian.Uint64(record)) {
-			value = bytes.Clone(record[8:])
-		}
-		return nil
-	})
-	return value, err
 }
 
 // Keys implements Store.

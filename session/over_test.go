@@ -230,7 +230,7 @@ func (tx liarTx) Get([]byte) (value []byte, err error) {
 func TestARecordOfAnotherUserIsAnError(t *testing.T) {
 	t.Parallel()
 	s := session.Over(liarDB{newMapDB()})
-	if _, err := s.Learn(t.Context(), session.User{UserID: bob, Phone: "13800138000"}, session.Note{}); err != nil {
+	if _, err := s.Learn(t.Context(), session.Lesson{User: session.User{UserID: bob, Phone: "13800138000"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.User(t.Context(), session.UserID{AppID: bob.AppID, OpenID: "oEve"}); err == nil || got.Phone != "" {

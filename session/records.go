@@ -1,10 +1,8 @@
 package session
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -17,6 +15,7 @@ type records struct{ Tx }
 var (
 	errForeign = errors.New("session: the store returned a record of another key")
 	errDamaged = errors.New("session: the store returned a damaged record") // the cause may quote it
+	errUnfit   = errors.New("session: a record can't be encoded")           // likewise
 )
 
 func (tx records) get(key []byte, record any) (found bool, err error) {
@@ -33,31 +32,34 @@ func (tx records) get(key []byte, record any) (found bool, err error) {
 func (tx records) put(key []byte, record any, expires time.Time) error {
 	value, err := json.Marshal(record)
 	if err != nil {
-		return fmt.Errorf("session: encode: %w", err)
+		return errUnfit
 	}
 	return tx.Put(key, value, expires)
 }
 
-func (tx records) user(id UserID) (User, error) {
-	u := User{UserID: id}
-	tag := id.Tag()
-	if _, err := tx.get(key(kindUser, tag[:]), &u); err != nil {
-		return User{}, err
-	}
-	if u.UserID != id {
-		return User{}, errForeign
-	}
-	return u, nil
+// sessionRecord is a Session and when it may be dropped, for a lesson does not tell that.
+type sessionRecord struct {
+	Session
+
+	Until int64 `json:"until,omitempty"` // in seconds, rounded up
 }
 
-func (tx records) learn(learned User, now time.Time) (User, error) {
-	u, err := tx.user(learned.UserID)
-	if err != nil {
-		return User{}, err
+// until is late for what was written when records did not have it, until their next refresh.
+func (r sessionRecord) until() time.Time {
+	if r.Until == 0 {
+		return r.LastUse.Add(userLife)
 	}
-	u.Learn(learned)
-	tag := u.Tag()
-	return u, tx.put(key(kindUser, tag[:]), u, now.Add(userLife))
+	return time.Unix(r.Until, 0)
+}
+
+func (tx records) session(sid SID) (r sessionRecord, found bool, err error) {
+	found, err = tx.get(key(kindSession, []byte(sid)), &r)
+	return r, found, err
+}
+
+func (tx records) putSession(s Session, until time.Time) error {
+	record := sessionRecord{s, until.Add(time.Second - 1).Unix()}
+	return tx.put(key(kindSession, []byte(s.SID)), record, until)
 }
 
 // index returns the names of the user's sessions, dead ones among them, the one made first first.
@@ -138,6 +140,13 @@ func (tx records) unlist(sid SID, p Policy) error {
 	return tx.putIndex(tag, slices.DeleteFunc(sids, func(s SID) bool { return s == sid }), p)
 }
 
+// revokeAll revokes the sessions of a user made at or before a time.
+func (tx records) revokeAll(user Tag, before time.Time, p Policy) (Revocation, error) {
+	// A session made long before may have got an access token just now.
+	until := later(before, time.Now()).Add(p.TokenTTL)
+	return tx.revoke(user[:], Revocation{Tag: user, Before: before, Until: until})
+}
+
 // revoke writes a revocation, which never shortens one that is there.
 func (tx records) revoke(name []byte, r Revocation) (Revocation, error) {
 	var old Revocation
@@ -146,12 +155,4 @@ func (tx records) revoke(name []byte, r Revocation) (Revocation, error) {
 	}
 	r.Before, r.Until = later(old.Before, r.Before), later(old.Until, r.Until)
 	return r, tx.put(key(kindRevocation, name), r, r.Until)
-}
-
-func (tx records) note(n Note) error {
-	if n.Key == (Digest{}) {
-		return nil
-	}
-	value := binary.BigEndian.AppendUint64(nil, uint64(n.Until.UnixNano()))
-	return tx.Put(key(kindNote, n.Key[:]), append(value, n.Value...), n.Until)
 }

@@ -38,7 +38,8 @@ type RedisConfig struct {
 	// WaitReplicas, if not 0, lets a write succeed only after so many replicas have it, so that it
 	// survives the death of the node that took it. With sentinels or a cluster, 1 is a good value; and
 	// min-replicas-to-write 1 there, so that a master that was cut off does not go on alone. A write
-	// that failed for this may have happened all the same; repeating it does no harm.
+	// that failed for this may have happened all the same; repeating it does no harm but to a counter,
+	// which counts it twice.
 	WaitReplicas int
 
 	// TLS is for rediss: nil is the machine's certificates.
@@ -59,7 +60,7 @@ const (
 )
 
 // redisStore is a Store in Redis. All keys of a user are in one slot, so that a script can change them
-// in one step; revocations, notes and the signing keys are in slots of their own.
+// in one step; revocations, notes, counters and the signing keys are in slots of their own.
 type redisStore struct {
 	client redis.UniversalClient
 	prefix string
@@ -123,6 +124,7 @@ func (r *redisStore) indexKey(tag Tag) string    { return r.userBase(tag) + "ses
 func (r *redisStore) sessionBase(tag Tag) string { return r.userBase(tag) + "session:" }
 func (r *redisStore) userBase(tag Tag) string    { return r.prefix + "{" + text(tag[:]) + "}" }
 func (r *redisStore) noteKey(d Digest) string    { return r.prefix + "note:" + text(d[:]) }
+func (r *redisStore) countKey(d Digest) string   { return r.prefix + "count:" + text(d[:]) }
 func (r *redisStore) keysKey() string            { return r.prefix + "keys" }
 func (r *redisStore) revokedKey() string         { return r.prefix + "revoked" }
 

@@ -15,14 +15,33 @@ local function live(key, span)
 	end
 end
 
--- Adds fields to a user: ARGV[from], ARGV[from+1] and so on are names and values. What is known as
--- first stays, the rest replaces.
+-- Whether two session_keys are the same: they begin with a mark that tells, and the rest is sealed.
+local function same_key(a, b)
+	return a and b and string.sub(a, 1, 16) == string.sub(b, 1, 16)
+end
+
+-- User.Learn: ARGV[from], ARGV[from+1] and so on are names and values. What is known as first stays, the
+-- rest replaces, and another session_key puts the last aside.
 local function learn(key, from, span)
+	local fields = {}
 	for i = from, #ARGV, 2 do
-		if ARGV[i] == 'first_seen' then
-			redis.call('HSETNX', key, ARGV[i], ARGV[i + 1])
+		fields[ARGV[i]] = ARGV[i + 1]
+	end
+	if fields.key then
+		local last = redis.call('HGET', key, 'key')
+		if same_key(last, fields.key) then
+			fields.key, fields.key_since = nil, nil
+		elseif last then
+			fields.previous_key = last
 		else
-			redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+			redis.call('HDEL', key, 'previous_key')
+		end
+	end
+	for name, value in pairs(fields) do
+		if name == 'first_seen' then
+			redis.call('HSETNX', key, name, value)
+		else
+			redis.call('HSET', key, name, value)
 		end
 	end
 	live(key, tonumber(span))

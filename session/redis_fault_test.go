@@ -185,7 +185,7 @@ func TestRedisSurvivesTheDeathOfTheMaster(t *testing.T) {
 	fresh := session.NewDenylist(alone, nil)
 	go fresh.Run(t.Context(), failures.add)
 	until(t, "the acknowledged revocation is there", func() bool { return fresh.Revoked(revoked.SID) })
-	if _, err := s.Learn(t.Context(), redisUser, session.Note{}); err == nil {
+	if _, err := s.Learn(t.Context(), session.Lesson{User: redisUser}); err == nil {
 		t.Error("got no error for a write that no replica has")
 	}
 	healed(t, alone)
@@ -199,7 +199,7 @@ func TestRedisClusterLosesANodeForAWhile(t *testing.T) {
 	waiting := openRedis(t, session.RedisConfig{URLs: cluster.URLs, WaitReplicas: 1})
 	for _, openid := range []string{"a", "b", "c", "d", "e", "f"} { // on several nodes
 		user := session.User{UserID: session.UserID{AppID: "wx", OpenID: openid}, Phone: "1"}
-		if _, err := waiting.Learn(t.Context(), user, session.Note{}); err == nil || !strings.Contains(err.Error(), "replicas") {
+		if _, err := waiting.Learn(t.Context(), session.Lesson{User: user}); err == nil || !strings.Contains(err.Error(), "replicas") {
 			t.Errorf("got %v, want an error: there is no replica", err)
 		}
 		if got, err := s.User(t.Context(), user.UserID); err != nil || got.Phone != "1" {
@@ -221,7 +221,7 @@ func TestRedisWaitsForReplicas(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	s := openRedis(t, session.RedisConfig{URLs: []string{server.URL}, WaitReplicas: 1})
-	if _, err := s.Learn(t.Context(), redisUser, session.Note{}); err == nil || !strings.Contains(err.Error(), "replicas") {
+	if _, err := s.Learn(t.Context(), session.Lesson{User: redisUser}); err == nil || !strings.Contains(err.Error(), "replicas") {
 		t.Errorf("got %v, want an error: there is no replica", err)
 	}
 }
@@ -262,7 +262,7 @@ func TestRedisErrorsComeThrough(t *testing.T) {
 				}
 			}()
 			until(t, "the server refuses to write", func() bool {
-				_, err = s.Learn(t.Context(), redisUser, redisNote)
+				_, err = s.Learn(t.Context(), session.Lesson{User: redisUser, Note: redisNote})
 				wanted := err != nil && strings.Contains(err.Error(), test.want)
 				if wanted {
 					wantPlainError(t, "Learn", err)

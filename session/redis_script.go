@@ -20,6 +20,10 @@ var (
 	endAllLua string
 	//go:embed redis_learn.lua
 	learnLua string
+	//go:embed redis_forget.lua
+	forgetLua string
+	//go:embed redis_count.lua
+	countLua string
 	//go:embed redis_note.lua
 	noteLua string
 	//go:embed redis_swap.lua
@@ -34,6 +38,8 @@ var (
 	endScript     = redis.NewScript(endLua)
 	endAllScript  = redis.NewScript(endAllLua)
 	learnScript   = redis.NewScript(commonLua + learnLua)
+	forgetScript  = redis.NewScript(forgetLua)
+	countScript   = redis.NewScript(countLua)
 	noteScript    = redis.NewScript(noteLua)
 	swapScript    = redis.NewScript(swapLua)
 	revokeScript  = redis.NewScript(commonLua + revokeLua)

@@ -13,6 +13,7 @@ import (
 const (
 	minSealKey = 32
 	boundSize  = 16
+	markSize   = 16 // as redis_common.lua has it
 )
 
 // The first byte of a stored value: how it is bound to its place.
@@ -103,6 +104,20 @@ func (s sealer) aead(place string) (cipher.AEAD, error) {
 		return nil, fmt.Errorf("session: seal: %w", err)
 	}
 	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// mark returns what is the same for the same value at the same place, for scripts that compare what they
+// can't read. Of a value that nobody can guess it tells nothing else.
+func (s sealer) mark(place string, value []byte) ([]byte, error) {
+	if s.key == nil {
+		return bind(place, value)[:markSize], nil
+	}
+	sum := sha256.Sum256(value)
+	mark, err := hkdf.Expand(sha256.New, s.key, "wechatauth mark "+place+"\x00"+string(sum[:]), markSize)
+	if err != nil {
+		return nil, fmt.Errorf("session: mark: %w", err)
+	}
+	return mark, nil
 }
 
 func bind(place string, value []byte) []byte {

@@ -139,14 +139,19 @@ func (r *redisStore) endAnnounced(ctx context.Context, tag Tag, sids []string, n
 // EndAll implements Store. Like End, it writes the revocation first.
 func (r *redisStore) EndAll(ctx context.Context, user UserID, before time.Time, p Policy) error {
 	tag := user.Tag()
-	now := r.now()
-	// A session made long before may have got an access token just now.
-	until := later(before, now).Add(p.TokenTTL)
-	if err := r.revoke(ctx, now, Revocation{Tag: tag, Before: before, Until: until}); err != nil {
+	if err := r.revokeAll(ctx, tag, before, p); err != nil {
 		return err
 	}
 	_, err := r.run(context.WithoutCancel(ctx), "end all", endAllScript, []string{r.indexKey(tag)}, before.UnixMilli(), r.sessionBase(tag))
 	return err
+}
+
+// revokeAll revokes the sessions of a user made at or before a time.
+func (r *redisStore) revokeAll(ctx context.Context, user Tag, before time.Time, p Policy) error {
+	now := r.now()
+	// A session made long before may have got an access token just now.
+	until := later(before, now).Add(p.TokenTTL)
+	return r.revoke(ctx, now, Revocation{Tag: user, Before: before, Until: until})
 }
 
 // origin is what never changes of a session. It is sealed, and what of it scripts have to see stands
@@ -162,7 +167,7 @@ type origin struct {
 func (r *redisStore) encodeSession(key string, s *Session) ([]any, error) {
 	raw, err := json.Marshal(origin{s.User, s.Created.UnixMilli(), s.Family})
 	if err != nil {
-		return nil, errDamaged
+		return nil, errUnfit
 	}
 	sealed, err := r.seal.seal(place(key, "origin"), raw)
 	if err != nil {
@@ -175,7 +180,23 @@ func (r *redisStore) encodeSession(key string, s *Session) ([]any, error) {
 	if !s.Spent.IsZero() {
 		fields = append(fields, "previous", text(s.Previous[:]), "salt", text(s.Salt), "spent", s.Spent.UnixMilli())
 	}
+	if len(s.Claims) > 0 {
+		claims, err := r.encodeClaims(key, s.Claims)
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields, "claims", claims)
+	}
 	return fields, nil
+}
+
+// encodeClaims returns the field of a session's claims, which is not part of its origin since they change.
+func (r *redisStore) encodeClaims(key string, claims json.RawMessage) ([]byte, error) {
+	raw, err := json.Marshal(claims)
+	if err != nil {
+		return nil, errUnfit
+	}
+	return r.seal.seal(place(key, "claims"), raw)
 }
 
 func (r *redisStore) decodeSession(sid SID, fields map[string]string) (s Session, err error) {
@@ -202,5 +223,10 @@ func (r *redisStore) decodeSession(sid SID, fields map[string]string) (s Session
 		return Session{}, errDamaged
 	}
 	s.LastUse, s.Spent, s.Salt = time.UnixMilli(used).UTC(), time.UnixMilli(spent).UTC(), salt
+	if claims, ok := fields["claims"]; ok {
+		if s.Claims, err = r.seal.open(place(r.sessionBase(tag)+string(sid), "claims"), claims); err != nil {
+			return Session{}, err
+		}
+	}
 	return s, nil
 }

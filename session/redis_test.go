@@ -55,8 +55,8 @@ func redisCalls(ctx context.Context, s session.Store, token session.RefreshToken
 			return s.Login(ctx, session.Login{Session: made, Learned: redisUser, Policy: redisPolicy})
 		}},
 		{"User", 1, func() error { _, err := s.User(ctx, redisUser.UserID); return err }},
-		{"Learn", 1, func() error { _, err := s.Learn(ctx, redisUser, session.Note{}); return err }},
-		{"Learn with a note", 2, func() error { _, err := s.Learn(ctx, redisUser, redisNote); return err }},
+		{"Learn", 1, func() error { _, err := s.Learn(ctx, session.Lesson{User: redisUser}); return err }},
+		{"Learn with a note", 2, func() error { _, err := s.Learn(ctx, session.Lesson{User: redisUser, Note: redisNote}); return err }},
 		{"Recall", 1, func() error { _, err := s.Recall(ctx, redisNote.Key, at); return err }},
 		{"Keys", 1, func() error { _, _, err := s.Keys(ctx); return err }},
 		{"SwapKeys", 1, func() error { _, err := s.SwapKeys(ctx, version, []byte("secret-keys")); return err }},

@@ -32,11 +32,11 @@ func TestRedisOverTLS(t *testing.T) {
 	url := "rediss://127.0.0.1:" + port
 
 	s := openRedis(t, session.RedisConfig{URLs: []string{url}, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}})
-	if _, err := s.Learn(t.Context(), redisUser, session.Note{}); err != nil {
+	if _, err := s.Learn(t.Context(), session.Lesson{User: redisUser}); err != nil {
 		t.Error(err)
 	}
 	stranger := openRedis(t, session.RedisConfig{URLs: []string{url}})
-	if _, err := stranger.Learn(t.Context(), redisUser, session.Note{}); err == nil || !strings.Contains(err.Error(), "x509") {
+	if _, err := stranger.Learn(t.Context(), session.Lesson{User: redisUser}); err == nil || !strings.Contains(err.Error(), "x509") {
 		t.Errorf("got %v, want an error: nobody vouches for the certificate", err)
 	}
 }

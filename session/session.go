@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"time"
 )
 
@@ -59,9 +60,19 @@ type User struct {
 	Phone         string    `json:"phone,omitempty"`
 	PhoneNumber   string    `json:"phone_number,omitempty"`
 	PhoneVerified time.Time `json:"phone_verified,omitzero"`
+
+	Nickname string `json:"nickname,omitempty"`
+	Avatar   string `json:"avatar,omitempty"` // the hash that names the picture
+
+	// Key is WeChat's session_key since KeySince, and PreviousKey the one it superseded then. Who learned
+	// them has sealed them, so that equal keys are equal bytes; a store can't read them.
+	Key         []byte    `json:"key,omitempty"`
+	KeySince    time.Time `json:"key_since,omitzero"`
+	PreviousKey []byte    `json:"previous_key,omitempty"`
 }
 
-// Learn adds what was learned about the user: known fields replace, FirstSeen is kept if there is one.
+// Learn adds what was learned about the user: known fields replace, FirstSeen is kept if there is one, and
+// a Key that is another than the last makes that the PreviousKey.
 func (u *User) Learn(l User) {
 	u.UserID = l.UserID
 	if l.UnionID != "" {
@@ -72,6 +83,28 @@ func (u *User) Learn(l User) {
 	}
 	if l.Phone != "" {
 		u.Phone, u.PhoneNumber, u.PhoneVerified = l.Phone, l.PhoneNumber, l.PhoneVerified
+	}
+	if l.Nickname != "" {
+		u.Nickname = l.Nickname
+	}
+	if l.Avatar != "" {
+		u.Avatar = l.Avatar
+	}
+	if len(l.Key) > 0 && !bytes.Equal(l.Key, u.Key) {
+		u.PreviousKey, u.Key, u.KeySince = u.Key, l.Key, l.KeySince
+	}
+}
+
+// DropKey forgets a session_key, be it the last or the one before it. KeySince stays as long as one is left.
+func (u *User) DropKey(key []byte) {
+	if bytes.Equal(u.Key, key) {
+		u.Key = nil
+	}
+	if bytes.Equal(u.PreviousKey, key) {
+		u.PreviousKey = nil
+	}
+	if u.Key == nil && u.PreviousKey == nil {
+		u.KeySince = time.Time{}
 	}
 }
 
@@ -125,6 +158,9 @@ type Session struct {
 	Previous Digest    `json:"previous,omitzero"`
 	Salt     []byte    `json:"salt,omitempty"`
 	Spent    time.Time `json:"spent,omitzero"`
+
+	// Claims are what else its access tokens say: a JSON object that a store does not look into.
+	Claims json.RawMessage `json:"claims,omitempty"`
 }
 
 // Policy is how long sessions live.

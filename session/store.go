@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 )
@@ -9,10 +10,13 @@ import (
 // ErrFull is returned by a store that keeps everything in memory and has no room left.
 var ErrFull = errors.New("session: the store is full")
 
+// ErrEnded is returned to who wants to change something for a session that has ended.
+var ErrEnded = errors.New("session: the session has ended")
+
 // ErrClosed is returned by every operation of a store that was closed.
 var ErrClosed = errors.New("session: the store is closed")
 
-// Store keeps sessions, users, notes, revocations and signing keys.
+// Store keeps sessions, users, notes, counters, revocations and signing keys.
 //
 // All methods may be called by many goroutines at once, and by many processes where the store is shared.
 // Each is one step: it happens as a whole or not at all, and when it returns nil, what it wrote survives
@@ -42,9 +46,22 @@ type Store interface {
 	// User returns what is known of a user; all but the UserID is zero for one never seen.
 	User(ctx context.Context, user UserID) (User, error)
 
-	// Learn adds to what is known of a user, as User.Learn does, writes the note, if there is one, and
-	// returns the user after the step.
-	Learn(ctx context.Context, learned User, note Note) (User, error)
+	// Learn adds to what is known of a user, does to its session what the lesson says, writes the note, if
+	// there is one, and returns the user after the step. If the lesson names a session that the user does
+	// not have, or no longer, nothing is written and ErrEnded returned: what comes too late must not bring
+	// back a user who was forgotten. One past its time may still count.
+	Learn(ctx context.Context, l Lesson) (User, error)
+
+	// Forget erases all that is known of a user and every session, whenever it was made, and returns what
+	// was known to the call that erased it. Revoked are, as by EndAll, the sessions made at or before a
+	// time, and as by End those made after it. Forgetting somebody unknown revokes all the same. Notes and
+	// counters, which tell nothing, stay until their time.
+	Forget(ctx context.Context, user UserID, before time.Time, p Policy) (User, error)
+
+	// Count adds to a counter and returns its value after the step, which is never below zero. A counter
+	// begins when it is raised above zero, and is gone when it is back at zero, or at the until of its
+	// beginning, whatever until comes later. Its key is made so that the store learns nothing from it.
+	Count(ctx context.Context, key Digest, delta int, until, now time.Time) (int, error)
 
 	// Recall returns a note's value, nil if there is none.
 	Recall(ctx context.Context, key Digest, now time.Time) ([]byte, error)
@@ -74,6 +91,17 @@ type Login struct {
 	Learned User
 	Note    Note
 	Policy  Policy
+}
+
+// Lesson is what was learned about a user after the login.
+type Lesson struct {
+	// SID is the session that learned it; if it is empty, the lesson is learned in any case.
+	SID SID
+
+	User    User            // what was learned, for User.Learn
+	Claims  json.RawMessage // the session's from now on; nil leaves it those it has
+	DropKey []byte          // a session_key to be forgotten, for User.DropKey
+	Note    Note
 }
 
 // Refreshed is a session's answer to the use of a refresh token.

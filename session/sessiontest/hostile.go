@@ -4,6 +4,7 @@ package sessiontest
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,7 +28,7 @@ func usersAreApart(t *testing.T, f Fixture) {
 	tokens := make([]session.RefreshToken, len(users))
 	for i, user := range users {
 		tokens[i] = login(t, f.Store, user, begin, policy)
-		_, err := f.Store.Learn(t.Context(), session.User{UserID: user, Phone: fmt.Sprint(i)}, session.Note{})
+		_, err := f.Store.Learn(t.Context(), session.Lesson{User: session.User{UserID: user, Phone: fmt.Sprint(i)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +64,7 @@ func strangeNames(t *testing.T, f Fixture) {
 	} {
 		user := session.User{
 			UserID:  session.UserID{AppID: "wx" + text, OpenID: text},
-			UnionID: text, Phone: text, PhoneNumber: text, FirstSeen: begin,
+			UnionID: text, Phone: text, PhoneNumber: text, FirstSeen: begin, Nickname: text, Avatar: text,
 		}
 		if text != "" {
 			user.PhoneVerified = begin
@@ -97,13 +98,17 @@ func everythingAtOnce(t *testing.T, f Fixture) {
 				_, _ = refresh(t, s, token, at, policy)
 				check(t, s.End(t.Context(), token.SID, at, policy))
 				check(t, s.EndAll(t.Context(), user, at, policy))
+				_, err := s.Forget(t.Context(), user, at, policy)
+				check(t, err)
+				_, err = s.Count(t.Context(), session.Digest{byte(j)}, 1, at.Add(time.Hour), at)
+				check(t, err)
 
 				token = login(t, s, mine, at, policy)
 				if got, _ := refresh(t, s, token, at, policy); got.Verdict != session.Rotated {
 					t.Errorf("got %v, want Rotated", name(got.Verdict))
 				}
 				note := session.Note{Key: sha256.Sum256([]byte(token.SID)), Value: []byte("x"), Until: at.Add(time.Hour)}
-				_, err := s.Learn(t.Context(), session.User{UserID: user, Phone: fmt.Sprint(j)}, note)
+				_, err = s.Learn(t.Context(), session.Lesson{User: session.User{UserID: user, Phone: fmt.Sprint(j)}, Note: note})
 				check(t, err)
 				wantNote(t, s, note.Key, at, note.Value)
 				_, version, err := s.Keys(t.Context())
@@ -114,6 +119,9 @@ func everythingAtOnce(t *testing.T, f Fixture) {
 		})
 	}
 	wg.Wait()
+	for j := range 10 {
+		wantCount(t, f.Store, session.Digest{byte(j)}, 0, begin, begin.Add(10*time.Millisecond), 8)
+	}
 	for i := range 3 {
 		tag := session.UserID{AppID: alice.AppID, OpenID: fmt.Sprint("user ", i)}.Tag()
 		heard := news.wait(patience, func([][]session.Revocation) bool {
@@ -143,7 +151,11 @@ func check(t *testing.T, err error) {
 func calls(ctx context.Context, s session.Store, at time.Time) map[string]func() error {
 	user := session.UserID{AppID: "wx-secret-app", OpenID: "secret-openid"}
 	made, token := session.New(user, at)
-	learned := session.User{UserID: user, UnionID: "secret-union", Phone: "secret-phone", FirstSeen: at}
+	made.Claims = json.RawMessage(`{"secret":"claim"}`)
+	learned := session.User{
+		UserID: user, UnionID: "secret-union", Phone: "secret-phone", FirstSeen: at,
+		Nickname: "secret-nickname", Avatar: "secret-avatar", Key: []byte("secret-key"), KeySince: at,
+	}
 	note := session.Note{Key: sha256.Sum256([]byte("call")), Value: []byte("secret-value"), Until: at.Add(time.Hour)}
 	return map[string]func() error{
 		"Login": func() error {
@@ -160,7 +172,19 @@ func calls(ctx context.Context, s session.Store, at time.Time) map[string]func()
 			return err
 		},
 		"Learn": func() error {
-			_, err := s.Learn(ctx, learned, note)
+			_, err := s.Learn(ctx, session.Lesson{User: learned, Note: note})
+			return err
+		},
+		"Learn in a session": func() error {
+			_, err := s.Learn(ctx, session.Lesson{SID: made.SID, User: learned, Claims: made.Claims, DropKey: learned.Key, Note: note})
+			return err
+		},
+		"Forget": func() error {
+			_, err := s.Forget(ctx, user, at, policy)
+			return err
+		},
+		"Count": func() error {
+			_, err := s.Count(ctx, note.Key, 1, note.Until, at)
 			return err
 		},
 		"Recall": func() error {
@@ -209,6 +233,7 @@ func cancelledCallWritesNothing(t *testing.T, f Fixture) {
 	wantKeys(t, f.Store, nil, 0)
 	wantUser(t, f.Store, session.User{UserID: session.UserID{AppID: "wx-secret-app", OpenID: "secret-openid"}})
 	wantNote(t, f.Store, sha256.Sum256([]byte("call")), begin, nil)
+	wantCount(t, f.Store, sha256.Sum256([]byte("call")), 0, begin, begin, 0)
 	if past := follow(t, f.Store, begin).first(); len(past) != 0 {
 		t.Errorf("got %d revocations of cancelled calls", len(past))
 	}

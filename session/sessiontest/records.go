@@ -14,76 +14,10 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-func unseenUserIsEmpty(t *testing.T, f Fixture) {
-	wantUser(t, f.Store, session.User{UserID: alice})
-}
-
-func usersAreLearned(t *testing.T, f Fixture) {
-	begin := now()
-	known := session.User{UserID: alice}
-	for _, step := range []struct {
-		name string
-		user session.User
-	}{
-		{"first seen", session.User{FirstSeen: begin}},
-		{"seen again", session.User{FirstSeen: begin.Add(time.Hour)}},
-		{"phone", session.User{Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneVerified: begin}},
-		{"nothing new", session.User{}},
-		{"unionid appears", session.User{UnionID: "o-union"}},
-		{"unionid is not told again", session.User{FirstSeen: begin.Add(2 * time.Hour)}},
-		{"phone without E.164", session.User{Phone: "12345", PhoneVerified: begin.Add(time.Minute)}},
-		{"unionid changes", session.User{UnionID: "o-union-2"}},
-	} {
-		step.user.UserID = alice
-		known.Learn(step.user)
-		got, err := f.Store.Learn(t.Context(), step.user, session.Note{})
-		if err != nil {
-			t.Fatalf("%s: %v", step.name, err)
-		}
-		if !sameUser(got, known) {
-			t.Errorf("%s: got %+v, want %+v", step.name, got, known)
-		}
-		for _, node := range f.nodes() {
-			wantUser(t, node, known)
-		}
-	}
-
-	// A login learns in the same way, and a refresh tells it.
-	token := login(t, f.Store, alice, begin.Add(time.Hour), policy)
-	wantUser(t, f.Store, known)
-	if got, _ := refresh(t, f.Store, token, begin.Add(time.Hour), policy); !sameUser(got.User, known) {
-		t.Errorf("got user %+v at refresh, want %+v", got.User, known)
-	}
-}
-
-func parallelLessons(t *testing.T, f Fixture) {
-	begin := now()
-	var wg sync.WaitGroup
-	for i, lesson := range []session.User{
-		{UserID: alice, UnionID: "union"},
-		{UserID: alice, Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneVerified: begin},
-		{UserID: alice, FirstSeen: begin},
-	} {
-		for j := range 5 {
-			wg.Go(func() {
-				nodes := f.nodes()
-				if _, err := nodes[(i+j)%len(nodes)].Learn(t.Context(), lesson, session.Note{}); err != nil {
-					t.Errorf("learn: %v", err)
-				}
-			})
-		}
-	}
-	wg.Wait()
-	wantUser(t, f.Store, session.User{
-		UserID: alice, UnionID: "union", FirstSeen: begin,
-		Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneVerified: begin,
-	})
-}
-
 // takeNote writes a note.
 func takeNote(t *testing.T, s session.Store, n session.Note) {
 	t.Helper()
-	if _, err := s.Learn(t.Context(), session.User{UserID: alice}, n); err != nil {
+	if _, err := s.Learn(t.Context(), session.Lesson{User: session.User{UserID: alice}, Note: n}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,6 +3,7 @@ package sessiontest
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -27,13 +28,15 @@ func restartKeepsAll(t *testing.T, f Fixture) {
 	spent := login(t, f.Store, alice, begin, policy)
 	next := wantVerdict(t, f.Store, spent, begin, policy, session.Rotated)
 	ended := login(t, f.Store, alice, begin, policy)
-	bob := session.User{
-		UserID: session.UserID{AppID: alice.AppID, OpenID: "oBob"}, UnionID: "union",
-		FirstSeen: begin, Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneVerified: begin,
-	}
+	bob := whole(session.UserID{AppID: alice.AppID, OpenID: "oBob"}, begin)
 	note := session.Note{Key: sha256.Sum256([]byte("note")), Value: []byte("value\x00"), Until: begin.Add(time.Hour)}
-	_, err := f.Store.Learn(t.Context(), bob, note)
+	_, err := f.Store.Learn(t.Context(), session.Lesson{User: bob, Note: note})
 	check(t, err)
+	learn(t, f.Store, session.Lesson{SID: next.SID, User: session.User{UserID: alice}, Claims: json.RawMessage(`{"a":1}`)})
+	eve := session.UserID{AppID: alice.AppID, OpenID: "oEve"}
+	forgotten := login(t, f.Store, eve, begin, policy)
+	forget(t, f.Store, eve, begin)
+	wantCount(t, f.Store, session.Digest{1}, 2, begin.Add(time.Hour), begin, 2)
 	check(t, f.Store.End(t.Context(), ended.SID, begin, policy))
 	check(t, f.Store.EndAll(t.Context(), bob.UserID, begin, policy))
 	_, err = f.Store.SwapKeys(t.Context(), 0, []byte("keys\x00"))
@@ -45,12 +48,20 @@ func restartKeepsAll(t *testing.T, f Fixture) {
 	news := follow(t, again, at)
 	news.wantSession(t, ended.SID, begin.Add(policy.TokenTTL))
 	news.wantUser(t, bob.Tag(), begin)
+	news.wantUser(t, eve.Tag(), begin)
 	wantUser(t, again, bob)
+	wantUser(t, again, session.User{UserID: eve})
+	wantVerdict(t, again, forgotten, at, policy, session.Unknown)
+	wantCount(t, again, session.Digest{1}, 1, begin, at, 3)
 	wantNote(t, again, note.Key, at, note.Value)
 	wantKeys(t, again, []byte("keys\x00"), 1)
 	wantVerdict(t, again, ended, at, policy, session.Unknown)
-	if got := wantVerdict(t, again, spent, at, policy, session.Repeated); got.Text() != next.Text() {
+	got, same := refresh(t, again, spent, at, policy)
+	if got.Verdict != session.Repeated || same.Text() != next.Text() {
 		t.Error("the grace time gave another successor after the restart")
+	}
+	if string(got.Session.Claims) != `{"a":1}` {
+		t.Errorf("got claims %s after the restart", got.Session.Claims)
 	}
 	for _, token := range append(tokens, next) {
 		wantVerdict(t, again, token, at, policy, session.Rotated)

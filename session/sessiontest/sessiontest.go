@@ -72,6 +72,19 @@ var rules = []struct {
 	{"AnUnseenUserIsEmpty", unseenUserIsEmpty},
 	{"UsersAreLearned", usersAreLearned},
 	{"ParallelLessonsAreAllLearned", parallelLessons},
+	{"TheLastTwoSessionKeysAreKept", sessionKeysAreKept},
+	{"LargeProfilesAreKept", largeProfilesAreKept},
+	{"ASessionKeepsItsClaims", claimsAreKept},
+	{"LessonsOfEndedSessionsComeTooLate", lessonsOfEndedSessions},
+	{"ForgettingErasesAll", forgetErasesAll},
+	{"ForgettingAnUnknownUserRevokes", forgetOfUnknown},
+	{"AForgottenUserMayComeBack", forgottenMayComeBack},
+	{"ForgettingLeavesOthers", forgetLeavesOthers},
+	{"NoLessonBringsAForgottenUserBack", lessonsRaceForget},
+	{"CountersCount", countersCount},
+	{"CountersEnd", countersEnd},
+	{"FiftyCountsAreFifty", parallelCounts},
+	{"CountersAndNotesAreApart", countersAndNotesAreApart},
 	{"NotesExpire", notesExpire},
 	{"NotesAreReplaced", notesAreReplaced},
 	{"NotesHoldAnything", notesHoldAnything},
@@ -175,7 +188,7 @@ func wantUser(t *testing.T, s session.Store, want session.User) {
 func sameUser(a, b session.User) bool { return reflect.DeepEqual(utcUser(a), utcUser(b)) }
 
 func utcUser(u session.User) session.User {
-	u.FirstSeen, u.PhoneVerified = u.FirstSeen.UTC(), u.PhoneVerified.UTC()
+	u.FirstSeen, u.PhoneVerified, u.KeySince = u.FirstSeen.UTC(), u.PhoneVerified.UTC(), u.KeySince.UTC()
 	return u
 }
 
