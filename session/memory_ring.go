@@ -22,9 +22,12 @@ const (
 	// smallest.
 	minCharge = 256
 
-	// growth is the most by which a session or a user grows: the digest of a spent token, its salt and
-	// time; a phone number and its time.
-	growth = 256
+	// sessionGrowth is by how much a session grows: the digest of a spent token, its salt and time.
+	sessionGrowth = 256
+
+	// userGrowth is by how much a user grows: a phone number and its time, a nickname, the hash of a
+	// picture, a second session_key.
+	userGrowth = 384
 
 	// minSlack is the part of the ring that stays free at least. It lets a record of the largest size
 	// be moved.
@@ -190,13 +193,24 @@ func splitEntry(entry []byte) (key, value []byte, expires int64) {
 // give a phone number when the ring is full.
 func charge(key, value []byte, old int) int {
 	least := max(entryOverhead+8+1+len(key)+len(value), minCharge)
-	if len(key) == 0 || key[0] != kindSession && key[0] != kindUser {
-		return least
-	}
+	growth := growthOf(key)
 	if old == 0 {
 		return least + growth
 	}
 	return min(max(old, least), least+growth)
+}
+
+func growthOf(key []byte) int {
+	switch {
+	case len(key) == 0:
+		return 0
+	case key[0] == kindSession:
+		return sessionGrowth
+	case key[0] == kindUser:
+		return userGrowth
+	default:
+		return 0
+	}
 }
 
 // seededHasher keeps clients from computing keys of one hash. Keys are digests, or made by keyOfHash.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,7 +86,7 @@ func TestAFullMemoryLosesNothing(t *testing.T) {
 			noteSize int
 			least    int // sessions, so that the room is put to use
 		}{
-			{"sessions", 0, 4000},
+			{"sessions", 0, 3900},
 			{"large notes", 30 << 10, 150},
 			{"notes of a mebibyte", 1<<20 - 100, 4},
 		} {
@@ -108,6 +109,61 @@ func TestAFullMemoryLosesNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAFullMemoryStillLearns: a phone number is paid for, and the rest comes from those who were let in.
+func TestAFullMemoryStillLearns(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, 16)
+	key := session.Digest{1}
+	until := time.Now().Add(time.Hour)
+	if n, err := s.Count(t.Context(), key, 1, until, time.Now()); err != nil || n != 1 {
+		t.Fatalf("got %d, %v, want 1", n, err)
+	}
+	tokens := fill(t, s, 0)
+	for i, token := range tokens {
+		refreshed, err := s.Refresh(t.Context(), session.NewSpend(token, time.Now(), memoryPolicy))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := session.User{
+			UserID: refreshed.Session.User, Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneVerified: time.Now(),
+			Nickname: strings.Repeat("微", 32), Avatar: strings.Repeat("f", 64),
+		}
+		if _, err := s.Learn(t.Context(), session.Lesson{SID: token.SID, User: u}); err != nil {
+			t.Fatalf("user %d of %d: %v", i, len(tokens), err)
+		}
+	}
+	if n, err := s.Count(t.Context(), key, 1, until, time.Now()); err != nil || n != 2 {
+		t.Errorf("got %d, %v, want 2", n, err)
+	}
+	for i := range 100 { // there may be room for a few
+		_, err := s.Count(t.Context(), session.Digest{2, byte(i)}, 1, until, time.Now())
+		if errors.Is(err, session.ErrFull) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("the full store takes any number of counters")
+}
+
+func TestAFullMemoryStillForgets(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, 16)
+	tokens := fill(t, s, 0)
+	refreshed, err := s.Refresh(t.Context(), session.NewSpend(tokens[0], time.Now(), memoryPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := s.Forget(t.Context(), refreshed.Session.User, time.Now(), memoryPolicy)
+	if err != nil || known.FirstSeen.IsZero() {
+		t.Errorf("got %+v, %v, want what was known", known, err)
+	}
+	if _, err := loginOne(t, s, "one more", 0); err != nil {
+		t.Errorf("login after a user was forgotten: %v", err)
+	}
 }
 
 func TestAFullMemoryStillRevokes(t *testing.T) {
