@@ -3,6 +3,7 @@ package session_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -178,6 +179,21 @@ func TestAFailedWriteFailsTheStep(t *testing.T) {
 		},
 		"end": func(s session.Store, made session.Session, _ session.RefreshToken) error {
 			return s.End(t.Context(), made.SID, now, memoryPolicy)
+		},
+		"learn": func(s session.Store, made session.Session, _ session.RefreshToken) error {
+			_, err := s.Learn(t.Context(), session.Lesson{
+				SID: made.SID, User: session.User{UserID: bob, Phone: "1"}, Claims: json.RawMessage(`{"a":1}`),
+				Note: session.Note{Key: session.Digest{1}, Value: []byte("note"), Until: now.Add(time.Hour)},
+			})
+			return err
+		},
+		"forget": func(s session.Store, _ session.Session, _ session.RefreshToken) error {
+			_, err := s.Forget(t.Context(), bob, now.Add(-time.Minute), memoryPolicy)
+			return err
+		},
+		"count": func(s session.Store, _ session.Session, _ session.RefreshToken) error {
+			_, err := s.Count(t.Context(), session.Digest{1}, 1, now.Add(time.Hour), now)
+			return err
 		},
 		"end all": func(s session.Store, _ session.Session, _ session.RefreshToken) error {
 			return s.EndAll(t.Context(), bob, now, memoryPolicy)

@@ -89,7 +89,8 @@ func TestASealedRedisTellsNothing(t *testing.T) {
 			defer client.Close()
 			all := dump(t, client)
 			for _, value := range []string{
-				redisUser.AppID, redisUser.OpenID, redisUser.UnionID, redisUser.Phone, "secret-note", "secret-keys",
+				redisUser.AppID, redisUser.OpenID, redisUser.UnionID, redisUser.Phone, redisUser.Nickname,
+				redisUser.Avatar, string(redisUser.Key), "secret-role", "secret-note", "secret-keys",
 			} {
 				if got := strings.Contains(all, value); got != test.tell {
 					t.Errorf("the dump has %q: got %t, want %t", value, got, test.tell)
@@ -149,8 +150,9 @@ func TestRedisNoticesAStrangersRecord(t *testing.T) {
 			s := openRedis(t, session.RedisConfig{URLs: []string{server.URL}, SealKey: key})
 			at := time.Now()
 			mine := redisLogin(t, s, at)
-			other := session.User{UserID: session.UserID{AppID: redisUser.AppID, OpenID: "other"}, UnionID: "union", Phone: "1"}
+			other := session.User{UserID: session.UserID{AppID: redisUser.AppID, OpenID: "other"}, UnionID: "union", Phone: "1", Key: []byte("1")}
 			made, _ := session.New(other.UserID, at)
+			made.Claims = redisClaims
 			note := session.Note{Key: session.Digest{2}, Value: []byte("other"), Until: at.Add(time.Hour)}
 			if err := s.Login(t.Context(), session.Login{Session: made, Learned: other, Note: note, Policy: redisPolicy}); err != nil {
 				t.Fatal(err)
@@ -175,6 +177,16 @@ func TestRedisNoticesAStrangersRecord(t *testing.T) {
 				{"another user", userKey, whole("wechat_auth:{"+otherTag+"}user", userKey), "User"},
 				{"another user, at refresh", userKey, whole("wechat_auth:{"+otherTag+"}user", userKey), "Refresh"},
 				{"another field", userKey, field(userKey, "unionid", "phone"), "User"},
+				{"another field of text", userKey, field(userKey, "avatar", "nickname"), "User"},
+				{"another user's session_key", userKey, func() {
+					client.HSet(ctx, userKey, "key", client.HGet(ctx, "wechat_auth:{"+otherTag+"}user", "key").Val())
+				}, "User"},
+				{"a session_key cut short", userKey, func() { client.HSet(ctx, userKey, "previous_key", "sb") }, "User"},
+				{"a time that is none", userKey, func() { client.HSet(ctx, userKey, "key_since", "sb") }, "User"},
+				{"another session's claims", sessionKey, func() {
+					from := "wechat_auth:{" + otherTag + "}session:" + string(made.SID)
+					client.HSet(ctx, sessionKey, "claims", client.HGet(ctx, from, "claims").Val())
+				}, "Refresh"},
 				{"another origin", sessionKey, func() {
 					from := "wechat_auth:{" + otherTag + "}session:" + string(made.SID)
 					client.HSet(ctx, sessionKey, "origin", client.HGet(ctx, from, "origin").Val())

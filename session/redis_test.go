@@ -4,6 +4,7 @@ package session_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -23,15 +24,18 @@ var (
 	redisUser = session.User{
 		UserID: session.UserID{AppID: "wx-secret-app", OpenID: "secret-openid"}, UnionID: "secret-union",
 		FirstSeen: time.UnixMilli(1_790_000_000_000), Phone: "13800138000", PhoneNumber: "+8613800138000",
-		PhoneVerified: time.UnixMilli(1_790_000_000_000),
+		PhoneVerified: time.UnixMilli(1_790_000_000_000), Nickname: "secret-nickname", Avatar: "secret-avatar",
+		Key: []byte("secret-session-key"), KeySince: time.UnixMilli(1_790_000_000_000),
 	}
-	redisNote = session.Note{Key: session.Digest{1}, Value: []byte("secret-note"), Until: time.Now().Add(time.Hour)}
+	redisClaims = json.RawMessage(`{"role":"secret-role"}`)
+	redisNote   = session.Note{Key: session.Digest{1}, Value: []byte("secret-note"), Until: time.Now().Add(time.Hour)}
 )
 
 // redisLogin logs redisUser in.
 func redisLogin(t *testing.T, s session.Store, at time.Time) session.RefreshToken {
 	t.Helper()
 	made, token := session.New(redisUser.UserID, at)
+	made.Claims = redisClaims
 	err := s.Login(t.Context(), session.Login{Session: made, Learned: redisUser, Note: redisNote, Policy: redisPolicy})
 	if err != nil {
 		t.Fatalf("login: %v", err)
@@ -57,11 +61,20 @@ func redisCalls(ctx context.Context, s session.Store, token session.RefreshToken
 		{"User", 1, func() error { _, err := s.User(ctx, redisUser.UserID); return err }},
 		{"Learn", 1, func() error { _, err := s.Learn(ctx, session.Lesson{User: redisUser}); return err }},
 		{"Learn with a note", 2, func() error { _, err := s.Learn(ctx, session.Lesson{User: redisUser, Note: redisNote}); return err }},
+		{"Learn in a session", 1, func() error {
+			_, err := s.Learn(ctx, session.Lesson{SID: token.SID, User: redisUser, Claims: redisClaims, DropKey: []byte("secret")})
+			return err
+		}},
+		{"Count", 1, func() error {
+			_, err := s.Count(ctx, redisNote.Key, 1, at.Add(time.Hour), at)
+			return err
+		}},
 		{"Recall", 1, func() error { _, err := s.Recall(ctx, redisNote.Key, at); return err }},
 		{"Keys", 1, func() error { _, _, err := s.Keys(ctx); return err }},
 		{"SwapKeys", 1, func() error { _, err := s.SwapKeys(ctx, version, []byte("secret-keys")); return err }},
 		{"End", 2, func() error { return s.End(ctx, token.SID, at, redisPolicy) }},
 		{"EndAll", 2, func() error { return s.EndAll(ctx, redisUser.UserID, at, redisPolicy) }},
+		{"Forget", 2, func() error { _, err := s.Forget(ctx, redisUser.UserID, at, redisPolicy); return err }},
 	}
 }
 
@@ -134,15 +147,18 @@ func TestRedisLetsEverythingExpire(t *testing.T) {
 	if _, err := s.Refresh(t.Context(), session.NewSpend(kept, at, redisPolicy)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Count(t.Context(), redisNote.Key, 1, at.Add(time.Hour), at); err != nil {
+		t.Fatal(err)
+	}
 	client := server.Client()
 	defer client.Close()
 	longest := map[string]time.Duration{
 		"user": 731 * 24 * time.Hour, "sessions": 731 * 24 * time.Hour, "session:": 61 * time.Minute * 2,
-		"note:": 2 * time.Hour, "revoked": time.Hour,
+		"note:": 2 * time.Hour, "count:": 2 * time.Hour, "revoked": time.Hour,
 	}
 	keys, err := client.Keys(t.Context(), "*").Result()
-	if err != nil || len(keys) != 5 {
-		t.Fatalf("got keys %q, %v, want 5", keys, err)
+	if err != nil || len(keys) != 6 {
+		t.Fatalf("got keys %q, %v, want 6", keys, err)
 	}
 	for _, key := range keys {
 		life, err := client.PTTL(t.Context(), key).Result()
