@@ -1,5 +1,6 @@
 // Package wechat calls the server API of WeChat mini programs: it turns a login code into an openid and a phone code into a phone
-// number, and keeps the access token that the latter needs.
+// number, and keeps the access token that the latter needs. For the older ways to a phone number there are [DecryptPhone] and
+// [Client.PhoneFromCloudID].
 //
 //	client, err := wechat.New(wechat.Config{AppID: "wx…", Secret: secret})
 //	…
@@ -15,7 +16,7 @@
 //
 // A call takes at most a few seconds, is retried only where that is harmless, and asks a second host when the first is out of
 // reach. Every failure is an [*Error] whose [Class] says what it means. No error, log line or printed value of this package holds
-// the AppSecret, a token, a code, a session_key, an openid or a phone number.
+// the AppSecret, a token, a code, a session_key, an openid, a phone number or a nickname.
 //
 // A [Client] is safe for concurrent use. Make one for each mini program and keep it: it holds the access token. Several clients of
 // one mini program share a token by [Tokens]. Where API安全 is switched on in WeChat's console, [Signing] encrypts and signs the

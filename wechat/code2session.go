@@ -64,6 +64,15 @@ func checkCode(op, code string) error {
 	return nil
 }
 
+// checkOpenID stops a call that would go out for nobody. WeChat checks less then, or somebody else: that is a bug of the calling
+// program, not the client's fault.
+func checkOpenID(op, openid string) error {
+	if !userIDPattern.MatchString(openid) {
+		return &Error{Op: op, Class: ClassConfig, Reason: "no valid openid given; WeChat was not asked"}
+	}
+	return nil
+}
+
 func parseSession(a answer) (Session, error) {
 	var s Session
 	openID, ok := a.text("openid")

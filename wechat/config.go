@@ -61,7 +61,7 @@ type Config struct {
 	// Default: a transport of the client's own that honours the proxy environment variables.
 	Transport http.RoundTripper `json:"-"`
 
-	// Now is the clock that access tokens age by and signatures are dated by. Default: time.Now.
+	// Now is the clock that access tokens and cloudIDs age by and signatures are dated by. Default: time.Now.
 	Now func() time.Time `json:"-"`
 
 	// Logger hears what no caller is told: a host given up for the next, an early token renewal that failed. Default: none.

@@ -13,6 +13,12 @@ const codeBusy = -1
 // codeRetiredIP is answered by an address that WeChat no longer uses.
 const codeRetiredIP = 48017
 
+// These two are how WeChat says that a session_key is not the user's: there is none, or it is another.
+const (
+	codeNoSession    = 87007
+	codeOtherSession = 87009
+)
+
 // reasons holds what an operator or a developer should know about an errcode. WeChat's own errmsg is never shown: it is free text
 // that quotes what was sent.
 var reasons = map[int]string{
@@ -22,7 +28,9 @@ var reasons = map[int]string{
 	40013: "the AppID is invalid, or is not the app the code was made for",
 	40014: "the access token is invalid",
 	40029: "the code is invalid, expired, or made for another app or another purpose",
+	40097: "an argument is invalid",
 	40125: "the AppSecret is wrong; was it reset?",
+	40129: "the scene is invalid",
 	40163: "the code has been used",
 	40164: "the IP whitelist is on and this server's address is not in it; add it in the console (开发管理, 开发设置)",
 	40226: "WeChat blocks this user as high-risk",
@@ -52,6 +60,11 @@ var reasons = map[int]string{
 	50002: "the account is restricted",
 	50004: "the account may not use the access token call",
 	50007: "the account is frozen",
+	61010: "the user was not active in the last 2 hours",
+	87007: "the user has no session_key, or it is expired",
+	87008: "the method of the signature is invalid",
+	87009: "the session_key is not the user's current one",
+	87014: "the text is risky",
 	89503: "an administrator of the mini program must confirm calls from this address",
 	89506: "an administrator refused calls from this address; WeChat allows another try after 24 hours",
 	89507: "an administrator refused calls from this address; WeChat allows another try after 1 hour",
@@ -85,16 +98,42 @@ func classify(op string, code int) Class {
 		return ClassBlocked
 	}
 
-	if op != OpPhoneNumber {
+	if op == OpCode2Session {
 		return ClassConfig
 	}
 	switch code {
-	case 40003, 40013, 43104:
-		// WeChat compares the code with the openid and the app we send. The access token is known to be good here, so a
-		// mismatch is the client's: a code of another user or of another mini program.
-		return ClassCode
 	case 40001, 40014, 42001:
 		return ClassToken
+	}
+	return classifyBusiness(op, code)
+}
+
+// classifyBusiness maps what is left for the calls with an access token. The token is known to be good here, and the openid is one
+// that WeChat gave us, so a mismatch is about what the client sent.
+func classifyBusiness(op string, code int) Class {
+	switch op {
+	case OpPhoneNumber:
+		switch code {
+		case 40003, 40013, 43104:
+			return ClassCode // of another user or of another mini program
+		}
+	case OpOpenData:
+		switch code {
+		case 40003, 40013, 40097, 43104:
+			return ClassCode // likewise; 40097 because the cloudID is the only argument that can be odd
+		}
+	case OpCheckSession:
+		switch code {
+		case codeNoSession, codeOtherSession:
+			return ClassCode // the client must call wx.login
+		}
+	case OpCheckNickname:
+		switch code {
+		case 61010:
+			return ClassInactive
+		case 87014:
+			return ClassContent
+		}
 	}
 	return ClassConfig
 }

@@ -11,10 +11,13 @@ import (
 // The calls an [Error] can come from. Each is the last element of the path WeChat gives the call, so an operator finds it in
 // WeChat's own documentation, and the set is small enough to label a metric.
 const (
-	OpCode2Session = "jscode2session"
-	OpPhoneNumber  = "getuserphonenumber"
-	OpToken        = "stable_token"
-	OpTokenServer  = "token_server" // Config.TokenURL, which is not WeChat's
+	OpCode2Session  = "jscode2session"
+	OpPhoneNumber   = "getuserphonenumber"
+	OpToken         = "stable_token"
+	OpTokenServer   = "token_server" // Config.TokenURL, which is not WeChat's
+	OpCheckSession  = "checksession"
+	OpOpenData      = "getopendata"
+	OpCheckNickname = "msg_sec_check"
 )
 
 // Class says what a failure means to the caller, so that nobody has to compare error codes.
@@ -30,6 +33,13 @@ const (
 
 	// ClassBlocked: WeChat holds the user for high-risk and refuses the login. Trying again does not help.
 	ClassBlocked
+
+	// ClassContent: WeChat would not show the text to others. The user must choose another.
+	ClassContent
+
+	// ClassInactive: the user did nothing in the mini program for 2 hours, so WeChat does not check what they wrote. Whether to
+	// accept it unchecked is the caller's choice.
+	ClassInactive
 
 	// ClassConfig: the operator must act: wrong AppSecret, an address missing from the whitelist, a frozen account, or
 	// anything WeChat says that this package does not know.
@@ -60,6 +70,10 @@ func (c Class) String() string {
 		return "code_used"
 	case ClassBlocked:
 		return "blocked"
+	case ClassContent:
+		return "content"
+	case ClassInactive:
+		return "inactive"
 	case ClassConfig:
 		return "config"
 	case ClassQuota:
@@ -78,8 +92,8 @@ func (c Class) String() string {
 
 // Error is the one type of error that calls return.
 //
-// It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a code, an openid, a phone number,
-// or any byte of WeChat's answer but those that RID and IP name.
+// It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a code, an openid, a phone number, a
+// nickname, or any byte of WeChat's answer but those that RID and IP name.
 type Error struct {
 	Op     string // the call: one of the Op constants
 	Code   int    // WeChat's errcode; 0 when there was none

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
 	"time"
 )
@@ -41,90 +40,84 @@ const maxTimestamp = 253402300799
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/user-info/phone-number/api_getphonenumber.html
 func (c *Client) PhoneNumber(ctx context.Context, code, openid string) (Phone, error) {
-	leave, err := c.enter(OpPhoneNumber)
-	if err != nil {
-		return Phone{}, err
-	}
-	defer leave()
 	if err := checkCode(OpPhoneNumber, code); err != nil {
 		return Phone{}, err
 	}
-	if !userIDPattern.MatchString(openid) {
-		// Sent empty, WeChat would not check whose code it is. That is a bug of the calling program, not the client's fault.
-		return Phone{}, &Error{Op: OpPhoneNumber, Class: ClassConfig, Reason: "no valid openid given; WeChat was not asked"}
+	if err := checkOpenID(OpPhoneNumber, openid); err != nil {
+		return Phone{}, err
 	}
 
 	body, err := json.Marshal(map[string]string{"code": code, "openid": openid})
 	if err != nil {
 		return Phone{}, unavailable(OpPhoneNumber, "the request could not be made")
 	}
-	tok, err := c.tokens.get(ctx, OpPhoneNumber)
-	if err != nil {
-		return Phone{}, err
-	}
-	a, err := c.phoneNumber(ctx, tok, body)
-
-	// The tap was paid for, so a stale token must not cost the user another one. Once only: WeChat may hand back the token it
-	// just refused.
-	if ClassOf(err) == ClassToken {
-		c.tokens.drop(tok)
-		tok, err = c.tokens.get(ctx, OpPhoneNumber)
-		if err != nil {
-			return Phone{}, err
-		}
-		a, err = c.phoneNumber(ctx, tok, body)
-	}
-	if err != nil {
-		return Phone{}, err
-	}
-	return parsePhone(a, c.appID)
-}
-
-func (c *Client) phoneNumber(ctx context.Context, tok token, body []byte) (answer, error) {
-	return c.call(ctx, request{
+	a, err := c.business(ctx, request{
 		op:     OpPhoneNumber,
 		method: http.MethodPost,
 		path:   "/wxa/business/getuserphonenumber",
-		query:  url.Values{"access_token": {tok.value}},
 		body:   body,
 
 		signable: true,
 	})
-}
+	if err != nil {
+		return Phone{}, err
+	}
 
-func parsePhone(a answer, appID string) (Phone, error) {
 	info, ok := a.object("phone_info")
 	if !ok {
 		return Phone{}, badAnswer(OpPhoneNumber, "phone_info is missing")
 	}
+	p, wrong := parsePhone(info, c.appID)
+	if wrong != "" {
+		return Phone{}, badAnswer(OpPhoneNumber, wrong)
+	}
+	return p, nil
+}
 
-	var p Phone
+// parsePhone reads the object that WeChat describes a phone number by, in whichever way it comes. wrong says what does not fit; it
+// is empty when all does.
+func parsePhone(info answer, appID string) (p Phone, wrong string) {
+	var ok bool
 	p.Number, ok = info.text("phoneNumber")
 	if !ok || !phoneNumberPattern.MatchString(p.Number) {
-		return Phone{}, badAnswer(OpPhoneNumber, "phoneNumber is missing or malformed")
+		return Phone{}, "phoneNumber is missing or malformed"
 	}
 	p.PureNumber, ok = info.text("purePhoneNumber")
 	if !ok || !phoneNumberPattern.MatchString(p.PureNumber) {
-		return Phone{}, badAnswer(OpPhoneNumber, "purePhoneNumber is missing or malformed")
+		return Phone{}, "purePhoneNumber is missing or malformed"
 	}
 	p.CountryCode, ok = info.textOrNumber("countryCode")
 	if !ok || !countryCodePattern.MatchString(p.CountryCode) {
-		return Phone{}, badAnswer(OpPhoneNumber, "countryCode is missing or malformed")
+		return Phone{}, "countryCode is missing or malformed"
 	}
 
 	mark, ok := info.object("watermark")
 	if !ok {
-		return Phone{}, badAnswer(OpPhoneNumber, "watermark is missing")
+		return Phone{}, "watermark is missing"
 	}
 	if got, ok := mark.text("appid"); !ok || got != appID {
-		return Phone{}, badAnswer(OpPhoneNumber, "the watermark is not this mini program's")
+		return Phone{}, "the watermark is not this mini program's"
 	}
 	at, ok := mark.integer("timestamp")
 	if !ok || at <= 0 || at > maxTimestamp {
-		return Phone{}, badAnswer(OpPhoneNumber, "the watermark's timestamp is missing or malformed")
+		return Phone{}, "the watermark's timestamp is missing or malformed"
 	}
 	p.At = time.Unix(at, 0)
-	return p, nil
+	return p, ""
+}
+
+const (
+	// phoneLife is how long what the phone button gave may be used, as WeChat counts it for codes and cloudIDs.
+	phoneLife = 5 * time.Minute
+
+	// clockSkew is how far WeChat's clock may be ahead of ours.
+	clockSkew = time.Minute
+)
+
+// freshAt reports whether the user gave the number a short while before now.
+func (p Phone) freshAt(now time.Time) bool {
+	age := now.Sub(p.At)
+	return age <= phoneLife && age >= -clockSkew
 }
 
 var (
