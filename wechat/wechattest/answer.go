@@ -14,9 +14,12 @@ const (
 	errSystem         = -1
 	errBadCredential  = 40001
 	errGrantType      = 40002
+	errInvalidOpenID  = 40003
 	errInvalidAppID   = 40013
 	errInvalidCode    = 40029
+	errInvalidArgs    = 40097
 	errInvalidSecret  = 40125
+	errInvalidScene   = 40129
 	errCodeUsed       = 40163
 	errIPNotAllowed   = 40164
 	errCodeBlocked    = 40226
@@ -26,10 +29,15 @@ const (
 	errCodeMissing    = 41008
 	errTokenExpired   = 42001
 	errPostRequired   = 43002
+	errOtherApp       = 43104
 	errEmptyBody      = 44002
 	errDailyQuota     = 45009
 	errMinuteQuota    = 45011
 	errMalformedInput = 47001
+	errInactive       = 61010
+	errNoSessionKey   = 87007
+	errSigMethod      = 87008
+	errSignature      = 87009
 )
 
 // texts are the messages WeChat sends with its codes, without the request id.
@@ -37,12 +45,13 @@ var texts = map[int]string{
 	errSystem:         "system error",
 	errBadCredential:  "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r",
 	errGrantType:      "invalid grant_type",
-	40003:             "invalid openid",
+	errInvalidOpenID:  "invalid openid",
 	errInvalidAppID:   "invalid appid",
 	40014:             "invalid access_token",
 	errInvalidCode:    "invalid code",
-	40097:             "invalid args",
+	errInvalidArgs:    "invalid args",
 	errInvalidSecret:  "invalid appsecret",
+	errInvalidScene:   "invalid scene",
 	errCodeUsed:       "code been used",
 	errCodeBlocked:    "code blocked",
 	40243:             "AppSecret frozen",
@@ -52,7 +61,7 @@ var texts = map[int]string{
 	errCodeMissing:    "missing code",
 	errTokenExpired:   "access_token expired",
 	errPostRequired:   "require POST method",
-	43104:             "appid and openid does not match",
+	errOtherApp:       "appid and openid does not match",
 	errEmptyBody:      "empty post data",
 	errDailyQuota:     "reach max api daily quota limit",
 	errMinuteQuota:    "api minute-quota reach limit mustslower retry next minute",
@@ -60,6 +69,10 @@ var texts = map[int]string{
 	48001:             "api unauthorized",
 	50004:             "token interface forbidden",
 	50007:             "account frozen",
+	errInactive:       "code is expired",
+	errNoSessionKey:   "session_key is not existd or expired",
+	errSigMethod:      "invalid sig_method",
+	errSignature:      "invalid signature",
 	89503:             "this call needs the confirmation of the administrator",
 	89506:             "the administrator refused this ip, try again after 24 hours",
 	89507:             "the administrator refused this ip, try again after 1 hour",
@@ -107,7 +120,7 @@ type answer struct {
 
 // turns count the answers of a kind, so that their documented forms take turns.
 type turns struct {
-	errmsg, contentType, countryCode int
+	errmsg, contentType, countryCode, noData int
 }
 
 func turn[T any](n *int, forms ...T) T {

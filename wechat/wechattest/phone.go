@@ -44,18 +44,23 @@ func (s *Server) phone(q *request) answer {
 	c.used = true
 
 	return answer{body: map[string]any{
-		"errcode": 0,
-		"errmsg":  "ok",
-		"phone_info": map[string]any{
-			"phoneNumber":     c.number.full(),
-			"purePhoneNumber": c.number.pure,
-			"countryCode":     s.countryCode(c.number.country),
-			"watermark": map[string]any{
-				"timestamp": c.made.Unix(), // when the user agreed, not when we asked
-				"appid":     a.ID,
-			},
-		},
+		"errcode":    0,
+		"errmsg":     "ok",
+		"phone_info": s.phoneInfo(c),
 	}}
+}
+
+// phoneInfo describes the number that the user handed out with a code.
+func (s *Server) phoneInfo(c *code) map[string]any {
+	return map[string]any{
+		"phoneNumber":     c.number.full(),
+		"purePhoneNumber": c.number.pure,
+		"countryCode":     s.countryCode(c.number.country),
+		"watermark": map[string]any{
+			"timestamp": c.made.Unix(), // when the user agreed, not when we asked
+			"appid":     c.user.AppID,
+		},
+	}
 }
 
 // countryCode takes turns: real answers carry a string, the documentation's

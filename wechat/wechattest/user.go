@@ -21,7 +21,8 @@ type User struct {
 	person *person
 	// The fields below are guarded by Server.mu.
 	blocked     bool
-	sessionKeys []string // newest first, at most two
+	sessionKeys []string  // newest first, at most two
+	seen        time.Time // when the user last did something; zero: never
 }
 
 // person is who sits behind the users of several apps.
@@ -35,9 +36,11 @@ type codeKind int
 const (
 	loginKind codeKind = iota
 	phoneKind
+	cloudKind
 )
 
-// code is what wx.login or the phone button handed to the mini program.
+// code is what wx.login or the phone button handed to the mini program: a code,
+// or a cloudID.
 type code struct {
 	value  string
 	kind   codeKind
@@ -45,7 +48,7 @@ type code struct {
 	made   time.Time
 	used   bool
 	key    string      // login: the session_key made with the code
-	number phoneNumber // phone
+	number phoneNumber // phone and cloud
 }
 
 // NewUser makes a person who uses the app. It panics if the fake does not know
@@ -77,6 +80,7 @@ func (s *Server) join(p *person, appid string) *User {
 		u.UnionID = p.unionID
 	}
 	p.users[appid] = u
+	s.users[u.OpenID] = u
 	return u
 }
 
@@ -111,16 +115,13 @@ func (s *Server) SessionKeys(u *User) []string {
 // out the number. Without a leading + it is one of China: "13800138000"; others
 // are written "+852 91234567". It panics if ValidPhone says no.
 func (s *Server) PhoneCode(u *User, phone string) string {
-	number, err := parsePhone(phone)
-	if err != nil {
-		panic("wechattest: " + err.Error())
-	}
+	number := mustParsePhone(phone)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.issue(&code{value: hex.EncodeToString(random(32)), kind: phoneKind, user: u, number: number})
 }
 
-// KeepCodes bounds the codes the fake remembers; the oldest go. Zero, the
+// KeepCodes bounds the codes and cloudIDs the fake remembers; the oldest go. Zero, the
 // default, means no bound: codes go five minutes after they were made.
 func (s *Server) KeepCodes(n int) {
 	s.mu.Lock()
@@ -143,6 +144,7 @@ func (s *Server) issue(c *code) string {
 		delete(s.codes, oldest.value)
 	}
 	c.made = now
+	c.user.seen = now
 	s.codes[c.value] = c
 	s.codeLine = append(s.codeLine, c)
 	return c.value
@@ -182,6 +184,14 @@ func parsePhone(phone string) (phoneNumber, error) {
 		return phoneNumber{country: "86", pure: m[2]}, nil
 	}
 	return phoneNumber{country: m[1], pure: m[2]}, nil
+}
+
+func mustParsePhone(phone string) phoneNumber {
+	number, err := parsePhone(phone)
+	if err != nil {
+		panic("wechattest: " + err.Error())
+	}
+	return number
 }
 
 // full is the number with the area code, which WeChat leaves away for China.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,7 +26,25 @@ var shapes = map[string]shape{
 	Token:       {method: http.MethodGet, query: []string{"appid", "secret", "grant_type"}},
 	StableToken: {method: http.MethodPost, body: []string{"appid", "secret", "grant_type", "force_refresh"}},
 	Phone:       {method: http.MethodPost, query: []string{"access_token"}, body: []string{"code", "openid"}, signed: true},
+	CheckSession: {
+		method: http.MethodGet,
+		query:  []string{"access_token", "openid", "signature", "sig_method"},
+	},
+	OpenData: {
+		method: http.MethodPost,
+		query:  []string{"access_token", "openid", "from_appid"},
+		body:   []string{"cloudid_list"},
+	},
+	CheckContent: {
+		method: http.MethodPost,
+		query:  []string{"access_token"},
+		body:   []string{"content", "version", "scene", "openid", "title", "nickname", "signature"},
+		signed: true,
+	},
 }
+
+// unicodeEscape is one in JSON; in front stand whole escapes of backslashes.
+var unicodeEscape = regexp.MustCompile(`(^|[^\\])(\\\\)*\\u[0-9A-Fa-f]{4}`)
 
 // strayHeaders belong to a user's own request and reach WeChat only through a
 // client that copies headers. Referer shows up when a client follows a redirect
@@ -52,6 +71,9 @@ func (s *Server) inspect(q *request) {
 	}
 	if t, _, err := mime.ParseMediaType(q.http.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		s.violation(q, "content type %q, want application/json", q.http.Header.Get("Content-Type"))
+	}
+	if q.endpoint == CheckContent && unicodeEscape.Match(q.body) {
+		s.violation(q, "escapes in the text, which WeChat reads letter by letter")
 	}
 	for _, field := range slices.Sorted(maps.Keys(q.json)) {
 		if !slices.Contains(sh.body, field) {

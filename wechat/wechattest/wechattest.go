@@ -28,10 +28,13 @@ import (
 
 // The endpoints of the fake.
 const (
-	Login       = "/sns/jscode2session"
-	Token       = "/cgi-bin/token"
-	StableToken = "/cgi-bin/stable_token"
-	Phone       = "/wxa/business/getuserphonenumber"
+	Login        = "/sns/jscode2session"
+	Token        = "/cgi-bin/token"
+	StableToken  = "/cgi-bin/stable_token"
+	Phone        = "/wxa/business/getuserphonenumber"
+	CheckSession = "/wxa/checksession"
+	OpenData     = "/wxa/getopendata"
+	CheckContent = "/wxa/msg_sec_check"
 
 	// Any stands for every endpoint, in Fail and Count.
 	Any = ""
@@ -72,7 +75,10 @@ type Server struct {
 	codeLine []*code          // the same, oldest first
 	keep     int              // bound of codes; 0: none
 	tokens   map[string]*token
-	mismatch int // errcode when a phone code belongs to another openid
+	mismatch int               // errcode when a phone code belongs to another openid
+	objects  bool              // OpenData answers objects instead of strings of JSON
+	users    map[string]*User  // by openid
+	verdicts map[string]string // by word: what CheckContent says of a text with it
 	quotas   quotas
 	faults   []*planned
 	record   record
@@ -101,6 +107,8 @@ func New(apps ...App) *Server {
 		codes:    make(map[string]*code),
 		tokens:   make(map[string]*token),
 		mismatch: errInvalidCode,
+		users:    make(map[string]*User),
+		verdicts: make(map[string]string),
 		quotas:   quotas{limits: make(map[string]int), used: make(map[quotaKey]int)},
 		record:   newRecord(),
 	}
@@ -171,10 +179,13 @@ func (s *Server) Handles(path string) bool {
 
 // rules holds, by endpoint, how WeChat answers a call. They run under mu.
 var rules = map[string]func(*Server, *request) answer{
-	Login:       (*Server).login,
-	Token:       (*Server).token,
-	StableToken: (*Server).stableToken,
-	Phone:       (*Server).phone,
+	Login:        (*Server).login,
+	Token:        (*Server).token,
+	StableToken:  (*Server).stableToken,
+	Phone:        (*Server).phone,
+	CheckSession: (*Server).checkSession,
+	OpenData:     (*Server).openData,
+	CheckContent: (*Server).checkContent,
 }
 
 // ServeHTTP answers a call as WeChat would, unless a fault is planned for it.
