@@ -57,7 +57,7 @@ func (h *Handler) postUser(w http.ResponseWriter, r *http.Request) {
 }
 
 // postCode makes a code of a user, who need not exist before: a first try takes
-// one command.
+// one command. The answer can be sent on as it is, to the login or phone route.
 func (h *Handler) postCode(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		User  string `json:"user"`
@@ -68,22 +68,16 @@ func (h *Handler) postCode(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &in) {
 		return
 	}
-	var issue func(*wechattest.User) string
-	switch in.Kind {
-	case "login":
-		if in.Phone != "" {
-			invalid(w, `phone belongs to kind "phone"`)
-			return
-		}
-		issue = h.state.fake.LoginCode
-	case "phone":
-		if !wechattest.ValidPhone(in.Phone) {
-			invalid(w, `phone must be like "13800138000", or "+852 91234567" outside China`)
-			return
-		}
-		issue = func(u *wechattest.User) string { return h.state.fake.PhoneCode(u, in.Phone) }
-	default:
-		invalid(w, `kind must be "login" or "phone"`)
+	issue, ok := issuers[in.Kind]
+	switch {
+	case !ok:
+		invalid(w, `kind must be "login", "phone", "encryptedData" or "cloudID"`)
+		return
+	case in.Kind == "login" && in.Phone != "":
+		invalid(w, `phone belongs to the other kinds than "login"`)
+		return
+	case in.Kind != "login" && !wechattest.ValidPhone(in.Phone):
+		invalid(w, `phone must be like "13800138000", or "+852 91234567" outside China`)
 		return
 	}
 	u, err := h.user(in.User, in.AppID)
@@ -91,7 +85,33 @@ func (h *Handler) postCode(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	write(w, http.StatusOK, map[string]string{"code": issue(u)})
+	answer, err := issue(h.state.fake, u, in.Phone)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	write(w, http.StatusOK, answer)
+}
+
+// issuers holds, by kind, what wx.login or the phone button hands to the mini
+// program.
+var issuers = map[string]func(fake *wechattest.Server, u *wechattest.User, phone string) (map[string]string, error){
+	"login": func(fake *wechattest.Server, u *wechattest.User, _ string) (map[string]string, error) {
+		return map[string]string{"code": fake.LoginCode(u)}, nil
+	},
+	"phone": func(fake *wechattest.Server, u *wechattest.User, phone string) (map[string]string, error) {
+		return map[string]string{"code": fake.PhoneCode(u, phone)}, nil
+	},
+	"encryptedData": func(fake *wechattest.Server, u *wechattest.User, phone string) (map[string]string, error) {
+		if len(fake.SessionKeys(u)) == 0 {
+			return nil, errNoLogin
+		}
+		data, iv := fake.EncryptedPhone(u, phone)
+		return map[string]string{"encryptedData": data, "iv": iv}, nil
+	},
+	"cloudID": func(fake *wechattest.Server, u *wechattest.User, phone string) (map[string]string, error) {
+		return map[string]string{"cloudID": fake.CloudID(u, phone)}, nil
+	},
 }
 
 func (h *Handler) user(name, appid string) (*wechattest.User, error) {

@@ -106,13 +106,62 @@ func TestPhoneCode(t *testing.T) {
 	t.Parallel()
 	h := oneApp(t)
 	_, code := post(t, h, "/sandbox/codes", `{"user":"alice","kind":"phone","phone":"+852 91234567"}`)
-	_, token := post(t, h, "/cgi-bin/stable_token",
-		fmt.Sprintf(`{"grant_type":"client_credential","appid":%q,"secret":"s3cret"}`, t.Name()))
-	_, answer := post(t, h, "/wxa/business/getuserphonenumber?access_token="+fmt.Sprint(token["access_token"]),
-		fmt.Sprintf(`{"code":%q}`, code["code"]))
+	answer := business(t, h, "/wxa/business/getuserphonenumber?", fmt.Sprintf(`{"code":%q}`, code["code"]))
 	info, _ := answer["phone_info"].(map[string]any)
 	if info["purePhoneNumber"] != "91234567" {
 		t.Errorf("answer: got %v, want the number 91234567", answer)
+	}
+}
+
+// business makes a call with an access token, as the backend under test does.
+func business(t *testing.T, h *sandbox.Handler, target, body string) map[string]any {
+	t.Helper()
+	_, token := post(t, h, "/cgi-bin/stable_token",
+		fmt.Sprintf(`{"grant_type":"client_credential","appid":%q,"secret":"s3cret"}`, t.Name()))
+	_, answer := post(t, h, target+"access_token="+fmt.Sprint(token["access_token"]), body)
+	return answer
+}
+
+func TestEncryptedPhone(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	const ask = `{"user":"alice","kind":"encryptedData","phone":"13800138000"}`
+	status, answer := post(t, h, "/sandbox/codes", ask)
+	if got := fmt.Sprint(answer["error_description"]); status != http.StatusBadRequest || !strings.Contains(got, "no session_key") {
+		t.Errorf("before a login: got %d %q, want 400 and why", status, got)
+	}
+
+	post(t, h, "/sandbox/codes", `{"user":"alice","kind":"login"}`)
+	status, answer = post(t, h, "/sandbox/codes", ask)
+	data, iv := fmt.Sprint(answer["encryptedData"]), fmt.Sprint(answer["iv"])
+	if status != http.StatusOK || len(answer) != 2 || len(data) < 100 || len(iv) != 24 {
+		t.Errorf("got %d %v, want encryptedData and iv", status, answer)
+	}
+}
+
+func TestCloudID(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	_, alice := post(t, h, "/sandbox/users", `{"name":"alice"}`)
+	_, id := post(t, h, "/sandbox/codes", `{"user":"alice","kind":"cloudID","phone":"13800138000"}`)
+	answer := business(t, h, "/wxa/getopendata?openid="+fmt.Sprint(alice["openid"])+"&", fmt.Sprintf(`{"cloudid_list":[%q]}`, id["cloudID"]))
+	if got := fmt.Sprint(answer["data_list"]); !strings.Contains(got, "13800138000") {
+		t.Errorf("answer: got %v, want one with the number", answer)
+	}
+}
+
+func TestNicknamesAreJudgedByTheirWords(t *testing.T) {
+	t.Parallel()
+	h := oneApp(t)
+	_, alice := post(t, h, "/sandbox/users", `{"name":"alice"}`)
+	post(t, h, "/sandbox/codes", `{"user":"alice","kind":"login"}`)
+	for nickname, want := range map[string]string{"小明": "pass", "a risky name": "risky", "reviewed": "review", "risky review": "risky"} {
+		answer := business(t, h, "/wxa/msg_sec_check?",
+			fmt.Sprintf(`{"content":%q,"version":2,"scene":1,"openid":%q}`, nickname, alice["openid"]))
+		result, _ := answer["result"].(map[string]any)
+		if got := result["suggest"]; got != want {
+			t.Errorf("%s: got %v, want %s", nickname, got, want)
+		}
 	}
 }
 
@@ -173,6 +222,9 @@ func TestBadInput(t *testing.T) {
 		{"no kind", "/sandbox/codes", `{"user":"alice"}`, 400, "kind must be"},
 		{"unknown kind", "/sandbox/codes", `{"user":"alice","kind":"sms"}`, 400, "kind must be"},
 		{"phone without number", "/sandbox/codes", `{"user":"alice","kind":"phone"}`, 400, "phone must be like"},
+		{"encryptedData without number", "/sandbox/codes", `{"user":"alice","kind":"encryptedData"}`, 400, "phone must be like"},
+		{"cloudID with a bad number", "/sandbox/codes", `{"user":"alice","kind":"cloudID","phone":"call me"}`, 400, "phone must be like"},
+		{"cloudID with no user", "/sandbox/codes", `{"kind":"cloudID","phone":"13800138000"}`, 400, "user is required"},
 		{"login with number", "/sandbox/codes", `{"user":"alice","kind":"login","phone":"13800138000"}`, 400, "phone belongs to"},
 	}
 	for _, tt := range tests {

@@ -29,12 +29,19 @@ func init() {
 //
 // It answers the calls a backend makes to `api.weixin.qq.com`, for apps and
 // users that exist only here: `/sns/jscode2session`, `/cgi-bin/token`,
-// `/cgi-bin/stable_token` and `/wxa/business/getuserphonenumber`. Two more
+// `/cgi-bin/stable_token`, `/wxa/business/getuserphonenumber`,
+// `/wxa/checksession`, `/wxa/getopendata` and `/wxa/msg_sec_check`. Two more
 // routes stand in for the WeChat app on the phone. `POST /sandbox/users` makes
 // a user: `{"name": "alice"}`. `POST /sandbox/codes` does what wx.login or the
 // phone button does: `{"user": "alice", "kind": "login"}`, or
-// `{"user": "alice", "kind": "phone", "phone": "13800138000"}`. With several
-// apps both take an `appid`. All other paths go to the next handler.
+// `{"user": "alice", "kind": "phone", "phone": "13800138000"}`. Instead of a
+// phone code it gives the older `encryptedData` and `iv` with the kind
+// `encryptedData`, made with the session_key of the user's last login code, and
+// a `cloudID` with the kind `cloudID`. With several apps both routes take an
+// `appid`. All other paths go to the next handler.
+//
+// The content check finds every text risky that contains the word `risky`, and
+// wants a person to look at those with the word `review`; others pass.
 //
 // Callers with an address that is not loopback, link-local or private are
 // refused with 403, and so is every request that was forwarded for one. There

@@ -22,6 +22,10 @@ const (
 	maxCodes = 10_000 // the oldest go; each goes after five minutes anyway
 )
 
+// verdicts are what the content check says of a text that contains one of these
+// words. All others pass.
+var verdicts = map[string]string{"risky": "risky", "review": "review"}
+
 // pool keeps the fakes over config reloads: a reload must not log out whoever
 // tries something at the moment.
 var pool = caddy.NewUsagePool()
@@ -41,6 +45,7 @@ type state struct {
 var (
 	errNoUser     = errors.New("user is required: any name will do")
 	errBadName    = errors.New("a name has at most 64 characters and no control characters")
+	errNoLogin    = errors.New(`the user has no session_key to encrypt with: get a code of kind "login" first, and log in with it`)
 	errTooMany    = fmt.Errorf("there are %d users already; restart Caddy to begin anew", maxUsers)
 	errWhichApp   = errors.New("appid is required, since the sandbox has several apps")
 	errUnknownApp = errors.New("appid is none of the sandbox's apps")
@@ -76,6 +81,9 @@ func newState(apps []App, openPlatform bool) *state {
 	s := &state{fake: wechattest.New(), users: make(map[string]*wechattest.User)}
 	for _, a := range apps {
 		s.fake.SetApp(wechattest.App{ID: a.AppID, Secret: a.Secret, OpenPlatform: openPlatform})
+	}
+	for word, verdict := range verdicts {
+		s.fake.Judge(word, verdict)
 	}
 	s.fake.KeepCodes(maxCodes)
 	s.fake.KeepCalls(0) // nobody could read them, and they hold secrets
