@@ -80,6 +80,70 @@ func TestErrcodeDecidesTheClass(t *testing.T) {
 	}
 }
 
+func TestErrcodeDecidesTheClassOfBusinessCalls(t *testing.T) {
+	t.Parallel()
+
+	const (
+		code   = wechat.ClassCode
+		config = wechat.ClassConfig
+		quota  = wechat.ClassQuota
+		stale  = wechat.ClassToken
+	)
+	tests := []struct {
+		code                   int
+		session, cloudID, nick wechat.Class // 0: no error
+	}{
+		{-1, wechat.ClassBusy, wechat.ClassBusy, wechat.ClassBusy},
+		{40001, stale, stale, stale},
+		{40003, config, code, config},
+		{40013, config, code, config},
+		{40014, stale, stale, stale},
+		{40097, config, code, config},
+		{40129, config, config, config},
+		{40164, config, config, config},
+		{41001, config, config, config},
+		{42001, stale, stale, stale},
+		{43002, config, config, config},
+		{43104, config, code, config},
+		{44002, config, config, config},
+		{44991, quota, quota, quota},
+		{45009, quota, quota, quota},
+		{45011, quota, quota, quota},
+		{47001, config, config, config},
+		{48001, config, config, config},
+		{61010, config, config, wechat.ClassInactive},
+		{87007, 0, config, config},
+		{87008, config, config, config},
+		{87009, 0, config, config},
+		{87014, config, config, wechat.ClassContent},
+		{123456, config, config, config},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.code), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bad := errcode(tt.code, "some text, rid: 652d44d0-1d0af18b-5b069232")
+
+				valid, err := newClient(t, newFake().on(checkPath, bad)).CheckSession(t.Context(), testOpenID, testKey)
+				if valid {
+					t.Error("session_key: got valid, want not")
+				}
+				if tt.session != 0 {
+					checkRefusal(t, err, wechat.OpCheckSession, tt.code, tt.session)
+				} else if err != nil {
+					t.Errorf("session_key: got error %v, want the plain answer that it is not valid", err)
+				}
+
+				_, err = newClient(t, newFake().on(cloudPath, bad)).PhoneFromCloudID(t.Context(), testCloud, testOpenID)
+				checkRefusal(t, err, wechat.OpOpenData, tt.code, tt.cloudID)
+
+				err = newClient(t, newFake().on(nickPath, bad)).CheckNickname(t.Context(), testOpenID, testName)
+				checkRefusal(t, err, wechat.OpCheckNickname, tt.code, tt.nick)
+			})
+		})
+	}
+}
+
 func checkRefusal(t *testing.T, err error, op string, code int, class wechat.Class) {
 	t.Helper()
 	e := asError(t, err)

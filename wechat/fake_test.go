@@ -3,11 +3,13 @@
 package wechat_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
@@ -21,6 +23,8 @@ const (
 	testToken  = "TOKENtokenTOKEN"
 	testKey    = "SESSIONKEYsessionkey1234=="
 	testNumber = "13800138000"
+	testCloud  = "50_CLOUDcloudCLOUDcloud"
+	testName   = "名字<NAME>&"
 )
 
 const (
@@ -34,7 +38,29 @@ const (
 	loginPath = "/sns/jscode2session"
 	phonePath = "/wxa/business/getuserphonenumber"
 	tokenPath = "/cgi-bin/stable_token"
+	checkPath = "/wxa/checksession"
+	cloudPath = "/wxa/getopendata"
+	nickPath  = "/wxa/msg_sec_check"
 )
+
+const (
+	goodCheck = `{"errcode":0,"errmsg":"ok"}`
+	goodNick  = `{"errcode":0,"errmsg":"ok","result":{"suggest":"pass","label":100},"trace_id":"60ae120f-371d5872-7941a05b"}`
+)
+
+// goodCloud is the answer to the cloudID of a tap that was just now, on fake time as on the real clock.
+func goodCloud() string {
+	return cloudAnswer(testCloud, fmt.Sprintf(`{"cloudID":"%s","data":%s}`, testCloud, phoneObject(testAppID, time.Now())))
+}
+
+func cloudAnswer(id, data string) string {
+	return fmt.Sprintf(`{"errcode":0,"errmsg":"ok","data_list":[{"cloud_id":%q,"json":%s}]}`, id, data)
+}
+
+func phoneObject(appID string, at time.Time) string {
+	return fmt.Sprintf(`{"phoneNumber":"%s","purePhoneNumber":"%s","countryCode":"86","watermark":{"timestamp":%d,"appid":"%s"}}`,
+		testNumber, testNumber, at.Unix(), appID)
+}
 
 // fakeWeChat is a RoundTripper. For each path it gives the scripted answers in turn, the last of them for ever.
 type fakeWeChat struct {
@@ -51,6 +77,9 @@ func newFake() *fakeWeChat {
 	f.on(loginPath, text(goodSession))
 	f.on(tokenPath, text(goodToken))
 	f.on(phonePath, text(goodPhone))
+	f.on(checkPath, text(goodCheck))
+	f.on(cloudPath, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, goodCloud()), nil })
+	f.on(nickPath, text(goodNick))
 	return f
 }
 

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
@@ -16,7 +17,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	for _, body := range []string{
-		goodSession, goodToken, goodPhone, `{"errcode":-1}`, `{"errcode":"42001"}`,
+		goodSession, goodToken, goodPhone, goodCheck, goodNick, goodCloud(), `{"errcode":87009}`, `{"errcode":-1}`, `{"errcode":"42001"}`,
 		`{"errcode":40164,"errmsg":"invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: 608d5803-66b84dfc-005383b1"}`,
 	} {
 		f.Add([]byte(body))
@@ -30,6 +31,21 @@ func FuzzAnswer(f *testing.F) {
 				checkFailure(t, err)
 			} else if !openIDPattern.MatchString(session.OpenID) {
 				t.Errorf("openid: got %q, want the alphabet of openids", session.OpenID)
+			}
+
+			if valid, err := newClient(t, newFake().on(checkPath, answer)).CheckSession(t.Context(), testOpenID, testKey); err != nil {
+				checkFailure(t, err)
+				if valid {
+					t.Error("got a valid session_key beside an error, want none")
+				}
+			}
+			if err := newClient(t, newFake().on(nickPath, answer)).CheckNickname(t.Context(), testOpenID, testName); err != nil {
+				checkFailure(t, err)
+			}
+			if phone, err := newClient(t, newFake().on(cloudPath, answer)).PhoneFromCloudID(t.Context(), testCloud, testOpenID); err != nil {
+				checkFailure(t, err)
+			} else if phone.Number == "" || time.Since(phone.At).Abs() > 6*time.Minute {
+				t.Errorf("got %q %v, want a fresh phone", phone.Number, phone.At)
 			}
 
 			for _, path := range []string{phonePath, tokenPath} {

@@ -1,6 +1,7 @@
 package wechat_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,6 +86,25 @@ func TestMalformedAnswersAreBadAnswers(t *testing.T) {
 		"expires_in word":       `{"access_token":"t","expires_in":"soon"}`,
 	}
 
+	cloud := map[string]string{
+		"data_list null":     `{"data_list":null}`,
+		"data_list string":   `{"data_list":"x"}`,
+		"data_list object":   `{"data_list":{}}`,
+		"entry string":       `{"data_list":["x"]}`,
+		"of another cloudID": cloudAnswer(testCloud, `{"cloudID":"other","data":`+phoneObject(testAppID, tapTime)+`}`),
+		"watermark":          cloudAnswer(testCloud, `{"data":`+phoneObject("wxother", tapTime)+`}`),
+		"number too long":    cloudAnswer(testCloud, `{"data":{"phoneNumber":"`+strings.Repeat("1", 33)+`"}}`),
+		"no countryCode":     cloudAnswer(testCloud, `{"data":{"phoneNumber":"1","purePhoneNumber":"1",`+mark+`}}`),
+	}
+	nick := map[string]string{
+		"result null":     `{"errcode":0,"errmsg":"ok","result":null}`,
+		"result string":   `{"errcode":0,"errmsg":"ok","result":"pass"}`,
+		"suggest absent":  `{"errcode":0,"errmsg":"ok","result":{"label":100}}`,
+		"suggest unknown": `{"errcode":0,"errmsg":"ok","result":{"suggest":"Pass","label":100}}`,
+		"suggest number":  `{"errcode":0,"errmsg":"ok","result":{"suggest":0}}`,
+		"other case":      `{"errcode":0,"errmsg":"ok","Result":{"Suggest":"pass"}}`,
+	}
+
 	for _, calls := range []struct {
 		path, op string
 		bodies   map[string]string
@@ -92,9 +112,15 @@ func TestMalformedAnswersAreBadAnswers(t *testing.T) {
 		{loginPath, wechat.OpCode2Session, login},
 		{phonePath, wechat.OpPhoneNumber, phone},
 		{tokenPath, wechat.OpToken, token},
+		{cloudPath, wechat.OpOpenData, cloud},
+		{nickPath, wechat.OpCheckNickname, nick},
+		{checkPath, wechat.OpCheckSession, nil},
 	} {
 		for _, bodies := range []map[string]string{notAnAnswer, calls.bodies} {
 			for name, body := range bodies {
+				if calls.path == checkPath && body == goodCheck {
+					continue // there it is all that is promised
+				}
 				t.Run(calls.op+"/"+name, func(t *testing.T) {
 					t.Parallel()
 					fake := newFake().on(calls.path, text(body))
@@ -114,16 +140,38 @@ func TestMalformedAnswersAreBadAnswers(t *testing.T) {
 // callEither makes the call that leads to path, and returns its error alone.
 func callEither(t *testing.T, client *wechat.Client, path string) error {
 	t.Helper()
-	if path == loginPath {
-		session, err := client.Code2Session(t.Context(), testCode)
-		if err != nil && session != (wechat.Session{}) {
-			t.Error("got a session beside an error, want none")
+	return callWith(t.Context(), t, client, path)
+}
+
+func callWith(ctx context.Context, t *testing.T, client *wechat.Client, path string) error {
+	t.Helper()
+	var beside bool // a result beside an error
+	var err error
+	switch path {
+	case loginPath:
+		var session wechat.Session
+		session, err = client.Code2Session(ctx, testCode)
+		beside = session != (wechat.Session{})
+	case phonePath, tokenPath:
+		var phone wechat.Phone
+		phone, err = client.PhoneNumber(ctx, testCode, testOpenID)
+		beside = phone != (wechat.Phone{})
+	case cloudPath:
+		var phone wechat.Phone
+		phone, err = client.PhoneFromCloudID(ctx, testCloud, testOpenID)
+		beside = phone != (wechat.Phone{})
+	case checkPath:
+		beside, err = client.CheckSession(ctx, testOpenID, testKey)
+		if err == nil && !beside {
+			t.Error("got an invalid session_key, want a valid one or an error")
 		}
-		return err
+	case nickPath:
+		err = client.CheckNickname(ctx, testOpenID, testName)
+	default:
+		t.Fatalf("no call leads to %s", path)
 	}
-	phone, err := client.PhoneNumber(t.Context(), testCode, testOpenID)
-	if err != nil && phone != (wechat.Phone{}) {
-		t.Error("got a phone beside an error, want none")
+	if err != nil && beside {
+		t.Error("got a result beside an error, want none")
 	}
 	return err
 }

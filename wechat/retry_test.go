@@ -26,6 +26,9 @@ func TestBusyIsTriedTwice(t *testing.T) {
 		{"login", loginPath, goodSession},
 		{"phone", phonePath, goodPhone},
 		{"token", tokenPath, goodToken},
+		{"session_key", checkPath, goodCheck},
+		{"cloudID", cloudPath, ""},
+		{"nickname", nickPath, goodNick},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,7 +49,11 @@ func TestBusyIsTriedTwice(t *testing.T) {
 					t.Errorf("always busy: paused %v, want 100 to 300 ms", took)
 				}
 
-				fake = newFake().on(tt.path, busy, text(tt.good))
+				good := tt.good
+				if good == "" {
+					good = goodCloud()
+				}
+				fake = newFake().on(tt.path, busy, text(good))
 				if err := callEither(t, newClient(t, fake), tt.path); err != nil {
 					t.Errorf("busy once: got %v, want success", err)
 				}
@@ -165,6 +172,9 @@ func TestACallerWhoGivesUpStopsEverything(t *testing.T) {
 		{"while waiting for the login", loginPath, silence, time.Second},
 		{"while waiting for the phone", phonePath, silence, time.Second},
 		{"while waiting for the token", tokenPath, silence, time.Second},
+		{"while waiting for the session_key", checkPath, silence, time.Second},
+		{"while waiting for the cloudID", cloudPath, silence, time.Second},
+		{"while waiting for the nickname", nickPath, silence, time.Second},
 		{"during the pause", loginPath, errcode(-1, ""), 50 * time.Millisecond},
 		{"before the call", loginPath, text(goodSession), 0},
 	}
@@ -186,12 +196,7 @@ func TestACallerWhoGivesUpStopsEverything(t *testing.T) {
 					fake := newFake().on(tt.path, tt.answer)
 					client := newClient(t, fake)
 					start := time.Now()
-					var err error
-					if tt.path == loginPath {
-						_, err = client.Code2Session(ctx, testCode)
-					} else {
-						_, err = client.PhoneNumber(ctx, testCode, testOpenID)
-					}
+					err := callWith(ctx, t, client, tt.path)
 					if e := asError(t, err); e.Class != wechat.ClassUnavailable || !errors.Is(err, cause) {
 						t.Errorf("got %v (%v), want unavailable, %v", e.Class, err, cause)
 					}
@@ -221,9 +226,11 @@ func TestTooManyCallsFailAtOnce(t *testing.T) {
 		synctest.Wait()
 
 		start := time.Now()
-		_, err := client.PhoneNumber(t.Context(), testCode, testOpenID)
-		if e := asError(t, err); e.Class != wechat.ClassUnavailable || e.Reason != "too many calls in flight" {
-			t.Errorf("got %v %q, want unavailable, too many calls in flight", e.Class, e.Reason)
+		for _, path := range []string{phonePath, checkPath, cloudPath, nickPath} {
+			err := callEither(t, client, path)
+			if e := asError(t, err); e.Class != wechat.ClassUnavailable || e.Reason != "too many calls in flight" {
+				t.Errorf("%s: got %v %q, want unavailable, too many calls in flight", path, e.Class, e.Reason)
+			}
 		}
 		if took := time.Since(start); took != 0 {
 			t.Errorf("took %v, want 0s", took)

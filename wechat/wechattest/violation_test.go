@@ -53,6 +53,27 @@ func TestViolations(t *testing.T) {
 			name: "secret in a header", method: "GET", path: wechattest.Login + "?" + ok + "a",
 			header: [2]string{"X-Debug", "key=s3cret"}, want: "the secret of " + appID + " in header X-Debug",
 		},
+		{name: "check of a session", method: "GET", path: wechattest.CheckSession + "?access_token=a&openid=o&signature=s&sig_method=hmac_sha256"},
+		{
+			name: "session_key in the query", method: "GET", path: wechattest.CheckSession + "?access_token=a&openid=o&session_key=k",
+			want: `unexpected parameter "session_key"`,
+		},
+		{
+			name: "openid in the body of a cloudID", method: "POST", path: wechattest.OpenData + "?access_token=a",
+			header: [2]string{"Content-Type", "application/json"}, body: `{"cloudid_list":[],"openid":"o"}`, want: `unexpected field "openid"`,
+		},
+		{
+			name: "text as it is", method: "POST", path: wechattest.CheckContent + "?access_token=a",
+			header: [2]string{"Content-Type", "application/json"}, body: `{"content":"中<\\u4e2d"}`,
+		},
+		{
+			name: "escaped text", method: "POST", path: wechattest.CheckContent + "?access_token=a",
+			header: [2]string{"Content-Type", "application/json"}, body: `{"content":"\u4e2d"}`, want: "escapes in the text",
+		},
+		{
+			name: "escaped HTML", method: "POST", path: wechattest.CheckContent + "?access_token=a",
+			header: [2]string{"Content-Type", "application/json"}, body: `{"content":"a\\\u003cb"}`, want: "escapes in the text",
+		},
 		{name: "unknown path", method: "GET", path: "/sns/elsewhere", want: "unknown path"},
 	}
 	for _, tt := range tests {
