@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -97,6 +98,16 @@ func (r request) withToken(tok token) request {
 	maps.Copy(query, r.query)
 	r.query = query
 	return r
+}
+
+// encode writes the JSON of a body with all letters as they are. WeChat is said to judge escapes such as \u4e2d by their letters, and
+// json.Marshal escapes <, > and &.
+func encode(body any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(body)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // attempt asks the hosts in order until one is reached.

@@ -3,9 +3,7 @@
 package wechat
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"unicode"
@@ -32,7 +30,12 @@ func (c *Client) CheckNickname(ctx context.Context, openid, nickname string) err
 	if !checkable(nickname) {
 		return badContent("the nickname is empty, too long, or holds control characters; WeChat was not asked")
 	}
-	body, err := encodeCheck(openid, nickname)
+	body, err := encode(struct {
+		Content string `json:"content"`
+		Version int    `json:"version"`
+		Scene   int    `json:"scene"`
+		OpenID  string `json:"openid"`
+	}{nickname, checkVersion, checkScene, openid})
 	if err != nil {
 		return unavailable(OpCheckNickname, "the request could not be made")
 	}
@@ -64,22 +67,8 @@ func (c *Client) CheckNickname(ctx context.Context, openid, nickname string) err
 	return badAnswer(OpCheckNickname, "suggest is missing or unknown")
 }
 
-// encodeCheck writes the text as it is. WeChat is said to judge escapes such as \u4e2d by their letters, and Go would also escape
-// <, > and &. What Go always escapes, checkable keeps out.
-func encodeCheck(openid, content string) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(struct {
-		Content string `json:"content"`
-		Version int    `json:"version"`
-		Scene   int    `json:"scene"`
-		OpenID  string `json:"openid"`
-	}{content, checkVersion, checkScene, openid})
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// checkable reports whether WeChat's check takes the text, and takes it as it is.
+// checkable reports whether WeChat's check takes the text, and gets it as it is: control characters and U+2028 and U+2029 are what
+// encode escapes.
 func checkable(text string) bool {
 	return text != "" && utf8.ValidString(text) && utf8.RuneCountInString(text) <= maxContent &&
 		!strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })

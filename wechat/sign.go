@@ -67,7 +67,7 @@ func (s *Signing) sign(r request, appID, target string, now time.Time) (request,
 	fields["_appid"] = quote(appID)
 	fields["_timestamp"] = json.RawMessage(timestamp)
 
-	plain, err := json.Marshal(fields)
+	plain, err := encode(fields) // Marshal would escape what the body has as it is
 	if err != nil {
 		return r, unavailable(r.op, "the request could not be made")
 	}

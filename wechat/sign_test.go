@@ -110,8 +110,17 @@ func TestOnlyCallsThatSupportItAreSigned(t *testing.T) {
 	if err := fake.phone(t, client); err != nil {
 		t.Fatalf("phone: got %v, want success", err)
 	}
+	if err := client.CheckNickname(t.Context(), fake.user.OpenID, testName); err != nil {
+		t.Fatalf("nickname: got %v, want success", err)
+	}
+	if valid, err := client.CheckSession(t.Context(), fake.user.OpenID, session.SessionKey); !valid || err != nil {
+		t.Fatalf("session_key: got valid %t, error %v, want valid", valid, err)
+	}
+	if _, err := client.PhoneFromCloudID(t.Context(), fake.CloudID(fake.user, testNumber), fake.user.OpenID); err != nil {
+		t.Fatalf("cloudID: got %v, want success", err)
+	}
 	for _, call := range fake.Calls() {
-		if want := call.Endpoint == wechattest.Phone; call.Signed != want {
+		if want := call.Endpoint == wechattest.Phone || call.Endpoint == wechattest.CheckContent; call.Signed != want {
 			t.Errorf("%s: got signed %t, want %t", call.Endpoint, call.Signed, want)
 		}
 		if call.Endpoint == wechattest.Phone && call.Body["openid"] != fake.user.OpenID {

@@ -140,7 +140,7 @@ func (s *Server) checkSigned(q *request, a *app, signed bool) int {
 	if rsa.VerifyPSS(to.sec.PublicKey, crypto.SHA256, digest, raw, &rsa.PSSOptions{SaltLength: 32}) != nil {
 		return errBadSignature
 	}
-	fields, ok := to.decrypt(timestamp, q.body)
+	plain, fields, ok := to.decrypt(timestamp, q.body)
 	if !ok || fields["_appid"] != appid || fields["_timestamp"] != float64(seconds) {
 		return errBadEncryption
 	}
@@ -148,7 +148,7 @@ func (s *Server) checkSigned(q *request, a *app, signed bool) int {
 		s.violation(q, "_n has %d characters, want 16 to 32", len(n))
 	}
 	maps.DeleteFunc(fields, func(name string, _ any) bool { return strings.HasPrefix(name, "_") })
-	q.json, q.seal = fields, &to
+	q.body, q.json, q.seal = plain, fields, &to
 	return 0
 }
 
@@ -183,27 +183,27 @@ func (to seal) bound(timestamp string) []byte {
 	return fmt.Appendf(nil, "%s|%s|%s|%s", to.url, to.appid, timestamp, to.sec.KeySerial)
 }
 
-func (to seal) decrypt(timestamp string, body []byte) (fields map[string]any, ok bool) {
+func (to seal) decrypt(timestamp string, body []byte) (plain []byte, fields map[string]any, ok bool) {
 	var sealed map[string]string
 	if json.Unmarshal(body, &sealed) != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	var part [3][]byte
 	for i, name := range []string{"iv", "data", "authtag"} {
 		raw, err := base64.StdEncoding.DecodeString(sealed[name])
 		if err != nil {
-			return nil, false
+			return nil, nil, false
 		}
 		part[i] = raw
 	}
 	if len(sealed) != 3 || len(part[0]) != 12 || len(part[2]) != 16 {
-		return nil, false
+		return nil, nil, false
 	}
 	plain, err := to.cipher().Open(nil, part[0], append(part[1], part[2]...), to.bound(timestamp))
 	if err != nil || json.Unmarshal(plain, &fields) != nil {
-		return nil, false
+		return nil, nil, false
 	}
-	return fields, fields != nil
+	return plain, fields, fields != nil
 }
 
 // encrypt makes the body of an answer.
