@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
 )
 
 func init() {
@@ -44,6 +45,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	        rotate       <duration>
 //	        ttl          <duration>
 //	        phone        full|sealed
+//	        remember     <size>|off
 //	    }
 //	    session {
 //	        idle         <duration>
@@ -178,6 +180,8 @@ func (t *Token) unmarshalOption(d *caddyfile.Dispenser) error {
 		return durationArg(d, &t.TTL)
 	case "phone":
 		return choiceArg(d, &t.Phone, "full", "sealed")
+	case "remember":
+		return sizeOrOff(d, &t.Remember)
 	}
 	return d.Errf("unrecognized subdirective of token: %s", d.Val())
 }
@@ -351,6 +355,25 @@ func durationArg(d *caddyfile.Dispenser, duration *caddy.Duration) error {
 		return d.Errf("%s %s: write a duration above zero, such as 5s, 1h or 30d", name, text)
 	}
 	*duration = caddy.Duration(parsed)
+	return nil
+}
+
+// sizeOrOff reads a number of bytes that is 1 MiB or more, or -1 for off.
+func sizeOrOff(d *caddyfile.Dispenser, size *int64) error {
+	var text string
+	name := d.Val()
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	if text == "off" {
+		*size = -1
+		return nil
+	}
+	parsed, err := humanize.ParseBytes(text)
+	if err != nil || parsed < 1<<20 || parsed > 1<<40 {
+		return d.Errf("%s %s: write a size of 1MiB or more, such as 32MiB, or off", name, text)
+	}
+	*size = int64(parsed)
 	return nil
 }
 

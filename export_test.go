@@ -1,6 +1,12 @@
 package wechatauth
 
-import "time"
+import (
+	"time"
+
+	"github.com/allegro/bigcache/v3"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+)
 
 // SetNow lets tests move a handler's clock. Call it before the handler serves.
 func (h *Handler) SetNow(now func() time.Time) {
@@ -9,3 +15,28 @@ func (h *Handler) SetNow(now func() time.Time) {
 
 // RevocationLife is how long the handler has a revocation remembered.
 func (h *Handler) RevocationLife() time.Duration { return h.sessionPolicy().TokenTTL }
+
+// VerifyToken is what the guard does with a token before it looks for revocations.
+func (h *Handler) VerifyToken(token string) (*jwt.Claims, error) { return h.verifyToken(token) }
+
+// Remembers tells whether a token is in the handler's memory, true or not.
+func (h *Handler) Remembers(token string) bool { return h.memory.recall(h.memory.key(token)) != nil }
+
+// Remembered is how many tokens are in memory, and how many bytes they take.
+func (h *Handler) Remembered() (tokens, bytes int) {
+	return h.memory.cache.Len(), h.memory.cache.Capacity()
+}
+
+// SetTokenHasher gives the handler a memory of its own with another hash.
+func (h *Handler) SetTokenHasher(hasher bigcache.Hasher) (err error) {
+	h.memory.cache, err = newTokenCache(defaultRemember, h.verifier.TTL, hasher)
+	return err
+}
+
+// ReplaceKeys puts other keys in place of the configured ones.
+func (h *Handler) ReplaceKeys(signing *jwt.Key, others ...*jwt.Key) error {
+	return h.keys.(configuredKeys).ring.Replace(signing, others...)
+}
+
+// SetStale sets for how long a silent store is believed.
+func (h *Handler) SetStale(d time.Duration) { h.stale = d }

@@ -145,6 +145,8 @@ func (k *keyring) publish() time.Duration { return min(maxPublish, k.rotate/4) }
 // maxAge is how long a backend may keep the JWKS: a key it sees signing must have been in the one it has.
 func (k *keyring) maxAge() time.Duration { return min(k.publish()/2, 5*time.Minute) }
 
+func (k *keyring) source() any { return k.name }
+
 // next decides what the stored keys must be now: whether one has to be made, and which have served.
 func (k *keyring) next(stored []storedKey, now time.Time) (keys []storedKey, changed bool, err error) {
 	for i, key := range stored {

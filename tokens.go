@@ -57,6 +57,9 @@ func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
 	h.issuer = jwt.Issuer{Name: name, Audience: audience, TTL: ttl, SealPhone: phone == "sealed"}
 	h.verifier = jwt.Verifier{Issuer: name, Audience: audience, AppIDs: h.appIDs(), TTL: ttl}
 	h.state.raiseTTL(ttl)
+	if err := h.provisionMemory(); err != nil {
+		return fmt.Errorf("token %w", err)
+	}
 	if h.discoverable() {
 		h.routes["/.well-known/openid-configuration"] = route{[]string{http.MethodGet, http.MethodHead}, h.discovery}
 	}
@@ -69,13 +72,21 @@ type keySource interface {
 
 	// maxAge is how long others may remember the published keys.
 	maxAge() time.Duration
+
+	// source is what the keys come from. The same source never has two keys of one id that verify
+	// differently: one secret or one RSA key can be meant for several algorithms.
+	source() any
 }
 
 // configuredKeys are the keys that stand in the configuration.
-type configuredKeys struct{ *jwt.Ring }
+type configuredKeys struct {
+	ring *jwt.Ring
+	from []any // their algorithm and text
+}
 
-func (k configuredKeys) get() (*jwt.Ring, error) { return k.Ring, nil }
+func (k configuredKeys) get() (*jwt.Ring, error) { return k.ring, nil }
 func (configuredKeys) maxAge() time.Duration     { return 5 * time.Minute }
+func (k configuredKeys) source() any             { return k.from }
 
 func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Duration) (keySource, error) {
 	alg := orDefault(h.Token.Algorithm, defaultAlgorithm)
@@ -83,8 +94,7 @@ func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Du
 		if h.Token.Rotate != 0 {
 			return nil, errors.New("rotate is for automatic keys: leave out key or rotate")
 		}
-		ring, err := h.configuredRing(repl, alg)
-		return configuredKeys{ring}, err
+		return h.configuredKeys(repl, alg)
 	}
 	if len(h.Token.PreviousKeys) > 0 {
 		return nil, errors.New("previous_key goes with a key of your own: write key <pem file | secret>")
@@ -109,28 +119,30 @@ func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Du
 	})
 }
 
-func (h *Handler) configuredRing(repl *caddy.Replacer, alg string) (*jwt.Ring, error) {
+func (h *Handler) configuredKeys(repl *caddy.Replacer, alg string) (keys configuredKeys, err error) {
 	data, err := readKey(repl, alg, h.Token.Key)
 	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
+		return keys, fmt.Errorf("key: %w", err)
 	}
 	key, err := jwt.ParseKey(alg, data)
 	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
+		return keys, fmt.Errorf("key: %w", err)
 	}
+	keys.from = []any{alg, data}
 	var previous []*jwt.Key
 	for _, text := range h.Token.PreviousKeys {
 		data, err := readKey(repl, alg, text)
 		if err != nil {
-			return nil, fmt.Errorf("previous_key: %w", err)
+			return keys, fmt.Errorf("previous_key: %w", err)
 		}
 		old, err := jwt.ParsePreviousKey(alg, data)
 		if err != nil {
-			return nil, fmt.Errorf("previous_key: %w", err)
+			return keys, fmt.Errorf("previous_key: %w", err)
 		}
-		previous = append(previous, old)
+		previous, keys.from = append(previous, old), append(keys.from, data)
 	}
-	return jwt.NewRing(key, previous...)
+	keys.ring, err = jwt.NewRing(key, previous...)
+	return keys, err
 }
 
 // issue makes an access token, with the key that signs now.
@@ -150,9 +162,25 @@ func (h *Handler) verifyToken(token string) (*jwt.Claims, error) {
 	if err != nil {
 		return nil, err
 	}
+	key := h.memory.key(token)
+	if claims := h.memory.recall(key); claims != nil && h.stillGood(claims, ring) {
+		return claims, nil
+	}
 	verifier := h.verifier
 	verifier.Ring = ring
-	return verifier.Verify(token)
+	claims, err := verifier.Verify(token)
+	if err != nil {
+		return nil, err
+	}
+	h.memory.remember(key, claims)
+	return claims, nil
+}
+
+// stillGood tells whether a token that was verified would be verified now. What it depends on besides is
+// part of what it is remembered under.
+func (h *Handler) stillGood(c *jwt.Claims, ring *jwt.Ring) bool {
+	now := h.now().Unix()
+	return c.IssuedAt <= now && c.NotBefore <= now && now < c.ExpiresAt && ring.Has(c.KeyID)
 }
 
 // readKey turns what stands in the configuration into key material: PEM text as it is, a secret for

@@ -1,0 +1,247 @@
+package wechatauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"github.com/allegro/bigcache/v3"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+)
+
+const (
+	defaultRemember = 32 << 20
+
+	// rememberShards lets processors work side by side. With small shards a fresh memory takes 0.5 MB.
+	rememberShards = 64
+
+	// maxRemembered is the length of the longest token there is (package jwt). Longer ones are refused,
+	// and not worth a digest.
+	maxRemembered = 8 << 10
+)
+
+// tokenCache is the memory of sites with equal sizes and token lives. It has no goroutine: what is older
+// than any token makes room when something new comes, and when the memory is full, the oldest does.
+type tokenCache struct {
+	*bigcache.BigCache
+	maxRecord int // one of more bytes would push all others out of its shard
+}
+
+func newTokenCache(size int64, ttl time.Duration, hasher bigcache.Hasher) (*tokenCache, error) {
+	cache, err := bigcache.New(context.Background(), bigcache.Config{
+		Shards:             rememberShards,
+		LifeWindow:         ttl,
+		CleanWindow:        0, // no goroutine
+		MaxEntriesInWindow: 0, // it grows as needed
+		MaxEntrySize:       512,
+		HardMaxCacheSize:   int(size >> 20),
+		Hasher:             hasher,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tokenCache{cache, int(size / rememberShards / 4)}, nil
+}
+
+// Destruct implements caddy.Destructor. Requests under way may still look into the memory.
+func (*tokenCache) Destruct() error { return nil }
+
+// seededHasher keeps clients from finding tokens that push each other out.
+type seededHasher struct{ seed maphash.Seed }
+
+// Sum64 implements bigcache.Hasher.
+func (h seededHasher) Sum64(key string) uint64 { return maphash.String(h.seed, key) }
+
+// tokenMemory remembers the claims of tokens that were verified by one site, so that their signature is
+// not computed with each request. Only verified tokens get in, so nobody who has none can fill it.
+type tokenMemory struct {
+	cache *tokenCache // nil remembers nothing
+	site  string      // a digest of all that a verification depends on, except time and the keys' presence
+}
+
+func (h *Handler) provisionMemory() (err error) {
+	size := orDefault(h.Token.Remember, defaultRemember)
+	switch {
+	case size < 0:
+		return nil
+	case size < 1<<20 || size > 1<<40:
+		return errors.New("remember must be 1 MiB or more, or -1 for none")
+	}
+	v := &h.verifier
+	h.memory.site = poolKey("site", []any{v.Issuer, v.Audience, v.AppIDs, v.TTL, h.storeID, h.keys.source()})
+	h.memory.cache, err = take(h, "tokens", []any{size, v.TTL}, func() (*tokenCache, error) {
+		return newTokenCache(size, v.TTL, seededHasher{maphash.MakeSeed()})
+	})
+	return err
+}
+
+// key returns under what a token is remembered: a digest, for it is of fixed length and cannot be
+// chosen, of the whole token, for a signature is part of what was verified, and of the site. It is
+// empty if the token is not to be remembered.
+func (m *tokenMemory) key(token string) string {
+	if m.cache == nil || len(token) > maxRemembered {
+		return ""
+	}
+	var room [2 << 10]byte
+	sum := sha256.Sum256(append(append(room[:0], m.site...), token...))
+	return string(sum[:])
+}
+
+// recall returns the claims that were remembered under a key, nil if there are none. They were true when
+// they were verified: whether they still are is for the caller to find out.
+func (m *tokenMemory) recall(key string) *jwt.Claims {
+	if key == "" {
+		return nil
+	}
+	// Bigcache finds by a hash of 64 bits and then compares the whole key.
+	record, err := m.cache.Get(key)
+	if err != nil {
+		return nil
+	}
+	return decodeClaims(string(record))
+}
+
+func (m *tokenMemory) remember(key string, c *jwt.Claims) {
+	if key == "" {
+		return
+	}
+	record, err := encodeClaims(c)
+	if err != nil || len(record) > m.cache.maxRecord {
+		return // an unusual token is verified each time
+	}
+	_ = m.cache.Set(key, record) // it fits
+}
+
+// encodeClaims writes claims as a record: times, a flag, then texts with their lengths in front. The
+// subject is left out, for it is the openid.
+func encodeClaims(c *jwt.Claims) ([]byte, error) {
+	w := recordWriter{record: make([]byte, 0, 512)}
+	for _, t := range []int64{c.IssuedAt, c.NotBefore, c.ExpiresAt} {
+		w.record = binary.BigEndian.AppendUint64(w.record, uint64(t))
+	}
+	verified := byte(0)
+	if c.PhoneNumberVerified {
+		verified = 1
+	}
+	w.record = append(w.record, verified)
+	for _, text := range []string{
+		c.Issuer, c.OpenID, c.ID, c.SID, c.AppID, c.UnionID, c.Phone, c.PhoneNumber, c.Nickname, c.Picture, c.KeyID,
+	} {
+		w.text(text)
+	}
+	w.count(len(c.Audience))
+	for _, text := range c.Audience {
+		w.text(text)
+	}
+	w.count(len(c.Extra))
+	for name, value := range c.Extra {
+		w.text(name)
+		w.value(value)
+	}
+	return w.record, w.err
+}
+
+type recordWriter struct {
+	record []byte
+	err    error
+}
+
+func (w *recordWriter) count(n int) {
+	if n > 0xffff {
+		w.err = errors.New("too long")
+	}
+	w.record = binary.BigEndian.AppendUint16(w.record, uint16(n))
+}
+
+func (w *recordWriter) text(s string) {
+	w.count(len(s))
+	w.record = append(w.record, s...)
+}
+
+// value writes an extra claim. Hooks add texts and numbers; the rest is JSON.
+func (w *recordWriter) value(v any) {
+	switch v := v.(type) {
+	case string:
+		w.text("s" + v)
+	case json.Number:
+		w.text("n" + string(v))
+	default:
+		text, err := json.Marshal(v)
+		if err != nil {
+			w.err = err
+		}
+		w.text("j" + string(text))
+	}
+}
+
+// decodeClaims reads what encodeClaims wrote. All texts are pieces of the record.
+func decodeClaims(record string) *jwt.Claims {
+	r := recordReader{record}
+	var c struct { // one allocation
+		jwt.Claims
+		audience [1]string
+	}
+	c.IssuedAt, c.NotBefore, c.ExpiresAt = r.time(), r.time(), r.time()
+	c.PhoneNumberVerified = r.take(1) == "\x01"
+	for _, text := range []*string{
+		&c.Issuer, &c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
+	} {
+		*text = r.text()
+	}
+	c.Subject = c.OpenID
+	c.Audience = c.audience[:0]
+	for range r.count() {
+		c.Audience = append(c.Audience, r.text())
+	}
+	if n := r.count(); n > 0 {
+		c.Extra = make(map[string]any, n)
+		for range n {
+			name := r.text()
+			c.Extra[name] = r.value()
+		}
+	}
+	return &c.Claims
+}
+
+type recordReader struct{ rest string }
+
+func (r *recordReader) take(n int) string {
+	taken := r.rest[:n]
+	r.rest = r.rest[n:]
+	return taken
+}
+
+func (r *recordReader) time() (t int64) {
+	for _, b := range []byte(r.take(8)) {
+		t = t<<8 | int64(b)
+	}
+	return t
+}
+
+func (r *recordReader) count() int {
+	two := r.take(2)
+	return int(two[0])<<8 | int(two[1])
+}
+
+func (r *recordReader) text() string { return r.take(r.count()) }
+
+func (r *recordReader) value() (v any) {
+	text := r.text()
+	switch kind, text := text[0], text[1:]; kind {
+	case 's':
+		return text
+	case 'n':
+		return json.Number(text)
+	default:
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.UseNumber()
+		_ = decoder.Decode(&v) // it was encoded by value
+		return v
+	}
+}
