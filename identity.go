@@ -215,8 +215,9 @@ func (id *identity) forward(r *http.Request, c *jwt.Claims) {
 		id.set(r.Header, c)
 	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.auth.user.id", c.OpenID)
-		repl.Set("http.auth.user.openid", c.OpenID)
+		var openid any = c.OpenID
+		repl.Set("http.auth.user.id", openid)
+		repl.Set("http.auth.user.openid", openid)
 		repl.Set("http.auth.user.appid", c.AppID)
 		repl.Set("http.auth.user.unionid", c.UnionID)
 		repl.Set("http.auth.user.phone", c.Phone)
@@ -227,14 +228,16 @@ func (id *identity) forward(r *http.Request, c *jwt.Claims) {
 // set writes the identity headers. A claim that is absent means that the header is absent.
 func (id *identity) set(header http.Header, c *jwt.Claims) {
 	if id.cloudRun {
-		header["X-Wx-Openid"] = []string{c.OpenID}
-		header["X-Wx-Appid"] = []string{c.AppID}
-		header["X-Wx-Source"] = []string{"wx_client"}
+		// One array for all of them; a handler that appends to one gets a copy.
+		values := []string{c.OpenID, c.AppID, "wx_client", c.UnionID, c.Phone}
+		header["X-Wx-Openid"] = values[0:1:1]
+		header["X-Wx-Appid"] = values[1:2:2]
+		header["X-Wx-Source"] = values[2:3:3]
 		if c.UnionID != "" {
-			header["X-Wx-Unionid"] = []string{c.UnionID}
+			header["X-Wx-Unionid"] = values[3:4:4]
 		}
 		if c.Phone != "" {
-			header["X-Wx-Phone"] = []string{c.Phone}
+			header["X-Wx-Phone"] = values[4:5:5]
 		}
 	}
 	for _, extra := range id.extra {

@@ -67,14 +67,15 @@ func (o openPaths) match(method, raw string) bool {
 
 // matchPattern reads a pattern as Caddy's path matcher does, without folding case or cleaning.
 func matchPattern(pattern, raw string) bool {
-	inner := strings.Trim(pattern, "*")
+	inner, openStart := strings.CutPrefix(pattern, "*")
+	inner, openEnd := strings.CutSuffix(inner, "*")
 	if !strings.Contains(inner, "*") {
-		switch pattern {
-		case "*" + inner + "*":
+		switch {
+		case openStart && openEnd:
 			return strings.Contains(raw, inner)
-		case "*" + inner:
+		case openStart:
 			return strings.HasSuffix(raw, inner)
-		case inner + "*":
+		case openEnd:
 			return strings.HasPrefix(raw, inner)
 		}
 	}
