@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,10 +22,11 @@ type Denylist struct {
 
 	complete chan struct{} // closed at the store's first word
 
+	heard atomic.Pointer[time.Time] // when the store last said that this list is complete; nil: never
+
 	mu       sync.RWMutex // guards what follows
 	sessions map[SID]time.Time
 	users    map[Tag]userRevocation
-	heard    time.Time // when the store last said that this list is complete
 }
 
 type userRevocation struct{ before, until time.Time }
@@ -72,9 +75,11 @@ func (d *Denylist) Revoked(sid SID) bool {
 
 // Age returns how long ago the store last said that this list is complete.
 func (d *Denylist) Age() time.Duration {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.now().Sub(d.heard)
+	heard := d.heard.Load()
+	if heard == nil {
+		return math.MaxInt64
+	}
+	return d.now().Sub(*heard)
 }
 
 // Wait returns when the store has said for the first time that the list is complete, or after a timeout.
@@ -88,10 +93,6 @@ func (d *Denylist) Wait(timeout time.Duration) {
 func (d *Denylist) add(revoked []Revocation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.heard.IsZero() {
-		close(d.complete)
-	}
-	d.heard = d.now()
 	for _, r := range revoked {
 		if r.SID != "" {
 			d.sessions[r.SID] = later(d.sessions[r.SID], r.Until)
@@ -99,6 +100,10 @@ func (d *Denylist) add(revoked []Revocation) {
 		}
 		u := d.users[r.Tag]
 		d.users[r.Tag] = userRevocation{later(u.before, r.Before), later(u.until, r.Until)}
+	}
+	now := d.now() // told last: the list now has what it stands for
+	if d.heard.Swap(&now) == nil {
+		close(d.complete)
 	}
 }
 
