@@ -45,7 +45,7 @@ func (h *Handler) authenticateIfPresent(r *http.Request) (*jwt.Claims, error) {
 // findToken returns the request's only access token. Two of them are refused, for two readers could
 // take two different ones (RFC 6750 section 2).
 func (h *Handler) findToken(r *http.Request) (string, error) {
-	var found []string
+	found := make([]string, 0, 2) // on the stack
 	authorization := r.Header["Authorization"]
 	if len(authorization) > 1 {
 		return "", errTwoTokens

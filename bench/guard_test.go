@@ -9,10 +9,33 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	gojwt "github.com/golang-jwt/jwt/v5"
 )
 
 var algorithms = []string{"HS256", "ES256", "EdDSA", "RS256", "PS256"}
+
+// maxHitAllocs is the bar for a request whose token is remembered.
+const maxHitAllocs = 12
+
+// TestGuardHitAllocations holds the bar for a user of whom everything is known.
+func TestGuardHitAllocations(t *testing.T) {
+	s := newSite(t, "ES256")
+	r, w := request(s.token(), 10), httptest.NewRecorder()
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	bare := testing.AllocsPerRun(500, func() {
+		*repl = *caddy.NewEmptyReplacer() // every request has one of its own
+	})
+	guarded := testing.AllocsPerRun(500, func() {
+		*repl = *caddy.NewEmptyReplacer()
+		s.guard(r, w)
+	})
+	if got := guarded - bare; got > maxHitAllocs {
+		t.Errorf("got %.0f allocations, want %d at most", got, maxHitAllocs)
+	} else {
+		t.Logf("%.0f allocations", got)
+	}
+}
 
 // BenchmarkGuardHit is a request whose token was verified before: nearly every request.
 func BenchmarkGuardHit(b *testing.B) {
@@ -48,7 +71,7 @@ func BenchmarkGuardFirst(b *testing.B) {
 	for _, alg := range algorithms {
 		b.Run(alg, func(b *testing.B) {
 			s := newSite(b, alg)
-			tokens := make([]string, 256)
+			tokens := make([]string, 512)
 			for i := range tokens {
 				tokens[i] = s.token()
 			}
