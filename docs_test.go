@@ -596,7 +596,7 @@ func TestDocumentedIdentity(t *testing.T) {
 		}
 	}
 	claimNames := slices.Collect(maps.Keys(claims(t, token)))
-	placeholders := matches(t, "identity.go", `"(http\.auth\.user\.\w+)"`)
+	placeholders := matches(t, "placeholders.go", `"(http\.auth\.user\.\w+)"`)
 	placeholders = append(placeholders, matches(t, "errors.go", `"(http\.wechat_auth\.\w+)"`)...)
 
 	for _, doc := range readmes {

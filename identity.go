@@ -206,23 +206,17 @@ func fold(c byte) byte {
 	return c
 }
 
+var nobody = new(jwt.Claims)
+
 // forward puts the identity on the request, for the upstream and for other modules; nil is nobody, whose
 // placeholders are empty.
 func (id *identity) forward(r *http.Request, c *jwt.Claims) {
 	if c == nil {
-		c = new(jwt.Claims)
+		c = nobody
 	} else {
 		id.set(r.Header, c)
 	}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		var openid any = c.OpenID
-		repl.Set("http.auth.user.id", openid)
-		repl.Set("http.auth.user.openid", openid)
-		repl.Set("http.auth.user.appid", c.AppID)
-		repl.Set("http.auth.user.unionid", c.UnionID)
-		repl.Set("http.auth.user.phone", c.Phone)
-		repl.Set("http.auth.user.sid", c.SID)
-	}
+	setPlaceholders(r, c)
 }
 
 // set writes the identity headers. A claim that is absent means that the header is absent.
