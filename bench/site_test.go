@@ -1,5 +1,4 @@
-// Package bench measures what a request costs. The bars are in the README; `make bench` prints the
-// numbers, and benchstat compares them.
+// Package bench measures what a request costs. `make bench` prints it, and benchstat compares two versions.
 package bench
 
 import (
