@@ -1,0 +1,5 @@
+//go:build race
+
+package avatar_test
+
+const raceDetector = true
