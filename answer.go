@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// tokenAnswer is the answer to login, refresh and phone. Times are in seconds.
+// tokenAnswer is the answer to login, refresh, phone and profile. Times are in seconds.
 type tokenAnswer struct {
 	TokenType        string     `json:"token_type"`
 	AccessToken      string     `json:"access_token"`
@@ -33,10 +33,26 @@ type userAnswer struct {
 	UnionID     string `json:"unionid,omitempty"`
 	Phone       string `json:"phone,omitempty"`
 	PhoneNumber string `json:"phone_number,omitempty"`
+	Nickname    string `json:"nickname,omitempty"`
+	Avatar      string `json:"avatar,omitempty"` // a path of this site
 	New         bool   `json:"new"`
 }
 
-func (h *Handler) tokenAnswer(u session.User, sid session.SID, isNew bool) (*tokenAnswer, error) {
+func (h *Handler) userAnswer(u session.User, isNew bool) userAnswer {
+	return userAnswer{
+		AppID:       u.AppID,
+		OpenID:      u.OpenID,
+		UnionID:     u.UnionID,
+		Phone:       u.Phone,
+		PhoneNumber: u.PhoneNumber,
+		Nickname:    u.Nickname,
+		Avatar:      h.avatarPath(u.Avatar),
+		New:         isNew,
+	}
+}
+
+// tokenAnswer makes an access token. The extra claims are those of the session, by the hook.
+func (h *Handler) tokenAnswer(u session.User, sid session.SID, extra map[string]any, isNew bool) (*tokenAnswer, error) {
 	token, claims, err := h.issue(jwt.Claims{
 		AppID:               u.AppID,
 		OpenID:              u.OpenID,
@@ -45,6 +61,9 @@ func (h *Handler) tokenAnswer(u session.User, sid session.SID, isNew bool) (*tok
 		Phone:               u.Phone,
 		PhoneNumber:         u.PhoneNumber,
 		PhoneNumberVerified: u.Phone != "",
+		Nickname:            u.Nickname,
+		Picture:             h.avatarPath(u.Avatar),
+		Extra:               extra,
 	})
 	if err != nil {
 		return nil, err
@@ -53,14 +72,7 @@ func (h *Handler) tokenAnswer(u session.User, sid session.SID, isNew bool) (*tok
 		TokenType:   "Bearer",
 		AccessToken: token,
 		ExpiresIn:   claims.ExpiresAt - claims.IssuedAt,
-		User: userAnswer{
-			AppID:       u.AppID,
-			OpenID:      u.OpenID,
-			UnionID:     u.UnionID,
-			Phone:       u.Phone,
-			PhoneNumber: u.PhoneNumber,
-			New:         isNew,
-		},
+		User:        h.userAnswer(u, isNew),
 	}, nil
 }
 
@@ -90,7 +102,7 @@ func fly[T any](ctx context.Context, h *Handler, a *app, key string, exchange fu
 			}
 			defer leave()
 		}
-		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightCalls*a.timeout)
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightCalls*a.timeout+h.hookTimeout())
 		defer cancel()
 		return exchange(detached)
 	})

@@ -32,6 +32,7 @@ type app struct {
 	id      string
 	timeout time.Duration
 	client  *wechat.Client
+	seal    *keySeal
 	flights singleflight.Group
 	lease
 
@@ -83,20 +84,69 @@ func (h *Handler) provisionApp(repl *caddy.Replacer, a *App, cfg wechat.Config) 
 	if cfg.Secret, err = resolve(repl, "secret of app "+a.ID, a.Secret); err != nil {
 		return err
 	}
-	if orDefault(a.AccessToken, "stable") != "stable" {
-		return fmt.Errorf("app %s: access_token %s: only stable is known", a.ID, a.AccessToken)
+	if cfg.TokenURL, err = a.tokenURL(repl); err != nil {
+		return fmt.Errorf("access_token of app %s: %w", a.ID, err)
 	}
-	dependsOn := []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.Timeout, cfg.MaxInFlight}
-	h.apps[cfg.AppID], err = take(h, "app", dependsOn, func() (*app, error) {
-		client, err := wechat.New(cfg)
-		if err != nil {
-			return nil, err
-		}
-		return &app{id: cfg.AppID, timeout: cfg.Timeout, client: client, lease: lease{close: client.Close}}, nil
-	})
+	var signing any
+	if cfg.Signing, signing, err = a.Signing.provision(repl); err != nil {
+		return fmt.Errorf("signing of app %s: %w", a.ID, err)
+	}
+	dependsOn := []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.Timeout, cfg.MaxInFlight, cfg.TokenURL, signing}
+	h.apps[cfg.AppID], err = take(h, "app", dependsOn, func() (*app, error) { return newApp(cfg) })
 	if err != nil {
 		return fmt.Errorf("app %s: %w", a.ID, err)
 	}
+	return nil
+}
+
+// tokenURL is the address of the central token server; "" is WeChat itself.
+func (a *App) tokenURL(repl *caddy.Replacer) (string, error) {
+	if orDefault(a.AccessToken, "stable") == "stable" {
+		return "", nil
+	}
+	// An address may hold a password, so it is not repeated.
+	address, err := resolve(repl, "url", a.AccessToken)
+	if err == nil && !strings.HasPrefix(address, "http://") && !strings.HasPrefix(address, "https://") {
+		err = errors.New("write stable, or the http:// or https:// address of a token server")
+	}
+	return address, err
+}
+
+func newApp(cfg wechat.Config) (*app, error) {
+	// Sites whose apps differ in something else still share the access token.
+	tokensKey := poolKey("tokens", []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.TokenURL})
+	tokens, _, err := pool.LoadOrNew(tokensKey, func() (caddy.Destructor, error) {
+		made, err := wechat.NewTokens(cfg)
+		return accessTokens{made}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	release := func() { _, _ = pool.Delete(tokensKey) } // closing them can't fail
+	cfg.Tokens = tokens.(accessTokens).Tokens
+	client, err := wechat.New(cfg)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	seal, err := newKeySeal(cfg.Secret)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	closeAll := func() {
+		client.Close()
+		release()
+	}
+	return &app{id: cfg.AppID, timeout: cfg.Timeout, client: client, seal: seal, lease: lease{close: closeAll}}, nil
+}
+
+// accessTokens are pooled.
+type accessTokens struct{ *wechat.Tokens }
+
+// Destruct implements caddy.Destructor.
+func (t accessTokens) Destruct() error {
+	t.Close()
 	return nil
 }
 

@@ -1,17 +1,14 @@
 package wechatauth
 
 import (
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dustin/go-humanize"
 )
 
 func init() {
@@ -29,12 +26,18 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	wechat_auth [<matcher>] {
 //	    app <appid> [<secret>] {
 //	        secret       <secret>
-//	        access_token stable
+//	        access_token stable|<url>
+//	        signing {
+//	            key                  <serial> <base64>
+//	            private_key          <serial> <pem file>
+//	            platform_certificate <serial> <pem file>
+//	        }
 //	    }
 //	    api            <base_url>...
 //	    timeout        <duration>
 //	    max_in_flight  <n>
-//	    limit          login|phone <n>/<duration>|off
+//	    limit          login|phone|profile <n>/<duration>|off
+//	    encrypted_data on|off
 //	    base_path      <path>
 //	    token {
 //	        algorithm    <alg>
@@ -68,9 +71,19 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    header         <Name> <claim>
 //	    authorization  keep|strip
 //	    token_from     query|cookie <name>
+//	    profile {
+//	        max_upload <size>
+//	        avatar     <pixels>
+//	        check      on|off
+//	    }
+//	    hook <url> {
+//	        secret     <secret>
+//	        timeout    <duration>
+//	        on_error   deny|allow
+//	    }
 //	}
 //
-// app, limit, public, optional, phone_required, header and previous_key may be repeated.
+// app, platform_certificate, limit, public, optional, phone_required, header and previous_key may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -91,6 +104,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return countArg(d, &h.MaxInFlight)
 	case "limit":
 		return h.unmarshalLimit(d)
+	case "encrypted_data":
+		return switchArg(d, &h.EncryptedData)
 	case "base_path":
 		return oneArg(d, &h.BasePath)
 	case "token":
@@ -113,6 +128,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return choiceArg(d, &h.Authorization, "keep", "strip")
 	case "token_from":
 		return h.unmarshalTokenFrom(d)
+	case "profile":
+		return h.Profile.unmarshal(d)
+	case "hook":
+		return h.unmarshalHook(d)
 	}
 	return d.Errf("unrecognized subdirective: %s", d.Val())
 }
@@ -145,9 +164,43 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		return oneArg(d, &a.Secret)
 	case "access_token":
-		return choiceArg(d, &a.AccessToken, "stable")
+		if err := oneArg(d, &a.AccessToken); err != nil {
+			return err
+		}
+		if t := a.AccessToken; t != "stable" && !strings.Contains(t, "://") && !strings.Contains(t, "{") {
+			return d.Errf("access_token %s: write stable, or the URL of a token server", t)
+		}
+		return nil
+	case "signing":
+		return a.unmarshalSigning(d)
 	}
 	return d.Errf("unrecognized subdirective of app: %s", d.Val())
+}
+
+func (a *App) unmarshalSigning(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	a.Signing = new(Signing)
+	return eachOption(d, func(d *caddyfile.Dispenser) error {
+		switch d.Val() {
+		case "key":
+			return keyArgs(d, &a.Signing.Key)
+		case "private_key":
+			return keyArgs(d, &a.Signing.PrivateKey)
+		case "platform_certificate":
+			a.Signing.PlatformCertificates = append(a.Signing.PlatformCertificates, SigningKey{})
+			return keyArgs(d, &a.Signing.PlatformCertificates[len(a.Signing.PlatformCertificates)-1])
+		}
+		return d.Errf("unrecognized subdirective of signing: %s", d.Val())
+	})
+}
+
+func keyArgs(d *caddyfile.Dispenser, key *SigningKey) error {
+	if !d.AllArgs(&key.Serial, &key.Value) {
+		return d.ArgErr()
+	}
+	return nil
 }
 
 func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
@@ -231,9 +284,9 @@ func (h *Handler) unmarshalLimit(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&kind, &text) {
 		return d.ArgErr()
 	}
-	limit := map[string]**Rate{"login": &h.Limits.Login, "phone": &h.Limits.Phone}[kind]
+	limit := map[string]**Rate{"login": &h.Limits.Login, "phone": &h.Limits.Phone, "profile": &h.Limits.Profile}[kind]
 	if limit == nil {
-		return d.Errf("limit %s: write login or phone", kind)
+		return d.Errf("limit %s: write login, phone or profile", kind)
 	}
 	if *limit != nil {
 		return d.Errf("limit %s was already given", kind)
@@ -281,119 +334,39 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-var repeatable = map[string]bool{
-	"app": true, "limit": true, "public": true, "optional": true, "phone_required": true, "header": true, "previous_key": true,
-}
-
-// eachOption walks through a block. A repeated subdirective is refused: the second would silently win.
-func eachOption(d *caddyfile.Dispenser, unmarshal func(*caddyfile.Dispenser) error) error {
-	seen := map[string]bool{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		if seen[name] && !repeatable[name] {
-			return d.Errf("%s was already given", name)
-		}
-		seen[name] = true
-		if err := unmarshal(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func oneArg(d *caddyfile.Dispenser, value *string) error {
-	name := d.Val()
-	if !d.AllArgs(value) {
+func (p *Profile) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
 		return d.ArgErr()
 	}
-	if *value == "" {
-		return d.Errf("%s is empty", name)
-	}
-	return nil
-}
-
-func allArgs(d *caddyfile.Dispenser, values *[]string) error {
-	if *values = d.RemainingArgs(); len(*values) == 0 {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func choiceArg(d *caddyfile.Dispenser, value *string, choices ...string) error {
-	name := d.Val()
-	if err := oneArg(d, value); err != nil {
-		return err
-	}
-	if !slices.Contains(choices, *value) {
-		return d.Errf("%s %s: write %s", name, *value, strings.Join(choices, " or "))
-	}
-	return nil
-}
-
-func countArg(d *caddyfile.Dispenser, count *int) error {
-	var text string
-	name := d.Val()
-	if err := oneArg(d, &text); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n <= 0 {
-		return d.Errf("%s %s: write a whole number above zero", name, text)
-	}
-	*count = n
-	return nil
-}
-
-func durationArg(d *caddyfile.Dispenser, duration *caddy.Duration) error {
-	var text string
-	name := d.Val()
-	if err := oneArg(d, &text); err != nil {
-		return err
-	}
-	parsed, err := caddy.ParseDuration(text)
-	if err != nil || parsed <= 0 || parsed > 100*365*24*time.Hour {
-		return d.Errf("%s %s: write a duration above zero, such as 5s, 1h or 30d", name, text)
-	}
-	*duration = caddy.Duration(parsed)
-	return nil
-}
-
-// sizeOrOff reads a number of bytes that is 1 MiB or more, or -1 for off.
-func sizeOrOff(d *caddyfile.Dispenser, size *int64) error {
-	var text string
-	name := d.Val()
-	if err := oneArg(d, &text); err != nil {
-		return err
-	}
-	if text == "off" {
-		*size = -1
-		return nil
-	}
-	parsed, err := humanize.ParseBytes(text)
-	if err != nil || parsed < 1<<20 || parsed > 1<<40 {
-		return d.Errf("%s %s: write a size of 1MiB or more, such as 32MiB, or off", name, text)
-	}
-	*size = int64(parsed)
-	return nil
-}
-
-func pathArgs(d *caddyfile.Dispenser, all *[]*Paths) error {
-	name, p := d.Val(), new(Paths)
-	for _, arg := range d.RemainingArgs() {
-		if isMethod(arg) && len(p.Paths) == 0 {
-			p.Methods = append(p.Methods, arg)
-			continue
+	return eachOption(d, func(d *caddyfile.Dispenser) error {
+		switch d.Val() {
+		case "max_upload":
+			return sizeArg(d, &p.MaxUpload)
+		case "avatar":
+			return countArg(d, &p.Avatar)
+		case "check":
+			return switchArg(d, &p.Check)
 		}
-		p.Paths = append(p.Paths, arg)
+		return d.Errf("unrecognized subdirective of profile: %s", d.Val())
+	})
+}
+
+func (h *Handler) unmarshalHook(d *caddyfile.Dispenser) error {
+	h.Hook = new(Hook)
+	if err := oneArg(d, &h.Hook.URL); err != nil {
+		return err
 	}
-	if len(p.Paths) == 0 {
-		return d.ArgErr()
-	}
-	if err := p.check(name); err != nil {
-		return d.WrapErr(err)
-	}
-	*all = append(*all, p)
-	return nil
+	return eachOption(d, func(d *caddyfile.Dispenser) error {
+		switch d.Val() {
+		case "secret":
+			return oneArg(d, &h.Hook.Secret)
+		case "timeout":
+			return durationArg(d, &h.Hook.Timeout)
+		case "on_error":
+			return choiceArg(d, &h.Hook.OnError, "deny", "allow")
+		}
+		return d.Errf("unrecognized subdirective of hook: %s", d.Val())
+	})
 }
 
 // Interface guard

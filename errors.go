@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/wechatauth/avatar"
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
 	"github.com/caddy-wechat/wechatauth/wechat"
@@ -40,6 +41,8 @@ var (
 	errNotFound       = &apiError{status: 404, Code: "not_found", Description: "there is no such route"}
 	errTooLarge       = &apiError{status: 413, Code: "payload_too_large", Description: "the request body is too large"}
 	errMediaType      = &apiError{status: 415, Code: "unsupported_media_type", Description: "send the body as JSON"}
+	errPicture        = &apiError{status: 415, Code: "unsupported_media_type", Description: "the avatar is not a JPEG, PNG, GIF or WebP picture that can be read"}
+	errPictureSize    = &apiError{status: 413, Code: "payload_too_large", Description: "the avatar has too many pixels"}
 	errTooEarly       = &apiError{status: 425, Code: "too_early", Description: "send the request again after the TLS handshake"}
 	errCodeInvalid    = &apiError{status: 401, Code: "code_invalid", Description: "WeChat does not accept this code: it is wrong, too old, of another kind, or another user's; get a new one"}
 	errCodeUsed       = &apiError{status: 401, Code: "code_used", Description: "this code was used before; get a new one with wx.login"}
@@ -52,8 +55,15 @@ var (
 	errSessionRevoked = &apiError{status: 401, Code: "session_revoked", Description: "this session has ended; log in again", bearer: "invalid_token"}
 	errTwoTokens      = &apiError{status: 400, Code: "invalid_request", Description: "send one access token, in one place", bearer: "invalid_request"}
 
+	errKeyStale = &apiError{status: 409, Code: "session_key_stale", Description: "this can't be decrypted: call wx.login, log in with its code, and let the user tap the phone button again"}
+
 	errUserBlocked   = &apiError{status: 403, Code: "user_blocked", Description: "WeChat does not let this user log in"}
 	errPhoneRequired = &apiError{status: 403, Code: "phone_required", Description: "this needs a phone number: ask the user for it and call the phone route", bearer: "insufficient_scope"}
+
+	errDenied     = &apiError{status: 403, Code: "denied", Description: "this server does not let this user in"}
+	errHookFailed = &apiError{status: 403, Code: "denied", Description: "this server can't tell at the moment whether to let this user in; try again later"}
+	errContent    = &apiError{status: 403, Code: "denied", Description: "WeChat's content check does not pass this nickname"}
+	errInactive   = &apiError{status: 403, Code: "denied", Description: "WeChat checks nicknames only of users who were active in the last two hours: call wx.login and try again"}
 
 	errRateLimited   = &apiError{status: 429, Code: "rate_limited", Description: "too many requests; try again later", retryAfter: time.Minute}
 	errMisconfigured = &apiError{status: 502, Code: "wechat_misconfigured", Description: "WeChat refuses this server's configuration; its operator finds the reason in the log"}
@@ -84,6 +94,12 @@ func asAPIError(err error) *apiError {
 		return errTokenInvalid
 	case errors.As(err, &we):
 		return fromWeChat(we)
+	case errors.Is(err, session.ErrEnded):
+		return errSessionRevoked
+	case errors.Is(err, avatar.ErrFormat):
+		return errPicture
+	case errors.Is(err, avatar.ErrTooLarge):
+		return errPictureSize
 	}
 	return because(errStore, err)
 }
@@ -101,6 +117,8 @@ var byClass = map[wechat.Class]*apiError{
 	wechat.ClassQuota:       errRateLimited,
 	wechat.ClassConfig:      errMisconfigured,
 	wechat.ClassBadAnswer:   errBadAnswer,
+	wechat.ClassContent:     errContent,
+	wechat.ClassInactive:    errInactive,
 	wechat.ClassToken:       errUnavailable,
 	wechat.ClassBusy:        errUnavailable,
 	wechat.ClassUnavailable: errUnavailable,

@@ -121,6 +121,8 @@ func (h *Handler) provisionRoutes(repl *caddy.Replacer) (err error) {
 		"/phone":                 {[]string{http.MethodPost}, h.phone},
 		"/refresh":               {[]string{http.MethodPost}, h.refresh},
 		"/logout":                {[]string{http.MethodPost}, h.logout},
+		"/profile":               {[]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete}, h.profile},
+		"/avatar/":               {[]string{http.MethodGet, http.MethodHead}, h.avatar},
 		"/verify":                {nil, h.verify},
 		"/.well-known/jwks.json": {[]string{http.MethodGet, http.MethodHead}, h.jwks},
 	}
@@ -149,7 +151,11 @@ func (h *Handler) below(path string) bool {
 
 // serveOwn answers a request below the base path. Only the exact spelling of a route reaches it.
 func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
-	rt, ok := h.routes[strings.TrimPrefix(raw, h.base)]
+	name := strings.TrimPrefix(raw, h.base)
+	if strings.HasPrefix(name, "/avatar/") {
+		name = "/avatar/"
+	}
+	rt, ok := h.routes[name]
 	if !ok || !h.below(raw) {
 		h.writeError(w, errNotFound)
 		return
@@ -168,7 +174,8 @@ func (rt route) serve(w http.ResponseWriter, r *http.Request) error {
 	if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
 		return methodNotAllowed(rt.methods...)
 	}
-	if changesState := slices.Contains(rt.methods, http.MethodPost); changesState && isEarlyData(r) {
+	reads := rt.methods == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads && isEarlyData(r) {
 		return errTooEarly
 	}
 	return rt.handle(w, r)

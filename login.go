@@ -26,10 +26,11 @@ const (
 // loginRequest is the body of POST login.
 type loginRequest struct {
 	app       *app
+	clientIP  string
 	code      string
 	nonce     string
 	phoneCode string
-	encrypted bool
+	encrypted encrypted
 }
 
 // login exchanges a wx.login code for tokens. Requests with the same code at the same moment share one
@@ -39,9 +40,8 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	flown, err := fly(r.Context(), h, req.app, digest("login", h.site, req.code), func(ctx context.Context) (loginFlight, error) {
-		answer, err := h.spendCode(ctx, req, clientIP)
+		answer, err := h.spendCode(ctx, req)
 		return loginFlight{req.client(), answer}, err
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func (h *Handler) readLogin(w http.ResponseWriter, r *http.Request) (req loginRe
 		return req, err
 	}
 	req.code, req.nonce, req.phoneCode = text["code"], text["nonce"], text["phone_code"]
-	req.encrypted = text["encryptedData"] != "" || text["iv"] != ""
+	req.encrypted, req.clientIP = encrypted{text["encryptedData"], text["iv"]}, clientIP(r)
 	if err := checkCode("code", req.code); err != nil {
 		return req, err
 	}
@@ -87,10 +87,17 @@ func (h *Handler) readLogin(w http.ResponseWriter, r *http.Request) (req loginRe
 }
 
 // client identifies the sender of a login request by what it sent beside the code.
-func (req loginRequest) client() string { return digest(req.nonce, req.phoneCode) }
+func (req loginRequest) client() string {
+	return digest(req.nonce, req.phoneCode, req.encrypted.data, req.encrypted.iv)
+}
+
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
 
 // spendCode answers from the store if the code was spent here before, and asks WeChat otherwise.
-func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP string) ([]byte, error) {
+func (h *Handler) spendCode(ctx context.Context, req loginRequest) ([]byte, error) {
 	store, err := h.state.opened()
 	if err != nil {
 		return nil, err
@@ -110,7 +117,7 @@ func (h *Handler) spendCode(ctx context.Context, req loginRequest, clientIP stri
 	if _, err := h.keys.get(); err != nil { // a code must not be spent for an answer that can't be signed
 		return nil, err
 	}
-	if err := h.loginLimit.allow(addressBlock(clientIP), h.now()); err != nil {
+	if err := h.loginLimit.allow(addressBlock(req.clientIP), h.now()); err != nil {
 		return nil, err
 	}
 	return h.logIn(ctx, store, req, replay)
@@ -130,11 +137,27 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 	now := h.now()
 	isNew := user.FirstSeen.IsZero()
 	learned := session.User{UserID: user.UserID, UnionID: ws.UnionID, FirstSeen: now}
-	phoneError := h.oneTap(ctx, req, &learned)
+	if h.EncryptedData {
+		learned.Key, learned.KeySince = req.app.seal.seal(user.UserID, ws.SessionKey), now
+	}
 	user.Learn(learned)
+	phoneError := h.oneTap(ctx, store, req, user, &learned)
+	user.Learn(learned)
+	extra, err := h.ask(ctx, hookEvent{
+		Event: "login", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone,
+		ClientIP: req.clientIP, New: isNew,
+	})
+	if err != nil {
+		return nil, err
+	}
 
 	made, token := session.New(user.UserID, now)
-	answer, err := h.tokenAnswer(user, made.SID, isNew)
+	if extra != nil {
+		if made.Claims, err = json.Marshal(extra); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := h.tokenAnswer(user, made.SID, extra, isNew)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +176,15 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 }
 
 // oneTap adds the phone of a one tap login to what is learned. The login stands whatever becomes of it.
-func (h *Handler) oneTap(ctx context.Context, req loginRequest, learned *session.User) *apiError {
-	if req.phoneCode == "" {
-		if req.encrypted {
-			return errEncryptedOff
-		}
+func (h *Handler) oneTap(ctx context.Context, store session.Store, req loginRequest, user session.User, learned *session.User) *apiError {
+	proof := phoneProof{code: req.phoneCode, encrypted: req.encrypted}
+	if proof == (phoneProof{}) {
 		return nil
 	}
-	if err := h.exchangePhone(ctx, req.app, req.phoneCode, learned); err != nil {
+	if err := h.checkProof(proof); err != nil {
+		return asAPIError(err)
+	}
+	if err := h.exchangePhone(ctx, phoneExchange{req.app, store, user, "", proof}, learned); err != nil {
 		return asAPIError(err)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/wechatauth/avatar"
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -50,6 +51,10 @@ type Handler struct {
 
 	// Limits on how often WeChat is asked.
 	Limits Limits `json:"limit,omitzero"`
+
+	// Whether phones are also taken as `encryptedData` and `iv`, the way of base libraries below 2.21.2. It is
+	// AES-CBC without a signature, so leave it off unless old clients still need it. Default: false.
+	EncryptedData bool `json:"encrypted_data,omitempty"`
 
 	// The path below which the sidecar's own routes live. Nothing below it reaches the upstream.
 	// Default: `/auth`.
@@ -89,6 +94,12 @@ type Handler struct {
 	// One more place where the access token may be. Default: the Authorization header alone.
 	TokenFrom *TokenFrom `json:"token_from,omitempty"`
 
+	// Nicknames and avatars.
+	Profile Profile `json:"profile,omitzero"`
+
+	// A backend that is asked at login and phone. Default: everybody may log in.
+	Hook *Hook `json:"hook,omitempty"`
+
 	logger     *zap.Logger
 	apps       map[string]*app
 	base       string
@@ -106,6 +117,12 @@ type Handler struct {
 	emit       func(event string, data map[string]any)
 	loginLimit *limiter
 	phoneLimit *limiter
+	editLimit  *limiter
+	hook       *hook
+	avatars    *avatars
+	pictures   *avatar.Maker
+	uploads    chan struct{}
+	maxUpload  int64
 	public     []openPaths
 	optional   []openPaths
 	phoneOnly  []closedPaths
@@ -123,8 +140,35 @@ type App struct {
 	// so that it stands in no configuration file and not in the admin API.
 	Secret string `json:"secret,omitempty"`
 
-	// Where the access token for WeChat's API comes from: `stable` (WeChat's stable_token). Default: `stable`.
+	// Where the access token for WeChat's API comes from: `stable` (WeChat's stable_token), or the URL of a
+	// central token server, which answers a GET with `{"access_token":"…","expires_in":7200}`. Take that if
+	// something else of yours fetches tokens by WeChat's old interface. Default: `stable`.
 	AccessToken string `json:"access_token,omitempty"`
+
+	// WeChat's server API signature. Configure it here once it is switched on in the mini program's console.
+	// Default: calls are plain.
+	Signing *Signing `json:"signing,omitempty"`
+}
+
+// Signing signs and encrypts the calls to WeChat that support it. Each key has a number in WeChat's console.
+type Signing struct {
+	// The symmetric key (对称密钥), AES-256.
+	Key SigningKey `json:"key"`
+
+	// The private key (非对称密钥), RSA; the console has its public half.
+	PrivateKey SigningKey `json:"private_key"`
+
+	// The platform certificates (平台证书) that WeChat signs its answers with: one, and two while WeChat changes it.
+	PlatformCertificates []SigningKey `json:"platform_certificates,omitempty"`
+}
+
+// SigningKey is a key with its number.
+type SigningKey struct {
+	// The number, as WeChat's console shows it.
+	Serial string `json:"serial"`
+
+	// The symmetric key in base64, or the name of a PEM file. Placeholders are allowed: write secrets as one.
+	Value string `json:"value"`
 }
 
 // Limits protect WeChat's quotas and the paid phone taps.
@@ -134,6 +178,9 @@ type Limits struct {
 
 	// Phone exchanges for each user. Default: 10 in 1m.
 	Phone *Rate `json:"phone,omitempty"`
+
+	// Changes of the profile for each user. Default: 10 in 1m.
+	Profile *Rate `json:"profile,omitempty"`
 }
 
 // Rate is a number of events in a window; they come back evenly over the window.
@@ -229,6 +276,34 @@ type TokenFrom struct {
 	Cookie string `json:"cookie,omitempty"`
 }
 
+// Profile says what nicknames and avatars are taken.
+type Profile struct {
+	// The largest picture that is taken, in bytes. Default: 4 MB.
+	MaxUpload int64 `json:"max_upload,omitempty"`
+
+	// The longest side of an avatar in pixels; larger pictures are scaled down. Default: 512.
+	Avatar int `json:"avatar,omitempty"`
+
+	// Whether WeChat's content check (msgSecCheck) has to pass a nickname. Default: false.
+	Check bool `json:"check,omitempty"`
+}
+
+// Hook is a backend that is asked at login and phone. It may deny, and it may add claims to the tokens.
+type Hook struct {
+	// The address. Only status 200 is an answer; redirects are not followed.
+	URL string `json:"url"`
+
+	// A secret of at least 32 characters. The question's HMAC-SHA256 is sent as `X-Signature: sha256=<hex>`.
+	// Write it as a placeholder.
+	Secret string `json:"secret,omitempty"`
+
+	// How long to wait for the answer. Default: 2s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What happens to a user when the hook does not answer: `deny` or `allow`. Default: `deny`.
+	OnError string `json:"on_error,omitempty"`
+}
+
 // CaddyModule returns the Caddy module information.
 func (Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
@@ -258,6 +333,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.provisionPaths,
 		h.provisionIdentity,
 		h.provisionLimits,
+		h.provisionHook,
+		func(*caddy.Replacer) error { return h.provisionProfile(ctx) },
 	} {
 		if err := step(repl); err != nil {
 			return err
@@ -281,7 +358,10 @@ func (h *Handler) provisionLimits(*caddy.Replacer) (err error) {
 	if h.loginLimit, err = h.takeLimiter("login", h.Limits.Login, Rate{Events: 600, Window: caddy.Duration(time.Minute)}); err != nil {
 		return err
 	}
-	h.phoneLimit, err = h.takeLimiter("phone", h.Limits.Phone, Rate{Events: 10, Window: caddy.Duration(time.Minute)})
+	if h.phoneLimit, err = h.takeLimiter("phone", h.Limits.Phone, Rate{Events: 10, Window: caddy.Duration(time.Minute)}); err != nil {
+		return err
+	}
+	h.editLimit, err = h.takeLimiter("profile", h.Limits.Profile, Rate{Events: 10, Window: caddy.Duration(time.Minute)})
 	return err
 }
 

@@ -12,22 +12,43 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// phoneReplay is how long a session can ask again for the answer to a phone code: the user's tap was paid for.
+// phoneReplay is how long a session can ask again for the answer to a phone tap: the user's tap was paid for.
 const phoneReplay = 60 * time.Second
 
-// phone exchanges the code of the phone button for the number, and answers with a token that has it.
+// phoneRequest is a request of POST phone.
+type phoneRequest struct {
+	app      *app
+	claims   *jwt.Claims
+	clientIP string
+	proof    phoneProof
+}
+
+// phoneProof is what the phone button gave: one of a code, a cloudID, and encrypted data.
+type phoneProof struct {
+	code      string
+	cloudID   string
+	encrypted encrypted
+}
+
+// parts tell one proof from all others.
+func (p phoneProof) parts() []string {
+	return []string{p.code, p.cloudID, p.encrypted.data, p.encrypted.iv}
+}
+
+// phone exchanges what the phone button gave for the number, and answers with a token that has it.
 func (h *Handler) phone(w http.ResponseWriter, r *http.Request) error {
 	claims, err := h.authenticate(r)
 	if err != nil {
 		return err
 	}
-	code, err := readPhone(w, r)
+	proof, err := h.readPhone(w, r)
 	if err != nil {
 		return err
 	}
-	a := h.apps[claims.AppID]
-	answer, err := fly(r.Context(), h, a, digest("phone", h.site, claims.SID, code), func(ctx context.Context) ([]byte, error) {
-		return h.spendPhoneCode(ctx, a, claims, code)
+	req := phoneRequest{h.apps[claims.AppID], claims, clientIP(r), proof}
+	name := append([]string{"phone", h.site, claims.SID}, proof.parts()...)
+	answer, err := fly(r.Context(), h, req.app, digest(name...), func(ctx context.Context) ([]byte, error) {
+		return h.spendPhone(ctx, req)
 	})
 	if err != nil {
 		return err
@@ -36,29 +57,49 @@ func (h *Handler) phone(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func readPhone(w http.ResponseWriter, r *http.Request) (code string, err error) {
+func (h *Handler) readPhone(w http.ResponseWriter, r *http.Request) (p phoneProof, err error) {
 	f, err := readFields(w, r)
 	if err != nil {
-		return "", err
+		return p, err
 	}
 	text, err := f.texts("code", "cloudID", "encryptedData", "iv")
 	if err != nil {
-		return "", err
+		return p, err
 	}
-	code = text["code"]
-	if code == "" && (text["encryptedData"] != "" || text["iv"] != "") {
-		return "", errEncryptedOff
+	// A client may send all that the button gave it. The code is the newest way and the safest.
+	switch {
+	case text["code"] != "":
+		p.code = text["code"]
+	case text["cloudID"] != "":
+		p.cloudID = text["cloudID"]
+	default:
+		p.encrypted = encrypted{text["encryptedData"], text["iv"]}
 	}
-	return code, checkCode("code", code)
+	return p, h.checkProof(p)
 }
 
-// spendPhoneCode answers from the store if this session spent the code before, and asks WeChat otherwise.
-func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims, code string) ([]byte, error) {
+// checkProof keeps anything that can't be a proof away from WeChat.
+func (h *Handler) checkProof(p phoneProof) error {
+	switch {
+	case p.cloudID != "":
+		return checkCloudID(p.cloudID)
+	case p.code != "" || p.encrypted == (encrypted{}):
+		return checkCode("code", p.code)
+	case !h.EncryptedData:
+		return errEncryptedOff
+	case p.encrypted.data == "" || p.encrypted.iv == "":
+		return invalidRequest("encryptedData and iv go together")
+	}
+	return nil
+}
+
+// spendPhone answers from the store if this session spent the proof before, and asks WeChat otherwise.
+func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, error) {
 	store, err := h.state.opened()
 	if err != nil {
 		return nil, err
 	}
-	replay := newReplay("phone", h.site, claims.SID, code)
+	replay := newReplay(append([]string{"phone", h.site, req.claims.SID}, req.proof.parts()...)...)
 	note, err := store.Recall(ctx, replay.key, h.now())
 	if err != nil {
 		return nil, err
@@ -66,16 +107,32 @@ func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims
 	if answer, ok := replay.open(note, h.now()); ok {
 		return answer, nil
 	}
-	user, err := store.User(ctx, session.UserID{AppID: claims.AppID, OpenID: claims.OpenID})
+	lesson := session.Lesson{
+		SID:  session.SID(req.claims.SID),
+		User: session.User{UserID: session.UserID{AppID: req.claims.AppID, OpenID: req.claims.OpenID}, FirstSeen: h.now()},
+	}
+	// A tap must not be spent for a session that has ended.
+	user, err := store.Learn(ctx, lesson)
 	if err != nil {
 		return nil, err
 	}
-	learned := session.User{UserID: user.UserID, FirstSeen: h.now()}
-	if err := h.exchangePhone(ctx, a, code, &learned); err != nil {
+	if err := h.exchangePhone(ctx, phoneExchange{req.app, store, user, lesson.SID, req.proof}, &lesson.User); err != nil {
 		return nil, err
 	}
-	user.Learn(learned)
-	answer, err := h.tokenAnswer(user, session.SID(claims.SID), false)
+	user.Learn(lesson.User)
+	added, err := h.ask(ctx, hookEvent{
+		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP,
+	})
+	if err != nil {
+		return nil, err
+	}
+	extra := addClaims(req.claims.Extra, added)
+	if added != nil {
+		if lesson.Claims, err = json.Marshal(extra); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := h.tokenAnswer(user, lesson.SID, extra, false)
 	if err != nil {
 		return nil, err
 	}
@@ -84,29 +141,51 @@ func (h *Handler) spendPhoneCode(ctx context.Context, a *app, claims *jwt.Claims
 		return nil, err
 	}
 	until := h.now().Add(phoneReplay)
-	repeated, err := replay.note(body, until, until)
-	if err != nil {
+	if lesson.Note, err = replay.note(body, until, until); err != nil {
 		return nil, err
 	}
-	_, err = store.Learn(ctx, session.Lesson{User: learned, Note: repeated})
+	_, err = store.Learn(ctx, lesson)
 	if errors.Is(err, session.ErrFull) {
 		// The tap was paid for: the phone matters more than being able to repeat the answer.
-		_, err = store.Learn(ctx, session.Lesson{User: learned})
+		lesson.Note = session.Note{}
+		_, err = store.Learn(ctx, lesson)
 	}
 	return body, err
 }
 
-// exchangePhone asks WeChat for the number behind a phone code of this user. The openid is always the
-// verified one: without it a client could attach somebody else's code to its session.
-func (h *Handler) exchangePhone(ctx context.Context, a *app, code string, learned *session.User) error {
-	if err := h.phoneLimit.allow(a.id+"/"+learned.OpenID, h.now()); err != nil {
+// phoneExchange is a user who proves a phone. At a login there is no session yet.
+type phoneExchange struct {
+	app   *app
+	store session.Store
+	user  session.User
+	sid   session.SID
+	proof phoneProof
+}
+
+// exchangePhone adds the number to what is learned about the user. The openid is always the verified one:
+// without it a client could attach somebody else's code to its session.
+func (h *Handler) exchangePhone(ctx context.Context, x phoneExchange, learned *session.User) error {
+	if err := h.phoneLimit.allow(x.app.id+"/"+x.user.OpenID, h.now()); err != nil {
 		return err
 	}
-	phone, err := a.client.PhoneNumber(ctx, code, learned.OpenID)
-	a.heed(wechat.OpPhoneNumber, err, h.logger)
+	phone, err := h.provenPhone(ctx, x)
 	if err != nil {
 		return err
 	}
 	learned.Phone, learned.PhoneNumber, learned.PhoneVerified = phone.Number, phone.E164(), h.now()
 	return nil
+}
+
+func (h *Handler) provenPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
+	switch client := x.app.client; {
+	case x.proof.code != "":
+		phone, err = client.PhoneNumber(ctx, x.proof.code, x.user.OpenID)
+		x.app.heed(wechat.OpPhoneNumber, err, h.logger)
+	case x.proof.cloudID != "":
+		phone, err = client.PhoneFromCloudID(ctx, x.proof.cloudID, x.user.OpenID)
+		x.app.heed(wechat.OpOpenData, err, h.logger)
+	default:
+		phone, err = h.decryptPhone(ctx, x)
+	}
+	return phone, err
 }

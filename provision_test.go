@@ -53,6 +53,18 @@ func TestProvisionRefuses(t *testing.T) {
 		{"base_path without slash", "app wx1 s\nbase_path auth", "base_path"},
 		{"base_path is all", "app wx1 s\nbase_path /", "base_path"},
 		{"base_path with a wildcard", "app wx1 s\nbase_path /auth/*", "base_path"},
+		{"hook without a secret", "app wx1 s\nhook http://a/hook", "secret {env.HOOK_SECRET}"},
+		{"hook secret one byte short", "app wx1 s\nhook http://a/hook {\nsecret {env.SHORT}\n}", "it needs 32"},
+		{"hook secret from a missing variable", "app wx1 s\nhook http://a/hook {\nsecret {env.NO_SUCH_VARIABLE}\n}", "NO_SUCH_VARIABLE"},
+		{"hook without a host", "app wx1 s\nhook /hook {\nsecret {env.LONG}\n}", "write an address"},
+		{"hook of another scheme", "app wx1 s\nhook ftp://a/hook {\nsecret {env.LONG}\n}", "write an address"},
+		{"hook with a password", "app wx1 s\nhook http://u:p@a/hook {\nsecret {env.LONG}\n}", "write an address"},
+		{"avatar too large", "app wx1 s\nprofile {\navatar 5000\n}", "2048"},
+		{"max_upload too large", "app wx1 s\nprofile {\nmax_upload 1GB\n}", "64MiB"},
+		{"token server without a scheme", "app wx1 s {\naccess_token {env.SHORT}\n}", "token server"},
+		{"signing without a key", "app wx1 s {\nsigning {\nprivate_key p " + weak + "\nplatform_certificate c " + weak + "\n}\n}", "takes a key"},
+		{"signing with a weak key", "app wx1 s {\nsigning {\nkey k MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\nprivate_key p " + weak + "\nplatform_certificate c " + weak + "\n}\n}", "2048"},
+		{"signing with a missing file", "app wx1 s {\nsigning {\nkey k MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\nprivate_key p " + dir + "/none.pem\nplatform_certificate c " + weak + "\n}\n}", "none.pem"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

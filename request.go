@@ -177,6 +177,22 @@ func checkCode(name, code string) error {
 	return nil
 }
 
+// maxCloudID is above the 50 or so characters of one.
+const maxCloudID = 512
+
+// checkCloudID is checkCode for a cloudID, whose alphabet WeChat does not tell.
+func checkCloudID(id string) error {
+	if len(id) > maxCloudID {
+		return invalidRequest("cloudID is too long")
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return invalidRequest("cloudID has characters that no cloudID has")
+		}
+	}
+	return nil
+}
+
 func isCodeByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '-' || c == '_'
 }

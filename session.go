@@ -2,6 +2,7 @@ package wechatauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
@@ -73,7 +75,11 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer, err := h.tokenAnswer(result.User, result.Session.SID, false)
+	extra, err := sessionClaims(result.Session.Claims)
+	if err != nil {
+		return err
+	}
+	answer, err := h.tokenAnswer(result.User, result.Session.SID, extra, false)
 	if err != nil {
 		return err
 	}
@@ -106,6 +112,14 @@ func (h *Handler) spend(r *http.Request, text string, now time.Time) (spent sess
 		return spent, result, errRefreshInvalid
 	}
 	return spent, result, nil
+}
+
+// sessionClaims reads what the hook added to the tokens of a session.
+func sessionClaims(stored json.RawMessage) (map[string]any, error) {
+	if stored == nil {
+		return nil, nil
+	}
+	return jwt.ParseExtra(string(stored))
 }
 
 // serves tells whether a session is of one of this site's mini programs. A token of another site must not
@@ -157,8 +171,13 @@ func (h *Handler) end(r *http.Request, sid session.SID, user session.UserID, all
 	// All sessions made up to this millisecond end. The answer waits until it is over, so that a login
 	// that follows is none of them.
 	err = store.EndAll(ctx, user, now, h.sessionPolicy())
-	time.Sleep(time.Millisecond - now.Sub(now.Truncate(time.Millisecond)))
+	outwait(now)
 	return err
+}
+
+// outwait waits until a millisecond is over.
+func outwait(now time.Time) {
+	time.Sleep(time.Millisecond - now.Sub(now.Truncate(time.Millisecond)))
 }
 
 // sessionOf returns the session that a logout is for; "" if it is gone already.

@@ -172,6 +172,9 @@ func (s *site) do(method, path, token, body string, header ...string) answer {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Content-Type" {
+			req.Header.Del(header[i])
+		}
 		req.Header.Add(header[i], header[i+1])
 	}
 	return send(s.t, http.DefaultClient, req)

@@ -29,10 +29,23 @@ const wx = {
       })
       .catch(fail)
   },
+
+  // The picture is a file on the phone, and the answer is a string.
+  uploadFile({ url, filePath, name, header, formData = {}, success, fail }) {
+    const form = new FormData()
+    for (const [key, value] of Object.entries(formData)) form.append(key, value)
+    form.append(name, new Blob([Buffer.from(png, 'base64')]), filePath.split('/').pop())
+    fetch(site + new URL(url).pathname, { method: 'POST', headers: header, body: form })
+      .then(async (res) => success({ statusCode: res.status, data: await res.text() }))
+      .catch(fail)
+  },
 }
 
+// One white pixel.
+const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=='
+
 const code = readFileSync(file, 'utf8')
-const { request, onPhone } = new Function('wx', `${code}\nreturn { request, onPhone }`)(wx)
+const { request, onPhone, onAvatar } = new Function('wx', `${code}\nreturn { request, onPhone, onAvatar }`)(wx)
 
 const statuses = []
 const get = async (path) => statuses.push((await request('GET', path)).statusCode)
@@ -45,4 +58,7 @@ await onPhone({ detail: { errMsg: 'getPhoneNumber:ok', code: codes.phone } })
 await get('/orders/1')
 expireNext = true
 await get('/orders/1') // logs in again
-console.log(JSON.stringify({ statuses, loginCodesLeft: codes.login.length }))
+await onAvatar({ detail: { avatarUrl: 'http://tmp/x.png' } })
+const { data: profile } = await request('GET', '/auth/profile')
+const avatar = (await fetch(site + profile.avatar)).headers.get('content-type') === 'image/jpeg'
+console.log(JSON.stringify({ statuses, loginCodesLeft: codes.login.length, avatar }))

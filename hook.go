@@ -1,0 +1,228 @@
+package wechatauth
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+)
+
+const (
+	defaultHookTimeout = 2 * time.Second
+
+	// minHookSecret is the length of the hash, below which a secret weakens its HMAC (RFC 2104).
+	minHookSecret = sha256.Size
+
+	maxHookAnswer = 64 << 10
+
+	// maxHookClaims leaves room for the claims that are always there: a token has 8 KiB at most.
+	maxHookClaims = 4 << 10
+
+	maxHookReason = 200 // characters
+)
+
+// hook is a backend at work that is asked at login and phone.
+type hook struct {
+	url          string
+	secret       []byte
+	timeout      time.Duration
+	allowOnError bool
+	transport    *http.Transport
+}
+
+// hookEvent is the question. The phone is as WeChat gives it.
+type hookEvent struct {
+	Event    string `json:"event"`
+	AppID    string `json:"appid"`
+	OpenID   string `json:"openid"`
+	UnionID  string `json:"unionid,omitempty"`
+	Phone    string `json:"phone,omitempty"`
+	ClientIP string `json:"client_ip"`
+	New      bool   `json:"new"`
+}
+
+func (h *Handler) provisionHook(repl *caddy.Replacer) (err error) {
+	if h.Hook == nil {
+		return nil
+	}
+	made := &hook{timeout: time.Duration(orDefault(h.Hook.Timeout, caddy.Duration(defaultHookTimeout)))}
+	if made.url, err = resolve(repl, "hook", h.Hook.URL); err != nil {
+		return err
+	}
+	// An address may hold a password, so it is not repeated.
+	if u, err := url.Parse(made.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+		return errors.New("hook: write an address such as http://127.0.0.1:3000/wechat-hook")
+	}
+	if h.Hook.Secret == "" {
+		return errors.New("hook has no secret: write secret {env.HOOK_SECRET}")
+	}
+	secret, err := resolve(repl, "hook secret", h.Hook.Secret)
+	if err != nil {
+		return err
+	}
+	if len(secret) < minHookSecret {
+		return fmt.Errorf("hook secret has %d characters, it needs %d: openssl rand -hex 32 makes one", len(secret), minHookSecret)
+	}
+	if made.timeout <= 0 {
+		return errors.New("hook timeout must be above zero")
+	}
+	switch orDefault(h.Hook.OnError, "deny") {
+	case "deny":
+	case "allow":
+		made.allowOnError = true
+	default:
+		return fmt.Errorf("hook on_error %s: write deny or allow", h.Hook.OnError)
+	}
+	made.secret = []byte(secret)
+	dependsOn := []any{made.url, secret, made.timeout, made.allowOnError}
+	h.hook, err = take(h, "hook", dependsOn, func() (*hook, error) {
+		made.transport = &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			MaxIdleConnsPerHost:    64,
+			IdleConnTimeout:        time.Minute,
+			MaxResponseHeaderBytes: maxHookAnswer,
+		}
+		return made, nil
+	})
+	return err
+}
+
+// Destruct implements caddy.Destructor.
+func (k *hook) Destruct() error {
+	k.transport.CloseIdleConnections()
+	return nil
+}
+
+// hookTimeout is how much longer an exchange may take because of the hook.
+func (h *Handler) hookTimeout() time.Duration {
+	if h.hook == nil {
+		return 0
+	}
+	return h.hook.timeout
+}
+
+// ask returns the claims that the hook adds, or why it does not let the user in.
+func (h *Handler) ask(ctx context.Context, event hookEvent) (map[string]any, error) {
+	if h.hook == nil {
+		return nil, nil
+	}
+	answer, err := h.hook.ask(ctx, event)
+	switch {
+	case err != nil && h.hook.allowOnError:
+		h.logger.Warn("the hook failed, the user is let in", zap.String("event", event.Event), zap.Error(err))
+		return nil, nil
+	case err != nil:
+		h.logger.Error("the hook failed, the user is kept out", zap.String("event", event.Event), zap.Error(err))
+		return nil, errHookFailed
+	case !answer.allow:
+		return nil, denied(answer.reason)
+	}
+	return answer.claims, nil
+}
+
+// hookAnswer is what a hook said.
+type hookAnswer struct {
+	allow  bool
+	reason string
+	claims map[string]any
+}
+
+// ask sends the question. Its errors hold nothing of the address, which may hold a secret, nor of the answer.
+func (k *hook) ask(ctx context.Context, event hookEvent) (hookAnswer, error) {
+	body, err := json.Marshal(event)
+	if err != nil {
+		return hookAnswer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.url, bytes.NewReader(body))
+	if err != nil {
+		return hookAnswer{}, errors.New("its address makes no request")
+	}
+	mac := hmac.New(sha256.New, k.secret)
+	mac.Write(body)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+
+	// Without http.Client there is nobody to follow a redirect.
+	resp, err := k.transport.RoundTrip(req)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return hookAnswer{}, fmt.Errorf("no answer within %s", k.timeout)
+	case err != nil:
+		return hookAnswer{}, errors.New("it can't be reached")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return hookAnswer{}, fmt.Errorf("it answered with status %d", resp.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxHookAnswer+1))
+	switch {
+	case err != nil:
+		return hookAnswer{}, errors.New("its answer broke off")
+	case len(text) > maxHookAnswer:
+		return hookAnswer{}, errors.New("its answer is too large")
+	}
+	return parseHookAnswer(text)
+}
+
+func parseHookAnswer(text []byte) (answer hookAnswer, err error) {
+	f, err := parseFields(text)
+	if err != nil {
+		return answer, errors.New("its answer is not one JSON object")
+	}
+	if answer.allow, err = f.flag("allow"); err != nil || f["allow"] == nil {
+		return answer, errors.New(`its answer has no "allow" that is true or false`)
+	}
+	if answer.reason, err = f.text("reason"); err != nil && string(f["reason"]) != "null" {
+		return answer, errors.New("the reason in its answer is no text")
+	}
+	claims := f["claims"]
+	if claims == nil || string(claims) == "null" {
+		return answer, nil
+	}
+	if len(claims) > maxHookClaims {
+		return answer, errors.New("its claims are larger than 4 KiB")
+	}
+	if answer.claims, err = jwt.ParseExtra(string(claims)); err != nil {
+		return answer, errors.New("its claims are not a plain JSON object")
+	}
+	return answer, nil
+}
+
+// denied is the answer to a user whom the hook keeps out, with the reason it gave.
+func denied(reason string) *apiError {
+	e := *errDenied
+	if printable(reason) && reason != "" && utf8.RuneCountInString(reason) <= maxHookReason {
+		e.Description = reason
+	}
+	return &e
+}
+
+// addClaims returns the claims of a session together with those that the hook added later.
+func addClaims(session, added map[string]any) map[string]any {
+	if len(added) == 0 {
+		return session
+	}
+	all := maps.Clone(session)
+	if all == nil {
+		all = map[string]any{}
+	}
+	maps.Copy(all, added)
+	return all
+}

@@ -1,0 +1,260 @@
+package wechatauth_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const hookSecret = "hook-secret-hook-secret-hook-secret"
+
+// backend is a hook that records what it is asked.
+type backend struct {
+	url string
+
+	mu     sync.Mutex // guards what follows
+	answer http.HandlerFunc
+	asked  []map[string]any
+}
+
+func newBackend(t *testing.T, answer http.HandlerFunc) *backend {
+	t.Helper()
+	b := &backend{answer: answer}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mac := hmac.New(sha256.New, []byte(hookSecret))
+		mac.Write(body)
+		if want := "sha256=" + hex.EncodeToString(mac.Sum(nil)); r.Header.Get("X-Signature") != want {
+			t.Errorf("got signature %q, want %q", r.Header.Get("X-Signature"), want)
+		}
+		if r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("got %s of %q, want a POST of JSON", r.Method, r.Header.Get("Content-Type"))
+		}
+		var event map[string]any
+		if err := json.Unmarshal(body, &event); err != nil {
+			t.Error(err)
+		}
+		b.mu.Lock()
+		b.asked = append(b.asked, event)
+		answer := b.answer
+		b.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(server.Close)
+	b.url = server.URL + "/hook"
+	return b
+}
+
+// then changes the answer.
+func (b *backend) then(answer http.HandlerFunc) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer = answer
+}
+
+func (b *backend) events() []map[string]any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]map[string]any(nil), b.asked...)
+}
+
+// option is the hook in a Caddyfile.
+func (b *backend) option(more ...string) string {
+	return "hook " + b.url + " {\nsecret " + hookSecret + "\n" + strings.Join(more, "\n") + "\n}"
+}
+
+func says(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+}
+
+func TestHookIsAskedAtLoginAndPhone(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, says(`{"allow":true}`))
+	s := newSite(t, b.option())
+	u := s.fake.NewUser(s.appID)
+	token := s.token(u)
+	want(t, s.do("POST", "/auth/phone", token, object("code", s.fake.PhoneCode(u, "13800138000"))), 200, "")
+	want(t, s.login("code", s.fake.LoginCode(u)), 200, "")
+
+	unionid, _ := claims(t, token)["unionid"].(string)
+	base := map[string]any{"appid": s.appID, "openid": u.OpenID, "unionid": unionid, "client_ip": "", "new": false}
+	with := func(more map[string]any) string {
+		event := map[string]any{}
+		for _, m := range []map[string]any{base, more} {
+			maps.Copy(event, m)
+		}
+		text, _ := json.Marshal(event)
+		return string(text)
+	}
+	wanted := []string{
+		with(map[string]any{"event": "login", "new": true}),
+		with(map[string]any{"event": "phone", "phone": "13800138000"}),
+		with(map[string]any{"event": "login", "phone": "13800138000"}),
+	}
+	asked := b.events()
+	if len(asked) != len(wanted) {
+		t.Fatalf("got %d questions, want %d: %v", len(asked), len(wanted), asked)
+	}
+	for i, event := range asked {
+		delete(event, "client_ip") // there is no server in front that tells
+		event["client_ip"] = ""
+		if got, _ := json.Marshal(event); string(got) != wanted[i] {
+			t.Errorf("got question %s, want %s", got, wanted[i])
+		}
+	}
+}
+
+func TestHookAddsClaims(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, says(`{"allow":true,"claims":{"role":"clerk","level":7,"openid":"forged","Phone":"forged","deep":{"a":[1,null]}}}`))
+	s := newSite(t, b.option(), "header X-User-Role role")
+	u := s.fake.NewUser(s.appID)
+	a := s.login("code", s.fake.LoginCode(u))
+	want(t, a, 200, "")
+	check := func(token, role string, level float64) {
+		t.Helper()
+		c := claims(t, token)
+		if c["role"] != role || c["level"] != level || c["openid"] != u.OpenID || c["Phone"] != nil || c["phone"] == "forged" {
+			t.Errorf("got claims %v, want role %s, level %v and nothing forged", c, role, level)
+		}
+		if got := fmt.Sprint(c["deep"]); got != "map[a:[1 <nil>]]" {
+			t.Errorf("got deep claim %s", got)
+		}
+		want(t, s.do("GET", "/api", token, ""), 200, "")
+		if got := s.last().Header.Get("X-User-Role"); got != role {
+			t.Errorf("got role %q upstream, want %q", got, role)
+		}
+	}
+	check(a.text("access_token"), "clerk", 7)
+	refreshed := s.do("POST", "/auth/refresh", "", object("refresh_token", a.text("refresh_token")))
+	check(refreshed.text("access_token"), "clerk", 7)
+
+	b.then(says(`{"allow":true,"claims":{"role":"admin"}}`))
+	phone := s.do("POST", "/auth/phone", a.text("access_token"), object("code", s.fake.PhoneCode(u, "13800138000")))
+	want(t, phone, 200, "")
+	check(phone.text("access_token"), "admin", 7)
+	refreshed = s.do("POST", "/auth/refresh", "", object("refresh_token", refreshed.text("refresh_token")))
+	check(refreshed.text("access_token"), "admin", 7)
+	profile := s.do("POST", "/auth/profile", phone.text("access_token"), object("nickname", "小明"))
+	check(profile.text("access_token"), "admin", 7)
+}
+
+func TestHookDenies(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, says(`{"allow":false,"reason":"会员才能登录"}`))
+	s := newSite(t, b.option())
+	u := s.fake.NewUser(s.appID)
+	a := s.login("code", s.fake.LoginCode(u))
+	want(t, a, 403, "denied")
+	if got := a.text("error_description"); got != "会员才能登录" {
+		t.Errorf("got %q, want the hook's reason", got)
+	}
+	if a.text("access_token") != "" {
+		t.Error("got a token with the refusal")
+	}
+
+	b.then(says(`{"allow":true}`))
+	token := s.token(u)
+	b.then(says(`{"allow":false}`))
+	want(t, s.do("POST", "/auth/phone", token, object("code", s.fake.PhoneCode(u, "13800138000"))), 403, "denied")
+	if got := s.do("GET", "/auth/profile", token, "").text("phone"); got != "" {
+		t.Errorf("got phone %q stored, want none: it was denied", got)
+	}
+	b.then(says(`{"allow":true}`))
+	if got := claims(t, s.token(u))["phone"]; got != nil {
+		t.Errorf("got phone %v at the next login, want none", got)
+	}
+}
+
+// What a hook says besides yes and no is an error, and on_error decides.
+func TestHookErrors(t *testing.T) {
+	t.Parallel()
+	elsewhere := newBackend(t, says(`{"allow":true,"claims":{"role":"admin"}}`))
+	huge := `{"allow":true,"reason":"` + strings.Repeat("x", 70_000) + `"}`
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+	}{
+		{"status 500", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"allow":true}`, 500) }},
+		{"status 204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.url, http.StatusTemporaryRedirect)
+		}},
+		{"empty", says("")},
+		{"not JSON", says("allow")},
+		{"not an object", says("true")},
+		{"no allow", says(`{"reason":"x"}`)},
+		{"allow is text", says(`{"allow":"true"}`)},
+		{"allow is null", says(`{"allow":null}`)},
+		{"allow twice", says(`{"allow":false,"allow":true}`)},
+		{"trailing data", says(`{"allow":true}{"allow":false}`)},
+		{"claims are a list", says(`{"allow":true,"claims":["role"]}`)},
+		{"claims are too large", says(`{"allow":true,"claims":{"a":"` + strings.Repeat("x", 5000) + `"}}`)},
+		{"claims are too deep", says(`{"allow":true,"claims":{"a":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`)},
+		{"too large", says(huge)},
+		{"too slow", func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(10 * time.Second):
+			}
+		}},
+		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"allow":true}`)
+			panic(http.ErrAbortHandler)
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t, test.answer)
+			denies, allows := newSite(t, b.option("timeout 300ms")), newSite(t, b.option("timeout 300ms", "on_error allow"))
+			a := denies.login("code", denies.fake.LoginCode(denies.fake.NewUser(denies.appID)))
+			want(t, a, 403, "denied")
+			if strings.Contains(string(a.body), b.url) || strings.Contains(string(a.body), hookSecret) {
+				t.Errorf("got %s, which tells about the hook", a.body)
+			}
+			a = allows.login("code", allows.fake.LoginCode(allows.fake.NewUser(allows.appID)))
+			want(t, a, 200, "")
+			if c := claims(t, a.text("access_token")); c["role"] != nil {
+				t.Errorf("got claims %v, want none of a redirect's", c)
+			}
+		})
+	}
+	if n := len(elsewhere.events()); n != 0 {
+		t.Errorf("a redirect was followed %d times", n)
+	}
+}
+
+func TestHookAway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "hook http://127.0.0.1:1/hook {\nsecret "+hookSecret+"\n}")
+	want(t, s.login("code", s.fake.LoginCode(s.fake.NewUser(s.appID))), 403, "denied")
+}
+
+// A reason that could pose as something else in a terminal or an app is not passed on.
+func TestHookReasonIsPlain(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{"a\\nb", "a\\u202eb", strings.Repeat("x", 201)} {
+		b := newBackend(t, says(`{"allow":false,"reason":"`+reason+`"}`))
+		s := newSite(t, b.option())
+		a := s.login("code", s.fake.LoginCode(s.fake.NewUser(s.appID)))
+		want(t, a, 403, "denied")
+		if strings.Contains(string(a.body), reason) {
+			t.Errorf("got %s, want another description", a.body)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package wechatauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth/avatar"
+	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/wechat"
+)
+
+const (
+	defaultMaxUpload = 4_000_000
+	defaultAvatar    = 512
+
+	// maxPictures are decoded at once by a site; each may take some 100 MB of memory for a moment.
+	maxPictures = 2
+
+	// maxUploads are received at once; each holds up to max_upload in memory, and a client may take its time.
+	maxUploads = 64
+)
+
+func (h *Handler) provisionProfile(ctx caddy.Context) (err error) {
+	h.maxUpload = orDefault(h.Profile.MaxUpload, defaultMaxUpload)
+	if h.maxUpload < 0 || h.maxUpload > 64<<20 {
+		return errors.New("profile max_upload must be above zero and at most 64MiB")
+	}
+	longest := orDefault(h.Profile.Avatar, defaultAvatar)
+	if longest < 16 || longest > 2048 {
+		return errors.New("profile avatar must be from 16 to 2048 pixels")
+	}
+	h.uploads = make(chan struct{}, maxUploads)
+	h.pictures = avatar.NewMaker(longest, maxPictures)
+	h.avatars = newAvatars(ctx.Storage(), h.logger)
+	return nil
+}
+
+// profile routes by method: the user may see, change and erase what is known.
+func (h *Handler) profile(w http.ResponseWriter, r *http.Request) error {
+	claims, err := h.authenticate(r)
+	if err != nil {
+		return err
+	}
+	switch r.Method {
+	case http.MethodPost:
+		return h.editProfile(w, r, claims)
+	case http.MethodDelete:
+		return h.eraseProfile(w, r, claims)
+	}
+	return h.showProfile(w, r, claims)
+}
+
+func userOf(c *jwt.Claims) session.UserID {
+	return session.UserID{AppID: c.AppID, OpenID: c.OpenID}
+}
+
+func (h *Handler) showProfile(w http.ResponseWriter, r *http.Request, claims *jwt.Claims) error {
+	store, err := h.state.opened()
+	if err != nil {
+		return err
+	}
+	user, err := store.User(r.Context(), userOf(claims))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, h.userAnswer(user, false))
+	return nil
+}
+
+func (h *Handler) editProfile(w http.ResponseWriter, r *http.Request, claims *jwt.Claims) error {
+	user := userOf(claims)
+	if err := h.editLimit.allow(user.AppID+"/"+user.OpenID, h.now()); err != nil {
+		return err
+	}
+	select {
+	case h.uploads <- struct{}{}:
+		defer func() { <-h.uploads }()
+	default:
+		return errRateLimited
+	}
+	e, err := h.readEdit(w, r)
+	if err != nil {
+		return err
+	}
+	if err := h.checkNickname(r.Context(), user, e.nickname); err != nil {
+		return err
+	}
+	if e.picture != nil {
+		if e.jpeg, err = h.pictures.JPEG(r.Context(), e.picture); err != nil {
+			return err
+		}
+	}
+	learned, err := h.keep(context.WithoutCancel(r.Context()), session.SID(claims.SID), user, e)
+	if err != nil {
+		return err
+	}
+	answer, err := h.tokenAnswer(learned, session.SID(claims.SID), claims.Extra, false)
+	if err != nil {
+		return err
+	}
+	return writeAnswer(w, answer)
+}
+
+// checkNickname has WeChat judge a nickname.
+func (h *Handler) checkNickname(ctx context.Context, user session.UserID, nickname string) error {
+	if nickname == "" || !h.Profile.Check {
+		return nil
+	}
+	a := h.apps[user.AppID]
+	leave, err := a.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	err = a.client.CheckNickname(ctx, user.OpenID, nickname)
+	a.heed(wechat.OpCheckNickname, err, h.logger)
+	return err
+}
+
+// keep stores a change of the profile.
+func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, e edit) (user session.User, err error) {
+	store, err := h.state.opened()
+	if err != nil {
+		return user, err
+	}
+	lesson := session.Lesson{SID: sid, User: session.User{UserID: id, FirstSeen: h.now(), Nickname: e.nickname}}
+	if e.jpeg == nil {
+		return store.Learn(ctx, lesson)
+	}
+	release, err := h.avatars.hold(ctx, id)
+	if err != nil {
+		return user, err
+	}
+	defer release()
+	// The picture is there before the user is said to have it, and the one it replaces goes after.
+	if lesson.User.Avatar, err = h.avatars.put(ctx, id, e.jpeg); err != nil {
+		return user, err
+	}
+	user, err = store.Learn(ctx, lesson)
+	if errors.Is(err, session.ErrEnded) { // perhaps the user was erased meanwhile
+		known, storeErr := store.User(ctx, id)
+		if storeErr != nil {
+			return user, storeErr
+		}
+		return user, errors.Join(err, h.avatars.keepOnly(ctx, id, known.Avatar))
+	}
+	if err != nil {
+		return user, err
+	}
+	return user, h.avatars.keepOnly(ctx, id, user.Avatar)
+}
+
+// eraseProfile forgets everything about the user and ends every session.
+func (h *Handler) eraseProfile(w http.ResponseWriter, r *http.Request, claims *jwt.Claims) error {
+	store, err := h.state.opened()
+	if err != nil {
+		return err
+	}
+	now, ctx, user := h.now(), context.WithoutCancel(r.Context()), userOf(claims)
+	release, err := h.avatars.hold(ctx, user)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// The pictures go first: after the sessions nobody could ask for it again.
+	if err := h.avatars.keepOnly(ctx, user, ""); err != nil {
+		return err
+	}
+	if _, err := store.Forget(ctx, user, now, h.sessionPolicy()); err != nil {
+		return err
+	}
+	outwait(now)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// avatarPath is where a picture is served; "" for none.
+func (h *Handler) avatarPath(hash string) string {
+	if hash == "" {
+		return ""
+	}
+	return h.base + "/avatar/" + hash + avatarExt
+}
+
+func (h *Handler) avatar(w http.ResponseWriter, r *http.Request) error {
+	raw, _ := rawPath(r.URL)
+	return h.avatars.serve(w, r, strings.TrimPrefix(raw, h.base+"/avatar/"))
+}
