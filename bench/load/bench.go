@@ -78,7 +78,7 @@ func (b *bench) check(ctx context.Context, addr, token string, status int, text 
 	if err != nil {
 		return err
 	}
-	for _, h := range requestHeaders {
+	for _, h := range lab.RequestHeaders {
 		req.Header.Set(h[0], h[1])
 	}
 	if token != "" {

@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -32,9 +31,6 @@ type options struct {
 	docs        bool
 	limit       time.Duration
 }
-
-// resultsFile is where -docs leaves the results for the command scale.
-const resultsFile = "bench/results/load.json"
 
 func main() {
 	if len(os.Args) > 3 && os.Args[1] == roleArgument {
@@ -58,7 +54,7 @@ func parse(args []string) (o options, err error) {
 	flags.IntVar(&o.connections, "connections", 64, "connections that send requests")
 	flags.IntVar(&o.users, "users", 100_000, "users in the rows of many users")
 	flags.IntVar(&o.logins, "logins", 25_000, "logins after which a measurement of logins ends at once; the memory store holds some 40,000")
-	flags.BoolVar(&o.docs, "docs", false, "write the tables into docs/performance.md and its translation, and the results into "+resultsFile)
+	flags.BoolVar(&o.docs, "docs", false, "write the tables into docs/performance.md and its translation, and the results into "+report.LoadFile)
 	flags.DurationVar(&o.limit, "limit", time.Hour, "time after which everything is ended")
 	only := flags.String("only", "", "measure the rows whose name matches this expression, such as 'ES256|login'")
 	short := flags.Bool("short", false, "one short round: tells whether everything works, and nothing else")
@@ -81,13 +77,6 @@ func parse(args []string) (o options, err error) {
 	return o, err
 }
 
-// results is what -docs saves.
-type results struct {
-	Machine    report.Text
-	Proxied    []proxied
-	Operations []operation
-}
-
 func run(args []string) error {
 	o, err := parse(args)
 	if err != nil {
@@ -101,7 +90,7 @@ func measure(ctx context.Context, l *lab.Lab, o options) error {
 	if err != nil {
 		return err
 	}
-	var r results
+	var r report.Load
 	if r.Proxied, err = b.measureProxied(ctx); err != nil {
 		return err
 	}
@@ -118,8 +107,7 @@ func measure(ctx context.Context, l *lab.Lab, o options) error {
 	return errors.Join(
 		report.Write(".", "load", proxied, report.Text{r.Machine[0] + settings[0], r.Machine[1] + settings[1]}),
 		report.Write(".", "operations", operations),
-		os.MkdirAll(filepath.Dir(resultsFile), 0o755),
-		report.Save(resultsFile, r),
+		report.Save(report.LoadFile, r),
 	)
 }
 

@@ -16,19 +16,6 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// operation is a row of the table of logins and the like.
-type operation struct {
-	Name        string // login, phone, refresh, or request
-	Store       string
-	Delay       time.Duration // WeChat answers after this
-	Connections int
-	PerSecond   float64
-	P50, P99    time.Duration
-	CPU         time.Duration // of Caddy, for one
-	RedisCPU    time.Duration // of Redis, for one
-	Ratio       float64       // of CPU to that of one proxied request in the same round
-}
-
 // slowWeChat is how long the real one may take.
 const slowWeChat = 50 * time.Millisecond
 
@@ -36,12 +23,12 @@ const slowWeChat = 50 * time.Millisecond
 const slowConnections = 256
 
 // measureOperations starts a new Caddy for each store and round, so that none has more sessions than others.
-func (b *bench) measureOperations(ctx context.Context) ([]operation, error) {
+func (b *bench) measureOperations(ctx context.Context) ([]report.Operation, error) {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(operationNames)), b.only.MatchString) {
 		return nil, nil
 	}
-	samples := map[operation][]operation{} // what it is → what was measured, by round
-	var order []operation
+	samples := map[report.Operation][]report.Operation{} // what it is → what was measured, by round
+	var order []report.Operation
 	for round := range b.rounds {
 		fmt.Fprintf(os.Stderr, "operations, round %d of %d\n", round+1, b.rounds)
 		var request time.Duration // the CPU of a proxied request
@@ -57,7 +44,7 @@ func (b *bench) measureOperations(ctx context.Context) ([]operation, error) {
 					}
 				}
 				for _, o := range done {
-					key := operation{Name: o.Name, Store: o.Store, Delay: o.Delay, Connections: o.Connections}
+					key := report.Operation{Name: o.Name, Store: o.Store, Delay: o.Delay, Connections: o.Connections}
 					if samples[key] == nil {
 						order = append(order, key)
 					}
@@ -76,15 +63,15 @@ func (b *bench) measureOperations(ctx context.Context) ([]operation, error) {
 }
 
 // median has the median of each number by itself.
-func median(rounds []operation) operation {
+func median(rounds []report.Operation) report.Operation {
 	m := rounds[0]
-	m.PerSecond, m.Ratio = middle(rounds, func(o operation) float64 { return o.PerSecond }), middle(rounds, func(o operation) float64 { return o.Ratio })
-	m.P50, m.P99 = middle(rounds, func(o operation) time.Duration { return o.P50 }), middle(rounds, func(o operation) time.Duration { return o.P99 })
-	m.CPU, m.RedisCPU = middle(rounds, func(o operation) time.Duration { return o.CPU }), middle(rounds, func(o operation) time.Duration { return o.RedisCPU })
+	m.PerSecond, m.Ratio = middle(rounds, func(o report.Operation) float64 { return o.PerSecond }), middle(rounds, func(o report.Operation) float64 { return o.Ratio })
+	m.P50, m.P99 = middle(rounds, func(o report.Operation) time.Duration { return o.P50 }), middle(rounds, func(o report.Operation) time.Duration { return o.P99 })
+	m.CPU, m.RedisCPU = middle(rounds, func(o report.Operation) time.Duration { return o.CPU }), middle(rounds, func(o report.Operation) time.Duration { return o.RedisCPU })
 	return m
 }
 
-func middle[T float64 | time.Duration](rounds []operation, of func(operation) T) T {
+func middle[T float64 | time.Duration](rounds []report.Operation, of func(report.Operation) T) T {
 	var values []T
 	for _, o := range rounds {
 		values = append(values, of(o))
@@ -110,10 +97,10 @@ type backend struct {
 // loggedIn is a user with what the login gave.
 type loggedIn struct {
 	*wechattest.User
-	tokens
+	lab.Tokens
 }
 
-func (b *bench) measureStore(ctx context.Context, store string, delay time.Duration, round int) ([]operation, error) {
+func (b *bench) measureStore(ctx context.Context, store string, delay time.Duration, round int) ([]report.Operation, error) {
 	s := &backend{b: b, store: store, delay: delay, clients: b.connections}
 	s.fake = wechattest.New(wechattest.App{ID: lab.AppID, Secret: lab.Secret, OpenPlatform: true})
 	s.fake.KeepCalls(0)
@@ -158,7 +145,7 @@ func (b *bench) noteRedis() {
 }
 
 // run measures one operation after the other; the users who log in are those who do the rest.
-func (s *backend) run(ctx context.Context) (done []operation, err error) {
+func (s *backend) run(ctx context.Context) (done []report.Operation, err error) {
 	steps := []struct {
 		name string
 		when bool
@@ -168,7 +155,7 @@ func (s *backend) run(ctx context.Context) (done []operation, err error) {
 		{"phone", true, func(client, turn int) error { return s.phone(ctx, s.user(client, turn)) }},
 		{"refresh", s.delay == 0, func(client, turn int) error { return s.refresh(ctx, s.user(client, turn)) }},
 		{"request", s.delay == 0 && s.store == "bolt", func(client, turn int) error {
-			return s.b.get(ctx, s.http, s.caddy.Addr, s.user(client, turn).Access)
+			return lab.Get(ctx, s.http, s.caddy.Addr, requestPath, s.user(client, turn).Access)
 		}},
 	}
 	if err := s.login(ctx); err != nil { // the first finds connections to be made, and an access token to be fetched
@@ -194,7 +181,7 @@ func (s *backend) run(ctx context.Context) (done []operation, err error) {
 	return done, nil
 }
 
-func (s *backend) measure(ctx context.Context, name string, send func(client, turn int) error) (o operation, err error) {
+func (s *backend) measure(ctx context.Context, name string, send func(client, turn int) error) (o report.Operation, err error) {
 	before, err := lab.CPU(s.caddy)
 	if err != nil {
 		return o, err
@@ -221,7 +208,7 @@ func (s *backend) measure(ctx context.Context, name string, send func(client, tu
 	}
 	redisAfter, err := lab.CPU(s.redis...)
 	each := time.Duration(load.Requests)
-	return operation{
+	return report.Operation{
 		Name: name, Store: s.store, Delay: s.delay, Connections: s.clients,
 		PerSecond: load.PerSecond(), P50: load.Percentile(50), P99: load.Percentile(99),
 		CPU: (after - before) / each, RedisCPU: (redisAfter - redisBefore) / each,
@@ -236,7 +223,7 @@ func (s *backend) user(client, turn int) *loggedIn {
 // login is that of a user who was never seen before.
 func (s *backend) login(ctx context.Context) error {
 	u := s.fake.NewUser(lab.AppID)
-	got, err := post(ctx, s.http, s.caddy.Addr, "/auth/login", "", map[string]string{"code": s.fake.LoginCode(u)})
+	got, err := lab.Post(ctx, s.http, s.caddy.Addr, "/auth/login", "", map[string]string{"code": s.fake.LoginCode(u)})
 	if err != nil {
 		return err
 	}
@@ -250,12 +237,12 @@ var phones atomic.Int64
 
 func (s *backend) phone(ctx context.Context, u *loggedIn) error {
 	code := s.fake.PhoneCode(u.User, fmt.Sprintf("138%08d", phones.Add(1)%1e8))
-	_, err := post(ctx, s.http, s.caddy.Addr, "/auth/phone", u.Access, map[string]string{"code": code})
+	_, err := lab.Post(ctx, s.http, s.caddy.Addr, "/auth/phone", u.Access, map[string]string{"code": code})
 	return err
 }
 
 func (s *backend) refresh(ctx context.Context, u *loggedIn) error {
-	got, err := post(ctx, s.http, s.caddy.Addr, "/auth/refresh", "", map[string]string{"refresh_token": u.Refresh})
-	u.tokens = got
+	got, err := lab.Post(ctx, s.http, s.caddy.Addr, "/auth/refresh", "", map[string]string{"refresh_token": u.Refresh})
+	u.Tokens = got
 	return err
 }

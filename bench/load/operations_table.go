@@ -15,7 +15,7 @@ var operationNames = map[string]report.Text{
 }
 
 // operationsTable is the table for the documentation.
-func operationsTable(rows []operation) report.Table {
+func operationsTable(rows []report.Operation) report.Table {
 	t := report.Table{Head: []report.Text{
 		{"Operation", "操作"},
 		{"Store", "存储"},

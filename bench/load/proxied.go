@@ -12,16 +12,6 @@ import (
 	"github.com/caddy-wechat/wechatauth/bench/internal/report"
 )
 
-// proxied is a row of the table of proxied requests.
-type proxied struct {
-	Name      report.Text
-	Users     int
-	PerSecond float64
-	P50, P99  time.Duration
-	CPU       time.Duration // per request
-	Ratio     float64       // of CPU to the first row with as many users; 0: not compared
-}
-
 // proxiedRow is a variant that runs, and what was measured of it, by round.
 type proxiedRow struct {
 	variant
@@ -35,7 +25,7 @@ type proxiedRow struct {
 }
 
 // measureProxied sends requests to all variants in turn, round after round.
-func (b *bench) measureProxied(ctx context.Context) ([]proxied, error) {
+func (b *bench) measureProxied(ctx context.Context) ([]report.Proxied, error) {
 	rows, err := b.startVariants(ctx)
 	if err != nil || len(rows) == 0 {
 		return nil, err
@@ -58,9 +48,9 @@ func (b *bench) measureProxied(ctx context.Context) ([]proxied, error) {
 			}
 		}
 	}
-	var done []proxied
+	var done []report.Proxied
 	for _, r := range rows {
-		p := proxied{
+		p := report.Proxied{
 			Name: r.name, Users: r.users, PerSecond: report.Median(r.perSecond),
 			P50: report.Median(r.p50), P99: report.Median(r.p99), CPU: report.Median(r.cpu),
 		}
@@ -157,13 +147,13 @@ func (b *bench) startRow(ctx context.Context, r *proxiedRow) error {
 	defer client.CloseIdleConnections()
 	next := new(atomic.Int64)
 	_, err = lab.ClosedLoop(ctx, b.connections, time.Hour, len(tokens), func(int) error {
-		return b.get(ctx, client, r.front.Addr, tokens[next.Add(1)-1])
+		return lab.Get(ctx, client, r.front.Addr, requestPath, tokens[next.Add(1)-1])
 	})
 	return err
 }
 
 // proxiedTable is the table for the documentation.
-func proxiedTable(rows []proxied) report.Table {
+func proxiedTable(rows []report.Proxied) report.Table {
 	t := report.Table{Head: []report.Text{
 		{"Between clients and backend", "客户端与后端之间"},
 		{"Users", "用户数"},

@@ -25,16 +25,6 @@ const (
 	requestPath = "/api/orders?page=2"
 )
 
-// requestHeaders are those of a mini program's request, besides the token.
-var requestHeaders = [][2]string{
-	{"Host", "api.example.com"},
-	{"User-Agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 MicroMessenger/8.0.50(0x1800322f) NetType/WIFI Language/zh_CN"},
-	{"Accept", "*/*"},
-	{"Accept-Encoding", "gzip,compress,br,deflate"},
-	{"Content-Type", "application/json"},
-	{"Referer", "https://servicewechat.com/" + lab.AppID + "/12/page-frame.html"},
-}
-
 // keyring is a signing key, and tokens that it signed.
 type keyring struct {
 	issuer  jwt.Issuer

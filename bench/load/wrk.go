@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/caddy-wechat/wechatauth/bench/internal/lab"
 )
 
 //go:embed wrk.lua
@@ -34,7 +36,7 @@ func (b *bench) runWrk(ctx context.Context, wrk, addr, tokens string, d time.Dur
 		"--duration", fmt.Sprintf("%ds", int(math.Ceil(d.Seconds()))), "--script", script, "http://" + addr, "--",
 		tokens, requestPath,
 	}
-	for _, h := range requestHeaders {
+	for _, h := range lab.RequestHeaders {
 		args = append(args, h[0], h[1])
 	}
 	cmd := exec.CommandContext(ctx, wrk, args...)

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -48,14 +47,4 @@ func (l *Lab) StartRedis(ctx context.Context) (*Process, error) {
 	_, port, _ := strings.Cut(addr, ":")
 	return l.Start(ctx, "redis-server", addr, program, "--bind", "127.0.0.1", "--port", port,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec")
-}
-
-// NewClient returns an HTTP client that keeps so many connections open.
-func NewClient(connections int) *http.Client {
-	return &http.Client{
-		Timeout: patience,
-		Transport: &http.Transport{
-			MaxIdleConns: connections, MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true,
-		},
-	}
 }

@@ -85,17 +85,20 @@ func replace(file, name, content string) error {
 	return os.WriteFile(file, []byte(text), 0o644)
 }
 
-// Save keeps results for the next one who needs them, and Load reads them.
+// Save keeps results for the next one who needs them, and Read reads them.
 func Save(file string, results any) error {
 	text, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// Load reads what Save wrote.
-func Load(file string, results any) error {
+// Read reads what Save wrote.
+func Read(file string, results any) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
