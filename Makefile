@@ -1,4 +1,4 @@
-.PHONY: default demo test race lint fmt fuzz bench cover golden smoke xcaddy
+.PHONY: default demo test race lint fmt fuzz bench measure cover golden smoke xcaddy
 
 default: lint test
 
@@ -23,6 +23,9 @@ fuzz: # FUZZTIME=1m make fuzz
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./...
+
+measure: # everything docs/performance.md shows, on a machine that does nothing else
+	bash bench/measure.sh
 
 cover:
 	go test -coverpkg=./... -coverprofile=cover.prof ./...

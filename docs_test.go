@@ -32,9 +32,11 @@ import (
 )
 
 var (
-	readmes    = []string{"README.md", "README.zh-CN.md"}
-	operations = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
-	allDocs    = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"}, readmes, operations)
+	readmes     = []string{"README.md", "README.zh-CN.md"}
+	operations  = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
+	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands are tested in bench
+	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
+		readmes, operations, performance)
 )
 
 // The two commands that the READMEs give for a start. The first runs here as a built program, the second is
@@ -675,14 +677,14 @@ func TestDocumentedLinks(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][]string{readmes, operations} {
+	for _, pair := range [][]string{readmes, operations, performance} {
 		for i, doc := range pair {
 			head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
 			if other := "](" + filepath.Base(pair[1-i]) + ")"; !strings.Contains(strings.Join(head, ""), other) {
 				t.Errorf("%s: got %q, want a link to the other language", doc, head)
 			}
-			if link := "](" + operations[i] + ")"; !strings.Contains(readText(t, readmes[i]), link) {
-				t.Errorf("%s: got no link to %s", readmes[i], operations[i])
+			if link := "](" + doc + ")"; doc != readmes[i] && !strings.Contains(readText(t, readmes[i]), link) {
+				t.Errorf("%s: got no link to %s", readmes[i], doc)
 			}
 		}
 	}
@@ -776,7 +778,7 @@ func openStore(*testing.T, string) session.Store { return nil }
 // The two languages say the same: they have the same sections, tables, and blocks.
 func TestLanguagesAgree(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][]string{readmes, operations} {
+	for _, pair := range [][]string{readmes, operations, performance} {
 		sameShape(t, pair)
 	}
 }

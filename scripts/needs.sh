@@ -18,6 +18,9 @@ trusts() {
 	[[ -n ${SSL_CERT_FILE:-} || -d ${SSL_CERT_DIR:-/none} || $(uname) != Linux ]] ||
 		[[ -s /etc/ssl/certs/ca-certificates.crt || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]]
 }
+has_nginx() {
+	command -v nginx || [[ -x /usr/sbin/nginx ]] # where not everybody's PATH leads
+}
 
 need ca-certificates trusts         # Go modules come over TLS
 need gcc command -v "$(go env CC)"  # the race detector is linked by a C compiler
@@ -25,6 +28,8 @@ need libc6-dev compiles             # with the C library's headers
 need curl command -v curl           # the documentation's commands
 need openssl command -v openssl     # keys and signatures that Go did not make
 need redis-server command -v redis-server # the Redis store is tested with real servers
+need wrk command -v wrk             # the measurements are tried out, shortly, against
+need nginx has_nginx                # what else people put before a backend
 need nodejs command -v node         # tokens are verified in another language, too
 if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it
 	need npm command -v npm

@@ -16,7 +16,6 @@ import (
 type bench struct {
 	options
 	lab      *lab.Lab
-	caddy    string // the program
 	upstream *lab.Process
 	keys     map[string]*keyring // algorithm → its key and tokens
 	programs [][]string          // what was used, with the arguments that ask for its version
@@ -25,7 +24,7 @@ type bench struct {
 func newBench(ctx context.Context, l *lab.Lab, o options) (*bench, error) {
 	b := &bench{options: o, lab: l, keys: map[string]*keyring{}}
 	var err error
-	if b.caddy, err = l.BuildCaddy(ctx); err != nil {
+	if b.caddy, err = l.Caddy(ctx, o.caddy); err != nil {
 		return nil, err
 	}
 	b.upstream, err = b.startRole(ctx, "upstream")

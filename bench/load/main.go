@@ -30,6 +30,7 @@ type options struct {
 	only        *regexp.Regexp
 	docs        bool
 	limit       time.Duration
+	caddy       string
 }
 
 func main() {
@@ -55,6 +56,7 @@ func parse(args []string) (o options, err error) {
 	flags.IntVar(&o.users, "users", 100_000, "users in the rows of many users")
 	flags.IntVar(&o.logins, "logins", 25_000, "logins after which a measurement of logins ends at once; the memory store holds some 40,000")
 	flags.BoolVar(&o.docs, "docs", false, "write the tables into docs/performance.md and its translation, and the results into "+report.LoadFile)
+	flags.StringVar(&o.caddy, "caddy", "", "a built Caddy to measure, instead of one built from this checkout")
 	flags.DurationVar(&o.limit, "limit", time.Hour, "time after which everything is ended")
 	only := flags.String("only", "", "measure the rows whose name matches this expression, such as 'ES256|login'")
 	short := flags.Bool("short", false, "one short round: tells whether everything works, and nothing else")
@@ -65,7 +67,7 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
 	if *short {
-		o.rounds, o.duration, o.connections, o.users, o.logins = 1, 300*time.Millisecond, 8, 100, 1000
+		o.rounds, o.duration, o.connections, o.users, o.logins = 1, 100*time.Millisecond, 8, 100, 1000
 	}
 	if o.rounds < 1 || o.duration <= 0 || o.connections < 1 || o.users < 2 || o.logins < 1 {
 		return o, errors.New("every number must be above zero, and users above one")

@@ -98,9 +98,12 @@ func Find(program, debianPackage string) (string, error) {
 	return "", fmt.Errorf("there is no %s here: apt-get install %s", program, debianPackage)
 }
 
-// BuildCaddy compiles the Caddy of this checkout and returns its path. The program must run inside the
-// checkout.
-func (l *Lab) BuildCaddy(ctx context.Context) (string, error) {
+// Caddy returns the absolute path of a built Caddy. Without one it compiles that of this checkout, inside of
+// which the measurement then has to run.
+func (l *Lab) Caddy(ctx context.Context, built string) (string, error) {
+	if built != "" {
+		return filepath.Abs(built)
+	}
 	program := l.Path("caddy")
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, "github.com/caddy-wechat/wechatauth/cmd/caddy")
 	if out, err := cmd.CombinedOutput(); err != nil {

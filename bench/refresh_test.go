@@ -1,0 +1,97 @@
+//go:build unix
+
+package bench
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/session/redistest"
+)
+
+// refreshed is how many sessions are refreshed in turn.
+const refreshed = 256
+
+// BenchmarkRefresh is a refresh, by store, from the request to the answer.
+func BenchmarkRefresh(b *testing.B) {
+	eachStore(b, func(b *testing.B, store string) {
+		s := newShop(b, store)
+		tokens := make(chan string, refreshed)
+		atOnce(b, func(int) error {
+			token, err := s.login()
+			tokens <- token
+			return err
+		})
+		inTurns(b, func() error {
+			next, err := s.post("/auth/refresh", "refresh_token", <-tokens)
+			tokens <- next
+			return err
+		})
+	})
+}
+
+// BenchmarkStoreRefresh is the store's part of it.
+func BenchmarkStoreRefresh(b *testing.B) {
+	policy := session.Policy{
+		Idle: 30 * 24 * time.Hour, Lifetime: 180 * 24 * time.Hour, Grace: 30 * time.Second, MaxPerUser: 20, TokenTTL: time.Hour,
+	}
+	eachStore(b, func(b *testing.B, kind string) {
+		store := openStore(b, kind)
+		tokens := make(chan session.RefreshToken, refreshed)
+		atOnce(b, func(i int) error {
+			id := session.UserID{AppID: shopID, OpenID: fmt.Sprintf("oBench-0123456789_0%09d", i)}
+			made, token := session.New(id, time.Now())
+			tokens <- token
+			return store.Login(b.Context(), session.Login{Session: made, Learned: session.User{UserID: id}, Policy: policy})
+		})
+		inTurns(b, func() error {
+			token := <-tokens
+			got, err := store.Refresh(b.Context(), session.NewSpend(token, time.Now(), policy))
+			if err == nil && got.Verdict != session.Rotated {
+				err = fmt.Errorf("got verdict %v, want Rotated", got.Verdict)
+			}
+			tokens <- token.Successor(got.Session.Salt)
+			return err
+		})
+	})
+}
+
+// atOnce makes what is refreshed.
+func atOnce(tb testing.TB, each func(i int) error) {
+	tb.Helper()
+	var wg sync.WaitGroup
+	for i := range refreshed {
+		wg.Go(func() {
+			if err := each(i); err != nil {
+				tb.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if tb.Failed() {
+		tb.FailNow()
+	}
+}
+
+func openStore(tb testing.TB, kind string) session.Store {
+	tb.Helper()
+	var store session.Store
+	var err error
+	switch kind {
+	case "bolt":
+		store, err = session.OpenBolt(filepath.Join(tb.TempDir(), "sessions.db"), session.BoltOptions{})
+	case "redis":
+		store, err = session.NewRedis(session.RedisConfig{URLs: []string{redistest.Start(tb).URL}})
+	default:
+		store, err = session.NewMemory(memoryMiB)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { store.Close() })
+	return store
+}
