@@ -25,6 +25,7 @@ import (
 // The fake WeChat answers at once, and what it takes is in the numbers.
 func BenchmarkLogin(b *testing.B) {
 	eachStore(b, func(b *testing.B, store string) {
+		b.Helper()
 		s := newShop(b, store)
 		inTurns(b, func() error {
 			_, err := s.login()

@@ -19,6 +19,7 @@ const refreshed = 256
 // BenchmarkRefresh is a refresh, by store, from the request to the answer.
 func BenchmarkRefresh(b *testing.B) {
 	eachStore(b, func(b *testing.B, store string) {
+		b.Helper()
 		s := newShop(b, store)
 		tokens := make(chan string, refreshed)
 		atOnce(b, func(int) error {
@@ -40,6 +41,7 @@ func BenchmarkStoreRefresh(b *testing.B) {
 		Idle: 30 * 24 * time.Hour, Lifetime: 180 * 24 * time.Hour, Grace: 30 * time.Second, MaxPerUser: 20, TokenTTL: time.Hour,
 	}
 	eachStore(b, func(b *testing.B, kind string) {
+		b.Helper()
 		store := openStore(b, kind)
 		tokens := make(chan session.RefreshToken, refreshed)
 		atOnce(b, func(i int) error {

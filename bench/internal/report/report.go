@@ -129,9 +129,9 @@ func Bytes(n float64) string {
 // Digits writes a number with three digits, and all of those before the point.
 func Digits(v float64) string {
 	switch {
-	case v >= 100:
+	case v >= 99.95:
 		return Thousands(int64(v + 0.5))
-	case v >= 10:
+	case v >= 9.995:
 		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
