@@ -12,18 +12,18 @@ import (
 
 // The picture has its own background, in light and in dark, for a page may be of either kind.
 const style = `<style>
-.ground{fill:#ffffff}.text{fill:#1f2328}.soft{fill:#59636e}.grid{stroke:#d1d9e0}.bolt{color:#0969da}.redis{color:#cf222e}
+.ground{fill:#ffffff}.value{stroke:#ffffff}.text{fill:#1f2328}.soft{fill:#59636e}.grid{stroke:#d1d9e0}.bolt{color:#0969da}.redis{color:#cf222e}
 @media (prefers-color-scheme:dark){
-.ground{fill:#0d1117}.text{fill:#f0f6fc}.soft{fill:#9198a1}.grid{stroke:#3d444d}.bolt{color:#4493f8}.redis{color:#ff7b72}
+.ground{fill:#0d1117}.value{stroke:#0d1117}.text{fill:#f0f6fc}.soft{fill:#9198a1}.grid{stroke:#3d444d}.bolt{color:#4493f8}.redis{color:#ff7b72}
 }
 text{font:12px system-ui,sans-serif}.title{font-size:14px;font-weight:600}
-.line{fill:none;stroke:currentColor;stroke-width:2}.dot{fill:currentColor}.value{fill:currentColor;font-size:11px}
+.line{fill:none;stroke:currentColor;stroke-width:2}.dot{fill:currentColor}.value{fill:currentColor;font-size:11px;paint-order:stroke;stroke-width:3px}
 </style>`
 
 const (
-	panelWidth, panelHeight = 380, 250
-	left, right             = 70, 30 // around a panel's plot
-	top, bottom             = 46, 46
+	panelWidth, panelHeight = 390, 264
+	left, right             = 70, 40 // around a panel's plot
+	top, bottom             = 46, 60
 	legend                  = 34 // above all panels
 )
 
@@ -92,14 +92,14 @@ func (p panel) draw(b *strings.Builder, points []point, stores []string) {
 	for _, part := range []float64{0, 0.5, 1} {
 		v := highest * part
 		fmt.Fprintf(b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, left, left+plotWidth, y(v), y(v))
-		fmt.Fprintf(b, `<text class="soft" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", left-8, y(v)+4, p.write(v))
+		fmt.Fprintf(b, `<text class="soft" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", left-8, y(v)+4, p.label(v))
 	}
 	for sessions := least; sessions <= most*1.01; sessions *= 10 {
 		fmt.Fprintf(b, `<text class="soft" x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n",
-			x(sessions), top+plotHeight+18, report.Thousands(int64(sessions)))
+			x(sessions), top+plotHeight+32, report.Thousands(int64(sessions)))
 	}
-	fmt.Fprintf(b, `<text class="soft" x="%d" y="%d" text-anchor="middle">sessions</text>`+"\n", left+plotWidth/2, top+plotHeight+36)
-	for i, store := range stores {
+	fmt.Fprintf(b, `<text class="soft" x="%d" y="%d" text-anchor="middle">sessions</text>`+"\n", left+plotWidth/2, top+plotHeight+50)
+	for _, store := range stores {
 		var line, marks strings.Builder
 		for _, at := range points {
 			if at.Store != store {
@@ -108,11 +108,37 @@ func (p panel) draw(b *strings.Builder, points []point, stores []string) {
 			px, py := x(float64(at.Sessions)), y(p.of(at))
 			fmt.Fprintf(&line, "%.1f,%.1f ", px, py)
 			fmt.Fprintf(&marks, `<circle class="dot" cx="%.1f" cy="%.1f" r="3"/>`, px, py)
-			above := py - 8 + float64(i)*22 // the second store's values stand below its line
-			fmt.Fprintf(&marks, `<text class="value" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, px, above, p.write(p.of(at)))
+			anchor, beside := "middle", -8.0 // above the point
+			if float64(at.Sessions) == least {
+				anchor = "start" // the axis is to its left
+			}
+			if p.isLower(at, points) {
+				beside = 16
+			}
+			fmt.Fprintf(&marks, `<text class="value" x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, px, py+beside, anchor, p.label(p.of(at)))
 		}
 		fmt.Fprintf(b, `<g class="%s"><polyline class="line" points="%s"/>%s</g>`+"\n", store, strings.TrimSpace(line.String()), &marks)
 	}
+}
+
+func (p panel) label(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	return p.write(v)
+}
+
+// isLower tells whether another store has more at the same number of sessions, or as much and comes first.
+func (p panel) isLower(at point, points []point) bool {
+	for _, other := range points {
+		if other.Store == at.Store {
+			continue
+		}
+		if other.Sessions == at.Sessions && p.of(other) >= p.of(at) {
+			return p.of(other) > p.of(at) || other.Store < at.Store
+		}
+	}
+	return false
 }
 
 // nice is the first of 1, 2, 4, 5, 8 or 10 times a power of ten that is not less.
