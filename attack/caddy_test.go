@@ -64,6 +64,7 @@ type rig struct {
 	api      string
 	upstream *wire
 	backend  *httptest.Server // Go's own server, for what streams
+	hook     *rigHook
 	keys     rigKeys
 	addr     map[string]string // site → address
 	cases    atomic.Int64
@@ -98,6 +99,7 @@ func newRig() (r *rig, err error) {
 	rigStarted.Store(true)
 	r.api = httptest.NewServer(r.fake).URL
 	r.backend = httptest.NewServer(http.HandlerFunc(streamingBackend))
+	r.hook = newRigHook()
 	if r.upstream, err = listenWire(); err != nil {
 		return nil, err
 	}
@@ -148,6 +150,7 @@ func (r *rig) fill(caddyfile string) string {
 		"$APP_B", "app "+rigAppB+" "+rigSecret,
 		"$COMMON", "api "+r.api+"\n limit login off\n limit phone off",
 		"$API", r.api,
+		"$HOOK", r.hook.url,
 		"$UPSTREAM", r.upstream.addr,
 		"$BACKEND", strings.TrimPrefix(r.backend.URL, "http://"),
 	).Replace(caddyfile)

@@ -2,6 +2,8 @@ package attack_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -17,7 +19,7 @@ const rigPhone = "13800138099"
 // logged, no secret is in what the module logged or in what it told a client it is not for.
 func TestNothingSecretIsLoggedOrTold(t *testing.T) { // not parallel: it makes the fake WeChat fail
 	r := caddyRig(t)
-	s := &secretive{t: t, r: r, secrets: map[string]string{rigSecret: "AppSecret", rigPhone: "phone"}}
+	s := newSecretive(t, r, "main")
 
 	// Everything succeeds.
 	alice, bob := s.login(), s.login()
@@ -71,8 +73,16 @@ func TestNothingSecretIsLoggedOrTold(t *testing.T) { // not parallel: it makes t
 type secretive struct {
 	t       *testing.T
 	r       *rig
+	site    string
 	secrets map[string]string // secret → what it is
 	answers []string
+}
+
+func newSecretive(t *testing.T, r *rig, site string) *secretive {
+	t.Helper()
+	return &secretive{t: t, r: r, site: site, secrets: map[string]string{
+		rigSecret: "AppSecret", rigPhone: "phone", rigHookSecret: "hook secret", r.hook.url: "hook address", rigHookPath: "hook path",
+	}}
 }
 
 func (s *secretive) add(what, secret string) string {
@@ -80,7 +90,20 @@ func (s *secretive) add(what, secret string) string {
 	return secret
 }
 
-func (s *secretive) code(u rigUser) string { return s.add("login code", s.r.fake.LoginCode(u.User)) }
+// code is of a new wx.login, which makes a new session_key.
+func (s *secretive) code(u rigUser) string {
+	code := s.add("login code", s.r.fake.LoginCode(u.User))
+	for _, key := range s.r.fake.SessionKeys(u.User) {
+		raw, err := base64.StdEncoding.DecodeString(key)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, spelling := range []string{key, base64.RawURLEncoding.EncodeToString(raw), hex.EncodeToString(raw)} {
+			s.add("session_key", spelling)
+		}
+	}
+	return code
+}
 
 func (s *secretive) phoneCode(u rigUser, phone string) string {
 	return s.add("phone code", s.r.fake.PhoneCode(u.User, phone))
@@ -89,7 +112,7 @@ func (s *secretive) phoneCode(u rigUser, phone string) string {
 func (s *secretive) login() rigUser {
 	s.t.Helper()
 	u := rigUser{User: s.r.fake.NewUser(rigAppA)}
-	u = s.r.tokenOf(s.t, u.User, s.r.post(s.t, "main", "/auth/login", "", object("code", s.code(u))))
+	u = s.r.tokenOf(s.t, u.User, s.r.post(s.t, s.site, "/auth/login", "", object("code", s.code(u))))
 	s.add("openid", u.OpenID)
 	s.add("unionid", u.UnionID)
 	s.answerOf("login", answer{200, nil, u.body})
@@ -98,16 +121,21 @@ func (s *secretive) login() rigUser {
 
 func (s *secretive) phone(u rigUser, code string, status int) {
 	s.t.Helper()
-	a := s.r.post(s.t, "main", "/auth/phone", u.token, object("code", code))
+	s.proof(u, status, "code", code)
+}
+
+// proof is phone with whatever the button gave.
+func (s *secretive) proof(u rigUser, status int, fields ...string) {
+	s.t.Helper()
+	a := s.r.post(s.t, s.site, "/auth/phone", u.token, object(fields...))
 	if a.status != status {
 		s.t.Fatalf("phone: got %d %s, want %d", a.status, a.body, status)
 	}
-	if status == 200 {
-		s.answerOf("phone", a)
-		return
-	}
 	s.told(a)
 }
+
+// ownKinds are the secrets that the user's own token answer has.
+var ownKinds = map[string]bool{"openid": true, "unionid": true, "phone": true, "nickname": true, "JWT": true}
 
 // answerOf takes a token answer: it may have what is the user's own, and nothing of WeChat's.
 func (s *secretive) answerOf(what string, a answer) {
@@ -119,7 +147,7 @@ func (s *secretive) answerOf(what string, a answer) {
 	s.add("JWT", token)
 	payload := fmt.Sprint(claims(s.t, token))
 	for secret, kind := range s.secrets {
-		if kind != "AppSecret" && !strings.HasSuffix(kind, "code") {
+		if ownKinds[kind] {
 			continue
 		}
 		if bytes.Contains(a.body, []byte(secret)) || strings.Contains(payload, secret) {

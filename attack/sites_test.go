@@ -300,6 +300,32 @@ var rigSites = []struct{ name, caddyfile string }{
 	}
 	reverse_proxy $UPSTREAM`},
 
+	// Everything that a user can send.
+	{"full", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		limit profile off
+		encrypted_data on
+		profile {
+			check on
+		}
+		hook $HOOK {
+			secret ` + rigHookSecret + `
+			timeout 500ms
+		}
+		public /metrics
+	}
+	metrics /metrics`},
+
+	{"pictures", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		limit profile off
+	}
+	reverse_proxy $UPSTREAM`},
+
 	{"stream", `
 	wechat_auth {
 		$APP_A
