@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,6 +17,12 @@ import (
 const (
 	maxNickname = 32 // characters
 	maxParts    = 16
+
+	// uploadTime is how long a form may take: as long as a mini program waits. What has come of it lies in memory.
+	uploadTime = time.Minute
+
+	// maxDrained is how much of a form that is too large is thrown away to have its sender hear so.
+	maxDrained = 32 << 20
 
 	// noNickname is what WeChat gives for a user who chose no nickname.
 	// https://developers.weixin.qq.com/community/develop/doc/00022c683e8a80b29bed2142b56c01
@@ -33,7 +40,7 @@ func (h *Handler) readEdit(w http.ResponseWriter, r *http.Request) (e edit, err 
 	var nickname *string
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil && mediaType == "multipart/form-data" {
-		nickname, err = h.readParts(w, r, params["boundary"], &e)
+		nickname, err = h.readForm(w, r, params["boundary"], &e)
 	} else {
 		nickname, err = readNickname(w, r)
 	}
@@ -57,12 +64,27 @@ func readNickname(w http.ResponseWriter, r *http.Request) (*string, error) {
 	return &nickname, err
 }
 
-// readParts reads the fields of a form, which wx.uploadFile sends in an order of its own.
-func (h *Handler) readParts(w http.ResponseWriter, r *http.Request, boundary string, e *edit) (nickname *string, err error) {
+// readForm bounds the size and the time of a form. A client sends all of it before it reads the answer, and
+// would read none on a connection that was closed before: what is too large is read on and forgotten.
+func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, boundary string, e *edit) (nickname *string, err error) {
 	if boundary == "" {
 		return nil, invalidRequest("the form has no boundary")
 	}
-	form := multipart.NewReader(http.MaxBytesReader(w, r.Body, h.maxUpload+maxBody), boundary)
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(h.uploadTime)) // not every server can
+	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
+	limit := h.maxUpload + maxBody
+	if err = errTooLarge; r.ContentLength <= limit {
+		nickname, err = h.readParts(multipart.NewReader(http.MaxBytesReader(w, r.Body, limit), boundary), e)
+	}
+	if errors.Is(err, errTooLarge) && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
+	}
+	return nickname, err
+}
+
+// readParts reads the fields of a form, which wx.uploadFile sends in an order of its own.
+func (h *Handler) readParts(form *multipart.Reader, e *edit) (nickname *string, err error) {
 	for parts := 0; ; parts++ {
 		part, err := form.NextRawPart()
 		if err == io.EOF { //nolint:errorlint // a wrapped one is that of a form that broke off

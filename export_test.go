@@ -40,3 +40,6 @@ func (h *Handler) ReplaceKeys(signing *jwt.Key, others ...*jwt.Key) error {
 
 // SetStale sets for how long a silent store is believed.
 func (h *Handler) SetStale(d time.Duration) { h.stale = d }
+
+// SetUploadTime bounds how long a form may take. Call it before the handler serves.
+func (h *Handler) SetUploadTime(d time.Duration) { h.uploadTime = d }

@@ -123,6 +123,7 @@ type Handler struct {
 	pictures   *avatar.Maker
 	uploads    chan struct{}
 	maxUpload  int64
+	uploadTime time.Duration
 	public     []openPaths
 	optional   []openPaths
 	phoneOnly  []closedPaths

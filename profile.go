@@ -30,6 +30,7 @@ func (h *Handler) provisionProfile(ctx caddy.Context) (err error) {
 	if h.maxUpload < 0 || h.maxUpload > 64<<20 {
 		return errors.New("profile max_upload must be above zero and at most 64MiB")
 	}
+	h.uploadTime = uploadTime
 	longest := orDefault(h.Profile.Avatar, defaultAvatar)
 	if longest < 16 || longest > 2048 {
 		return errors.New("profile avatar must be from 16 to 2048 pixels")

@@ -2,9 +2,13 @@ package attack_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"image"
 	"image/png"
+	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -76,4 +80,18 @@ func plainPNG(t testing.TB, width, height int) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// pngChunk is a part of a PNG.
+func pngChunk(kind, body string) []byte {
+	out := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), kind+body...)
+	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
+}
+
+// ignoreMissing takes files that come and go for none.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -1,0 +1,121 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"mime/multipart"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// avatarForm is what wx.uploadFile sends.
+func avatarForm(t *testing.T, picture []byte) (body, contentType string) {
+	t.Helper()
+	var out bytes.Buffer
+	w := multipart.NewWriter(&out)
+	part, err := w.CreateFormFile("avatar", "../../x.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = part.Write(picture)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), w.FormDataContentType()
+}
+
+func (n *node) upload(token string, picture []byte) answer {
+	n.t.Helper()
+	body, contentType := avatarForm(n.t, picture)
+	return n.send("POST", "/auth/profile", body, "Content-Type", contentType, "Authorization", "Bearer "+token)
+}
+
+// zeroPNG is a PNG of 16 bits a sample, or 1, whose samples are all 0: some 100 KB claim 100 MB.
+func zeroPNG(t *testing.T, width, height int, depth byte) []byte {
+	t.Helper()
+	colour, perPixel := byte(6), 4*int(depth)
+	if depth == 1 {
+		colour, perPixel = 0, 1
+	}
+	header := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(width)), uint32(height))
+	var data bytes.Buffer
+	z := zlib.NewWriter(&data)
+	row := make([]byte, 1+(width*perPixel+7)/8)
+	for range height {
+		if _, err := z.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out := []byte("\x89PNG\r\n\x1a\n")
+	for _, chunk := range []struct {
+		kind string
+		body []byte
+	}{{"IHDR", append(header, depth, colour, 0, 0, 0)}, {"IDAT", data.Bytes()}, {"IEND", nil}} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(chunk.body)))
+		sum := crc32.ChecksumIEEE(append([]byte(chunk.kind), chunk.body...))
+		out = append(append(out, chunk.kind...), chunk.body...)
+		out = binary.BigEndian.AppendUint32(out, sum)
+	}
+	return out
+}
+
+// peak is the most memory that the process has ever had, in MB.
+func (n *node) peak() (megabytes int) {
+	n.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kilobytes := 0
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		n.t.Fatalf("VmHWM: %v", err)
+	}
+	return kilobytes >> 10
+}
+
+// T93: whatever a picture claims, and however many come at once, the process stays small. Without a bound
+// each of these would take some 100 MB, and the largest 1.8 GB.
+func TestPicturesTakeLittleMemory(t *testing.T) {
+	w := newWorld(t)
+	n := w.start("limit profile off")
+	fits := zeroPNG(t, 3400, 3400, 16) // 92 MB when decoded: near the most that is taken
+	small := zeroPNG(t, 100, 100, 16)
+	tokens := make([]string, 20)
+	for i := range tokens {
+		tokens[i] = n.newUser().access()
+		want(t, "a small picture", n.upload(tokens[i], small), 200, "")
+	}
+	begin := n.peak()
+	for _, bomb := range []struct {
+		name          string
+		width, height int
+		depth         byte
+	}{{"4096 x 4096, 16 bits", 4096, 4096, 16}, {"30000 x 30000", 30000, 30000, 1}, {"a line", 1 << 20, 1, 1}} {
+		want(t, bomb.name, n.upload(tokens[0], zeroPNG(t, bomb.width, bomb.height, bomb.depth)), 413, "payload_too_large")
+	}
+	refused := n.peak() - begin
+	want(t, "the largest that is taken", n.upload(tokens[0], fits), 200, "")
+	one := n.peak() - begin
+	start := time.Now()
+	together(len(tokens), func(i int) {
+		if a := n.upload(tokens[i], fits); a.status != 200 {
+			t.Errorf("one of many: got %s", a)
+		}
+	})
+	many := n.peak() - begin
+	t.Logf("from %d MB: refused ones took %d MB, one %d MB, %d at once %d MB and %s", begin, refused, one, len(tokens), many, time.Since(start).Round(time.Millisecond))
+	if refused > 32 || one > 250 || many > 400 {
+		t.Errorf("refused pictures took %d MB, one %d MB, many %d MB", refused, one, many)
+	}
+}
