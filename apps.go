@@ -3,6 +3,7 @@ package wechatauth
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sort"
@@ -75,6 +76,7 @@ func (h *Handler) provisionApp(repl *caddy.Replacer, a *App, cfg wechat.Config) 
 	if cfg.AppID, err = resolve(repl, "app", a.ID); err != nil {
 		return err
 	}
+	cfg.Logger = slog.New(operatorLog{cfg.AppID})
 	if h.apps[cfg.AppID] != nil {
 		return fmt.Errorf("app %s is configured twice", cfg.AppID)
 	}

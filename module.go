@@ -316,6 +316,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision resolves placeholders, sets defaults and takes the shared parts. It makes no network call.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	newestLog.Store(ctx.Slogger())
 	h.now = time.Now
 	if err := registerMetrics(ctx); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,7 +141,11 @@ func (w *world) start(lines ...string) *node {
 }
 
 func (n *node) site(lines ...string) string {
-	return "wechat_auth {\napp " + appID + " " + secret + "\napi " + n.api + "\nlimit login off\nlimit phone off\npublic GET /health\n" +
+	app := "app " + appID
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, app) }) {
+		lines = append([]string{app + " " + secret}, lines...)
+	}
+	return "wechat_auth {\napi " + n.api + "\nlimit login off\nlimit phone off\npublic GET /health\n" +
 		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\nrespond \"openid={http.auth.user.openid} phone={http.auth.user.phone}\"\n"
 }
 
