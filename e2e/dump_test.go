@@ -20,15 +20,30 @@ import (
 // disk is all that Redis has ever written down, commands and all: appended, and then as a snapshot, too.
 func disk(t *testing.T, redis *redistest.Server) []byte {
 	t.Helper()
+	return append(snapshot(t, redis), files(t, redis, "appendonlydir/*", "*.aof")...)
+}
+
+// snapshot is what Redis has now.
+func snapshot(t *testing.T, redis *redistest.Server) []byte {
+	t.Helper()
+	redis.Do(t, "CONFIG", "SET", "rdbcompression", "no")
+	redis.Do(t, "SAVE")
+	all := files(t, redis, "*.rdb")
+	if len(all) < 1000 {
+		t.Fatalf("Redis wrote %d bytes", len(all))
+	}
+	return all
+}
+
+// files are those of Redis, one behind the other.
+func files(t *testing.T, redis *redistest.Server, patterns ...string) (all []byte) {
+	t.Helper()
 	setting := redis.Do(t, "CONFIG", "GET", "dir")
 	dir, _ := setting.([]any)
 	if len(dir) != 2 {
 		t.Fatalf("CONFIG GET dir: %v", setting)
 	}
-	redis.Do(t, "CONFIG", "SET", "rdbcompression", "no")
-	redis.Do(t, "SAVE")
-	var all []byte
-	for _, pattern := range []string{"*.rdb", "appendonlydir/*", "*.aof"} {
+	for _, pattern := range patterns {
 		files, _ := filepath.Glob(filepath.Join(dir[1].(string), pattern))
 		for _, file := range files {
 			text, err := os.ReadFile(file)
@@ -37,9 +52,6 @@ func disk(t *testing.T, redis *redistest.Server) []byte {
 			}
 			all = append(all, text...)
 		}
-	}
-	if len(all) < 1000 {
-		t.Fatalf("Redis wrote %d bytes", len(all))
 	}
 	return all
 }

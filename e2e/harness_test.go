@@ -80,11 +80,13 @@ func newWorld(t *testing.T) *world {
 // node is a Caddy with its own folders. It can be started again after it ended.
 type node struct {
 	*world
-	dir   string
-	name  string
-	port  string
-	admin string
-	lines []string // of wechat_auth
+	dir     string
+	name    string
+	port    string
+	admin   string
+	lines   []string // of wechat_auth
+	options string   // global ones
+	more    string   // further sites
 	client
 
 	cmd   *exec.Cmd
@@ -155,7 +157,7 @@ func (n *node) server(lines ...string) string {
 }
 
 func (n *node) global() string {
-	return "{\nadmin " + n.admin + "\npersist_config off\ndefault_bind 127.0.0.1\ngrace_period 5s\n}\n"
+	return "{\nadmin " + n.admin + "\npersist_config off\ndefault_bind 127.0.0.1\ngrace_period 5s\n" + n.options + "}\n"
 }
 
 // patient lets the client of the node try again when a connection breaks, and take a new one for each
@@ -185,7 +187,7 @@ func (a again) RoundTrip(r *http.Request) (res *http.Response, err error) {
 
 // config is the Caddyfile of the node, with other lines if there are any.
 func (n *node) config() string {
-	return n.global() + n.server(n.lines...)
+	return n.global() + n.server(n.lines...) + n.more
 }
 
 func (n *node) path(name string) string { return filepath.Join(n.dir, name) }

@@ -8,34 +8,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"mime/multipart"
 	"os"
 	"strings"
 	"testing"
 	"time"
 )
-
-// avatarForm is what wx.uploadFile sends.
-func avatarForm(t *testing.T, picture []byte) (body, contentType string) {
-	t.Helper()
-	var out bytes.Buffer
-	w := multipart.NewWriter(&out)
-	part, err := w.CreateFormFile("avatar", "../../x.jpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = part.Write(picture)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.String(), w.FormDataContentType()
-}
-
-func (n *node) upload(token string, picture []byte) answer {
-	n.t.Helper()
-	body, contentType := avatarForm(n.t, picture)
-	return n.send("POST", "/auth/profile", body, "Content-Type", contentType, "Authorization", "Bearer "+token)
-}
 
 // zeroPNG is a PNG of 16 bits a sample, or 1, whose samples are all 0: some 100 KB claim 100 MB.
 func zeroPNG(t *testing.T, width, height int, depth byte) []byte {
