@@ -4,6 +4,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -87,6 +88,7 @@ type node struct {
 	lines   []string // of wechat_auth
 	options string   // global ones
 	more    string   // further sites
+	echo    string   // what the backend answers
 	client
 
 	cmd   *exec.Cmd
@@ -147,8 +149,9 @@ func (n *node) site(lines ...string) string {
 	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, app) }) {
 		lines = append([]string{app + " " + secret}, lines...)
 	}
+	echo := cmp.Or(n.echo, "openid={http.auth.user.openid} phone={http.auth.user.phone}")
 	return "wechat_auth {\napi " + n.api + "\nlimit login off\nlimit phone off\npublic GET /health\n" +
-		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\nrespond \"openid={http.auth.user.openid} phone={http.auth.user.phone}\"\n"
+		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\nrespond \"" + echo + "\"\n"
 }
 
 // server is the node's site with its address.

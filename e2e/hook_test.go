@@ -1,0 +1,147 @@
+//go:build unix
+
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+const hookSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+// runHook starts a program that listens at the address, with the secret, until the test ends.
+func runHook(t *testing.T, address string, name string, args ...string) (ended chan struct{}) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "HOOK_ADDRESS="+address, "HOOK_SECRET="+hookSecret)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended = make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if t.Failed() {
+			t.Logf("%s said: %s", name, out.String())
+		}
+	})
+	eventually(t, name+" listens", func() bool {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+	return ended
+}
+
+// The backends that the examples show, as they are, behind a whole Caddy.
+func TestHookExamples(t *testing.T) {
+	t.Parallel()
+	examples := map[string]func(t *testing.T, address string) chan struct{}{
+		"Go": func(t *testing.T, address string) chan struct{} {
+			t.Helper()
+			file := filepath.Join(t.TempDir(), "hook")
+			if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "../examples/hook").CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			return runHook(t, address, file)
+		},
+		"Node": func(t *testing.T, address string) chan struct{} {
+			t.Helper()
+			node, err := exec.LookPath("node")
+			if err != nil {
+				t.Skip("no node on this machine")
+			}
+			return runHook(t, address, node, "../examples/hook/hook.mjs")
+		},
+	}
+	for name, start := range examples {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := "127.0.0.1:" + freePort(t)
+			ended := start(t, address)
+			w := newWorld(t)
+			n := w.newNode("hook http://"+address+"/wechat-hook {\nsecret "+hookSecret+"\ntimeout 5s\n}", "header X-User-Role role")
+			n.echo = "role={http.request.header.X-User-Role}"
+			n.start()
+			hook := newClient(t, "http://"+address)
+
+			// Whoever has no phone yet may come in, without a role.
+			alice, bob := w.fake.NewUser(appID), w.fake.NewUser(appID)
+			login := n.login(alice)
+			if got := string(n.get("/", login.access()).body); got != "role=" {
+				t.Errorf("before the phone: got %q, want no role", got)
+			}
+			for phone, role := range map[string]string{"13800138000": "admin", "13800138001": "clerk"} {
+				a := n.post("/auth/phone", login.access(), "code", w.fake.PhoneCode(alice, phone))
+				want(t, phone, a, 200, "")
+				if got := string(n.get("/", a.access()).body); got != "role="+role {
+					t.Errorf("%s: got %q, want the role %s", phone, got, role)
+				}
+				next := n.login(alice) // now with the phone
+				if got := string(n.get("/", next.access()).body); got != "role="+role {
+					t.Errorf("%s at the next login: got %q, want the role %s", phone, got, role)
+				}
+			}
+			a := n.post("/auth/phone", n.login(bob).access(), "code", w.fake.PhoneCode(bob, "13900139000"))
+			want(t, "a stranger", a, 403, "denied")
+			if got := a.text("error_description"); got != "only staff" {
+				t.Errorf("got %q, want the hook's reason", got)
+			}
+			a = n.post("/auth/login", "", "code", w.fake.LoginCode(bob), "phone_code", w.fake.PhoneCode(bob, "13900139000"))
+			want(t, "a stranger in one tap", a, 403, "denied")
+
+			// Who is not this Caddy is not answered.
+			body := `{"event":"login","appid":"x","openid":"x","phone":"13800138000","client_ip":"","new":false}`
+			mac := hmac.New(sha256.New, []byte(hookSecret))
+			mac.Write([]byte(body))
+			signature := hex.EncodeToString(mac.Sum(nil))
+			for _, tt := range []struct {
+				signature, body string
+				status          int
+			}{
+				{"sha256=" + signature, body, 200}, {"", body, 401}, {"sha256=", body, 401}, {signature, body, 401}, {"sha256=" + signature[:63] + "z", body, 401},
+				{"sha256=" + signature, body + " ", 401}, {"sha256=" + signature + signature, body, 401}, {"sha256=\xff" + signature, body, 401},
+			} {
+				if got := hook.send("POST", "/wechat-hook", tt.body, "X-Signature", tt.signature); got.status != tt.status {
+					t.Errorf("signature %q: got %s, want %d", tt.signature, got, tt.status)
+				}
+			}
+			// Nor ends it when a stranger hangs up.
+			for range 5 {
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = fmt.Fprint(conn, "POST /wechat-hook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{\"")
+				pause()
+				_ = conn.(*net.TCPConn).SetLinger(0)
+				_ = conn.Close()
+			}
+			pause()
+			select {
+			case <-ended:
+				t.Error("it ended when a client hung up")
+			default:
+				want(t, "afterwards", n.newUser(), 200, "")
+			}
+		})
+	}
+}
