@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +44,7 @@ type hook struct {
 	timeout      time.Duration
 	allowOnError bool
 	transport    *http.Transport
+	ended        atomic.Bool
 }
 
 // hookEvent is the question. The phone is as WeChat gives it.
@@ -102,8 +104,9 @@ func (h *Handler) provisionHook(repl *caddy.Replacer) (err error) {
 	return err
 }
 
-// Destruct implements caddy.Destructor.
+// Destruct implements caddy.Destructor. Logins that are under way may still ask.
 func (k *hook) Destruct() error {
+	k.ended.Store(true)
 	k.transport.CloseIdleConnections()
 	return nil
 }
@@ -150,6 +153,11 @@ func (k *hook) ask(ctx context.Context, event hookEvent) (hookAnswer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
+	defer func() {
+		if k.ended.Load() { // nobody will use the connection again
+			k.transport.CloseIdleConnections()
+		}
+	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.url, bytes.NewReader(body))
 	if err != nil {
 		return hookAnswer{}, errors.New("its address makes no request")
