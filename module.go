@@ -16,7 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-wechat/wechatauth/avatar"
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -120,7 +119,7 @@ type Handler struct {
 	editLimit  *limiter
 	hook       *hook
 	avatars    *avatars
-	pictures   *avatar.Maker
+	pictures   pictures
 	uploads    chan struct{}
 	maxUpload  int64
 	uploadTime time.Duration

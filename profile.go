@@ -18,7 +18,8 @@ const (
 	defaultMaxUpload = 4_000_000
 	defaultAvatar    = 512
 
-	// maxPictures are decoded at once by a site; each may take some 100 MB of memory for a moment.
+	// maxPictures are decoded at once, by all sites with avatars of one size; each may take some 100 MB of
+	// memory for a moment.
 	maxPictures = 2
 
 	// maxUploads are received at once; each holds up to max_upload in memory, and a client may take its time.
@@ -36,10 +37,18 @@ func (h *Handler) provisionProfile(ctx caddy.Context) (err error) {
 		return errors.New("profile avatar must be from 16 to 2048 pixels")
 	}
 	h.uploads = make(chan struct{}, maxUploads)
-	h.pictures = avatar.NewMaker(longest, maxPictures)
 	h.avatars = newAvatars(ctx.Storage(), h.logger)
-	return nil
+	h.pictures, err = take(h, "pictures", longest, func() (pictures, error) {
+		return pictures{avatar.NewMaker(longest, maxPictures)}, nil
+	})
+	return err
 }
+
+// pictures are pooled, for it is the process that runs out of memory.
+type pictures struct{ *avatar.Maker }
+
+// Destruct implements caddy.Destructor.
+func (pictures) Destruct() error { return nil }
 
 // profile routes by method: the user may see, change and erase what is known.
 func (h *Handler) profile(w http.ResponseWriter, r *http.Request) error {

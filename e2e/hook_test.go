@@ -117,8 +117,14 @@ func TestHookExamples(t *testing.T) {
 				signature, body string
 				status          int
 			}{
-				{"sha256=" + signature, body, 200}, {"", body, 401}, {"sha256=", body, 401}, {signature, body, 401}, {"sha256=" + signature[:63] + "z", body, 401},
-				{"sha256=" + signature, body + " ", 401}, {"sha256=" + signature + signature, body, 401}, {"sha256=\xff" + signature, body, 401},
+				{"sha256=" + signature, body, 200},
+				{"", body, 401},
+				{"sha256=", body, 401},
+				{signature, body, 401},
+				{"sha256=" + signature[:63] + "z", body, 401},
+				{"sha256=" + signature, body + " ", 401},
+				{"sha256=" + signature + signature, body, 401},
+				{"sha256=\xff" + signature, body, 401},
 			} {
 				if got := hook.send("POST", "/wechat-hook", tt.body, "X-Signature", tt.signature); got.status != tt.status {
 					t.Errorf("signature %q: got %s, want %d", tt.signature, got, tt.status)

@@ -72,7 +72,6 @@ func (p *phoneApp) wantUser(what string, a answer, field, value string) {
 
 // What a developer reads in 《2022年最新版微信小程序获取头像和手机号信息》 works row by row.
 func TestSeedRowByRow(t *testing.T) {
-	t.Parallel()
 	p := sandboxed(t, "encrypted_data on", "profile {\ncheck on\n}")
 	p.logIn()
 
