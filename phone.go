@@ -112,10 +112,11 @@ func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, err
 		User: session.User{UserID: session.UserID{AppID: req.claims.AppID, OpenID: req.claims.OpenID}, FirstSeen: h.now()},
 	}
 	// A tap must not be spent for a session that has ended.
-	user, err := store.Learn(ctx, lesson)
+	learned, err := store.Learn(ctx, lesson)
 	if err != nil {
 		return nil, err
 	}
+	user := learned.User
 	if err := h.exchangePhone(ctx, phoneExchange{req.app, store, user, lesson.SID, req.proof}, &lesson.User); err != nil {
 		return nil, err
 	}

@@ -141,7 +141,8 @@ func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, 
 	}
 	lesson := session.Lesson{SID: sid, User: session.User{UserID: id, FirstSeen: h.now(), Nickname: e.nickname}}
 	if e.jpeg == nil {
-		return store.Learn(ctx, lesson)
+		learned, err := store.Learn(ctx, lesson)
+		return learned.User, err
 	}
 	release, err := h.avatars.hold(ctx, id)
 	if err != nil {
@@ -152,7 +153,8 @@ func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, 
 	if lesson.User.Avatar, err = h.avatars.put(ctx, id, e.jpeg); err != nil {
 		return user, err
 	}
-	user, err = store.Learn(ctx, lesson)
+	learned, err := store.Learn(ctx, lesson)
+	user = learned.User
 	if errors.Is(err, session.ErrEnded) { // perhaps the user was erased meanwhile
 		known, storeErr := store.User(ctx, id)
 		if storeErr != nil {

@@ -44,6 +44,9 @@ func (o *over) Close() error {
 func (o *over) Login(ctx context.Context, l Login) error {
 	return o.update(ctx, func(tx records) ([]Revocation, error) {
 		s := l.Session
+		if err := tx.mayBegin(s.SID); err != nil {
+			return nil, err
+		}
 		if _, err := tx.learn(l.Learned, nil, s.LastUse); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -15,22 +16,23 @@ func (o *over) User(ctx context.Context, id UserID) (u User, err error) {
 }
 
 // Learn implements Store.
-func (o *over) Learn(ctx context.Context, l Lesson) (u User, err error) {
+func (o *over) Learn(ctx context.Context, l Lesson) (learned Learned, err error) {
 	err = o.update(ctx, func(tx records) (_ []Revocation, err error) {
+		learned = Learned{}
 		if l.SID != "" {
-			if err := tx.learnClaims(l); err != nil {
+			if learned.Claims, err = tx.learnClaims(l); err != nil {
 				return nil, err
 			}
 		}
-		if u, err = tx.learn(l.User, l.DropKey, time.Now()); err != nil {
+		if learned.User, err = tx.learn(l.User, l.DropKey, time.Now()); err != nil {
 			return nil, err
 		}
 		return nil, tx.note(l.Note)
 	})
 	if err != nil {
-		return User{}, err
+		return Learned{}, err
 	}
-	return u, nil
+	return learned, nil
 }
 
 // Forget implements Store.
@@ -95,17 +97,18 @@ func (tx records) learn(learned User, dropKey []byte, now time.Time) (User, erro
 	return u, tx.put(key(kindUser, tag[:]), u, now.Add(userLife))
 }
 
-// learnClaims gives the session of a lesson its new claims. It must be one of the user's.
-func (tx records) learnClaims(l Lesson) error {
+// learnClaims gives the session of a lesson its new claims, and returns those it has then. It must be one
+// of the user's.
+func (tx records) learnClaims(l Lesson) (json.RawMessage, error) {
 	record, found, err := tx.session(l.SID)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !found || record.SID != l.SID || record.User != l.User.UserID:
-		return ErrEnded
+		return nil, ErrEnded
 	case len(l.Claims) == 0:
-		return nil
+		return record.Claims, nil
 	}
-	record.Claims = l.Claims
-	return tx.putSession(record.Session, record.until())
+	record.Claims = knownClaims(l.Claims)
+	return record.Claims, tx.putSession(record.Session, record.until())
 }

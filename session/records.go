@@ -54,7 +54,34 @@ func (r sessionRecord) until() time.Time {
 
 func (tx records) session(sid SID) (r sessionRecord, found bool, err error) {
 	found, err = tx.get(key(kindSession, []byte(sid)), &r)
+	r.Claims = knownClaims(r.Claims)
 	return r, found, err
+}
+
+// knownClaims returns stored claims, nil for those that say nothing.
+func knownClaims(stored json.RawMessage) json.RawMessage {
+	if string(stored) == "null" {
+		return nil
+	}
+	return stored
+}
+
+// mayBegin returns ErrEnded for a session that ended before it was stored.
+func (tx records) mayBegin(sid SID) error {
+	user, made, _ := sid.Parse()
+	var all, one Revocation
+	foundAll, err := tx.get(key(kindRevocation, user[:]), &all)
+	if err != nil {
+		return err
+	}
+	foundOne, err := tx.get(key(kindRevocation, []byte(sid)), &one)
+	if err != nil {
+		return err
+	}
+	if foundOne || foundAll && !made.After(all.Before) {
+		return ErrEnded
+	}
+	return nil
 }
 
 func (tx records) putSession(s Session, until time.Time) error {

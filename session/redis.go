@@ -121,6 +121,7 @@ func (r *redisStore) Close() error {
 
 func (r *redisStore) userKey(tag Tag) string     { return r.userBase(tag) + "user" }
 func (r *redisStore) indexKey(tag Tag) string    { return r.userBase(tag) + "sessions" }
+func (r *redisStore) boundaryKey(tag Tag) string { return r.userBase(tag) + "before" }
 func (r *redisStore) sessionBase(tag Tag) string { return r.userBase(tag) + "session:" }
 func (r *redisStore) userBase(tag Tag) string    { return r.prefix + "{" + text(tag[:]) + "}" }
 func (r *redisStore) noteKey(d Digest) string    { return r.prefix + "note:" + text(d[:]) }

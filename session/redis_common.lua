@@ -15,6 +15,22 @@ local function live(key, span)
 	end
 end
 
+-- Remembers, for so long at least, that the sessions made at or before a time have ended. A
+-- boundary never goes back.
+local function bound(key, before, span)
+	local last = redis.call('GET', key)
+	if not last or tonumber(last) < tonumber(before) then
+		redis.call('SET', key, before, 'KEEPTTL')
+	end
+	live(key, tonumber(span))
+end
+
+-- Whether a session that was made then has ended with all others.
+local function is_bounded(key, made)
+	local before = redis.call('GET', key)
+	return before and tonumber(made) <= tonumber(before)
+end
+
 -- Whether two session_keys are the same: they begin with a mark that tells, and the rest is sealed.
 local function same_key(a, b)
 	return a and b and string.sub(a, 1, 16) == string.sub(b, 1, 16)

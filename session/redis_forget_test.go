@@ -74,6 +74,24 @@ func TestRedisForgetsThoughTheFirstTryDied(t *testing.T) {
 	}
 }
 
+// TestRedisSessionsBehindTheBoundaryAreDead: nodes of an older version store logins that come too late.
+func TestRedisSessionsBehindTheBoundaryAreDead(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := openRedis(t, session.RedisConfig{URLs: []string{server.URL}})
+	at := time.Now()
+	late, later := redisLogin(t, s, at), redisLogin(t, s, at.Add(time.Millisecond))
+	server.Do(t, "SET", "wechat_auth:{"+tagText(redisUser.UserID)+"}before", at.UnixMilli())
+	for _, test := range []struct {
+		token session.RefreshToken
+		want  session.Verdict
+	}{{late, session.Unknown}, {later, session.Rotated}} {
+		if got, err := s.Refresh(t.Context(), session.NewSpend(test.token, at, redisPolicy)); err != nil || got.Verdict != test.want {
+			t.Errorf("got %v, %v, want %v", got.Verdict, err, test.want)
+		}
+	}
+}
+
 // TestRedisPrefixesAreApart: two sites on one server share nothing.
 func TestRedisPrefixesAreApart(t *testing.T) {
 	t.Parallel()

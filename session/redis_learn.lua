@@ -1,6 +1,6 @@
 -- KEYS: the user, and the session that learned it, if one did. ARGV: a user's life, the session's new
 -- claims, the mark of a session_key to be forgotten, each empty if there is none, then names and values.
--- Returns the user, or nothing if the session has ended.
+-- Returns the user and the session's claims, or nothing if the session has ended.
 if KEYS[2] then
 	local s = redis.call('HMGET', KEYS[2], 'family', 'ended')
 	if not s[1] or s[2] then
@@ -23,4 +23,4 @@ if ARGV[3] ~= '' then
 		redis.call('HDEL', KEYS[1], 'key_since')
 	end
 end
-return redis.call('HGETALL', KEYS[1])
+return {redis.call('HGETALL', KEYS[1]), KEYS[2] and redis.call('HGET', KEYS[2], 'claims') or false}

@@ -1,10 +1,15 @@
--- KEYS: the new session, its user, the user's list of sessions. ARGV: now, idle, lifetime, the most
+-- KEYS: the new session, its user, the user's list of sessions, the user's boundary. ARGV: now, idle, lifetime, the most
 -- sessions a user may have, slack, a user's life, how all session keys of the user begin, the session's
 -- name, when it was made, how many fields and values of the session follow; these; then the user's.
 -- Returns the sessions that must be revoked: they are marked, so that they can't be used, and stay in
 -- the list until that is done, so that the next login returns them again if this one's caller dies.
+-- Returns nothing, and writes nothing, if the new session has ended already.
 local now, idle, lifetime, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local slack, base, sid, made, fields = tonumber(ARGV[5]), ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
+
+if is_bounded(KEYS[4], made) or redis.call('HEXISTS', KEYS[1], 'ended') == 1 then
+	return false
+end
 
 learn(KEYS[2], 11 + fields, ARGV[6])
 redis.call('HSET', KEYS[1], unpack(ARGV, 11, 10 + fields))

@@ -1,5 +1,5 @@
--- Session.Spend. KEYS: the session, its user. ARGV: family, token, next, salt, now, idle, lifetime,
--- grace, slack. Returns the verdict, whether the session must be revoked, and both records.
+-- Session.Spend. KEYS: the session, its user, the user's boundary. ARGV: family, token, next, salt, now,
+-- idle, lifetime, grace, slack, when it was made. Returns the verdict, whether the session must be revoked, and both records.
 local s = redis.call('HMGET', KEYS[1], 'family', 'current', 'previous', 'spent', 'created', 'last_use', 'ended')
 local now, idle, lifetime, grace = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if s[1] ~= ARGV[1] then
@@ -11,7 +11,8 @@ if s[7] == 'reused' then
 elseif s[7] then
 	return {'unknown', 1}
 end
-if is_over(s[5], s[6], now, idle, lifetime) then
+-- One behind the boundary was stored by a version that did not look there.
+if is_over(s[5], s[6], now, idle, lifetime) or is_bounded(KEYS[3], ARGV[10]) then
 	return {'unknown', 0}
 end
 

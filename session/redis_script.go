@@ -35,10 +35,10 @@ var (
 var (
 	loginScript   = redis.NewScript(commonLua + loginLua)
 	refreshScript = redis.NewScript(commonLua + refreshLua)
-	endScript     = redis.NewScript(endLua)
-	endAllScript  = redis.NewScript(endAllLua)
+	endScript     = redis.NewScript(commonLua + endLua)
+	endAllScript  = redis.NewScript(commonLua + endAllLua)
 	learnScript   = redis.NewScript(commonLua + learnLua)
-	forgetScript  = redis.NewScript(forgetLua)
+	forgetScript  = redis.NewScript(commonLua + forgetLua)
 	countScript   = redis.NewScript(countLua)
 	noteScript    = redis.NewScript(noteLua)
 	swapScript    = redis.NewScript(swapLua)

@@ -31,10 +31,13 @@ func (r *redisStore) Login(ctx context.Context, l Login) error {
 		base, string(l.Session.SID), made.UnixMilli(), len(session),
 	}
 	reply, err := r.run(ctx, "login", loginScript,
-		[]string{base + string(l.Session.SID), r.userKey(tag), r.indexKey(tag)},
+		[]string{base + string(l.Session.SID), r.userKey(tag), r.indexKey(tag), r.boundaryKey(tag)},
 		append(append(args, session...), user...)...)
 	if err != nil {
 		return err
+	}
+	if reply == nil {
+		return ErrEnded
 	}
 	evicted, err := textList(reply)
 	if err != nil {
@@ -49,15 +52,15 @@ func (r *redisStore) Login(ctx context.Context, l Login) error {
 
 // Refresh implements Store. It is one round trip, and two more if the session has to go.
 func (r *redisStore) Refresh(ctx context.Context, s Spend) (Refreshed, error) {
-	tag, _, ok := s.SID.Parse()
+	tag, made, ok := s.SID.Parse()
 	if !ok {
 		return Refreshed{}, nil
 	}
 	key := r.sessionBase(tag) + string(s.SID)
-	reply, err := r.run(ctx, "refresh", refreshScript, []string{key, r.userKey(tag)},
+	reply, err := r.run(ctx, "refresh", refreshScript, []string{key, r.userKey(tag), r.boundaryKey(tag)},
 		text(s.Family[:]), text(s.Token[:]), text(s.Next[:]), text(s.Salt),
 		s.Now.UnixMilli(), s.Policy.Idle.Milliseconds(), s.Policy.Lifetime.Milliseconds(),
-		s.Policy.Grace.Milliseconds(), redisSlack.Milliseconds())
+		s.Policy.Grace.Milliseconds(), redisSlack.Milliseconds(), made.UnixMilli())
 	if err != nil {
 		return Refreshed{}, err
 	}
@@ -123,11 +126,12 @@ func (r *redisStore) endAnnounced(ctx context.Context, tag Tag, sids []string, n
 	if len(sids) == 0 {
 		return nil
 	}
+	until := now.Add(p.TokenTTL)
 	revoked := make([]Revocation, len(sids))
-	keys, args := []string{r.indexKey(tag)}, make([]any, len(sids))
+	keys, args := []string{r.indexKey(tag)}, []any{r.rememberUntil(until)}
 	for i, sid := range sids {
-		revoked[i] = Revocation{SID: SID(sid), Until: now.Add(p.TokenTTL)}
-		keys, args[i] = append(keys, r.sessionBase(tag)+sid), sid
+		revoked[i] = Revocation{SID: SID(sid), Until: until}
+		keys, args = append(keys, r.sessionBase(tag)+sid), append(args, sid)
 	}
 	if err := r.revoke(ctx, now, revoked...); err != nil {
 		return err
@@ -139,19 +143,26 @@ func (r *redisStore) endAnnounced(ctx context.Context, tag Tag, sids []string, n
 // EndAll implements Store. Like End, it writes the revocation first.
 func (r *redisStore) EndAll(ctx context.Context, user UserID, before time.Time, p Policy) error {
 	tag := user.Tag()
-	if err := r.revokeAll(ctx, tag, before, p); err != nil {
+	until, err := r.revokeAll(ctx, tag, before, p)
+	if err != nil {
 		return err
 	}
-	_, err := r.run(context.WithoutCancel(ctx), "end all", endAllScript, []string{r.indexKey(tag)}, before.UnixMilli(), r.sessionBase(tag))
+	_, err = r.run(context.WithoutCancel(ctx), "end all", endAllScript, []string{r.indexKey(tag), r.boundaryKey(tag)},
+		before.UnixMilli(), r.sessionBase(tag), r.rememberUntil(until))
 	return err
 }
 
-// revokeAll revokes the sessions of a user made at or before a time.
-func (r *redisStore) revokeAll(ctx context.Context, user Tag, before time.Time, p Policy) error {
+// rememberUntil returns how many milliseconds what is needed until a time is kept.
+func (r *redisStore) rememberUntil(until time.Time) int64 {
+	return (max(until.Sub(r.now()), 0) + redisSlack).Milliseconds()
+}
+
+// revokeAll revokes the sessions of a user made at or before a time, and returns when that is over.
+func (r *redisStore) revokeAll(ctx context.Context, user Tag, before time.Time, p Policy) (until time.Time, err error) {
 	now := r.now()
 	// A session made long before may have got an access token just now.
-	until := later(before, now).Add(p.TokenTTL)
-	return r.revoke(ctx, now, Revocation{Tag: user, Before: before, Until: until})
+	until = later(before, now).Add(p.TokenTTL)
+	return until, r.revoke(ctx, now, Revocation{Tag: user, Before: before, Until: until})
 }
 
 // origin is what never changes of a session. It is sealed, and what of it scripts have to see stands
@@ -224,9 +235,14 @@ func (r *redisStore) decodeSession(sid SID, fields map[string]string) (s Session
 	}
 	s.LastUse, s.Spent, s.Salt = time.UnixMilli(used).UTC(), time.UnixMilli(spent).UTC(), salt
 	if claims, ok := fields["claims"]; ok {
-		if s.Claims, err = r.seal.open(place(r.sessionBase(tag)+string(sid), "claims"), claims); err != nil {
+		if s.Claims, err = r.decodeClaims(r.sessionBase(tag)+string(sid), claims); err != nil {
 			return Session{}, err
 		}
 	}
 	return s, nil
+}
+
+func (r *redisStore) decodeClaims(key, stored string) (json.RawMessage, error) {
+	claims, err := r.seal.open(place(key, "claims"), stored)
+	return knownClaims(claims), err
 }

@@ -150,15 +150,18 @@ func TestRedisLetsEverythingExpire(t *testing.T) {
 	if _, err := s.Count(t.Context(), redisNote.Key, 1, at.Add(time.Hour), at); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.EndAll(t.Context(), redisUser.UserID, at.Add(-time.Second), redisPolicy); err != nil {
+		t.Fatal(err)
+	}
 	client := server.Client()
 	defer client.Close()
 	longest := map[string]time.Duration{
 		"user": 731 * 24 * time.Hour, "sessions": 731 * 24 * time.Hour, "session:": 61 * time.Minute * 2,
-		"note:": 2 * time.Hour, "count:": 2 * time.Hour, "revoked": time.Hour,
+		"note:": 2 * time.Hour, "count:": 2 * time.Hour, "revoked": time.Hour, "before": time.Hour,
 	}
 	keys, err := client.Keys(t.Context(), "*").Result()
-	if err != nil || len(keys) != 6 {
-		t.Fatalf("got keys %q, %v, want 6", keys, err)
+	if err != nil || len(keys) != 8 {
+		t.Fatalf("got keys %q, %v, want 8", keys, err)
 	}
 	for _, key := range keys {
 		life, err := client.PTTL(t.Context(), key).Result()

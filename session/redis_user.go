@@ -20,35 +20,49 @@ func (r *redisStore) User(ctx context.Context, user UserID) (User, error) {
 }
 
 // Learn implements Store. It is one round trip, one more if there is a note.
-func (r *redisStore) Learn(ctx context.Context, l Lesson) (User, error) {
+func (r *redisStore) Learn(ctx context.Context, l Lesson) (learned Learned, err error) {
 	tag := l.User.Tag()
 	keys := []string{r.userKey(tag)}
 	if l.SID != "" {
 		if sessionTag, _, ok := l.SID.Parse(); !ok || sessionTag != tag {
-			return User{}, ErrEnded // there never was one
+			return Learned{}, ErrEnded // there never was one
 		}
 		keys = append(keys, r.sessionBase(tag)+string(l.SID))
 	}
 	args, err := r.encodeLesson(keys, l)
 	if err != nil {
-		return User{}, err
+		return Learned{}, err
 	}
 	reply, err := r.run(ctx, "learn", learnScript, keys, args...)
 	if err != nil {
-		return User{}, err
+		return Learned{}, err
 	}
 	if reply == nil {
-		return User{}, ErrEnded
+		return Learned{}, ErrEnded
 	}
-	known, err := hash(reply)
+	if learned, err = r.decodeLearned(l, reply); err != nil {
+		return Learned{}, err
+	}
+	return learned, r.note(context.WithoutCancel(ctx), l.Note, r.now()) // what is begun is finished
+}
+
+// decodeLearned reads the reply of the script.
+func (r *redisStore) decodeLearned(l Lesson, reply any) (learned Learned, err error) {
+	list, ok := reply.([]any)
+	if !ok || len(list) != 2 {
+		return Learned{}, errDamaged
+	}
+	fields, err := hash(list[0])
 	if err != nil {
-		return User{}, err
+		return Learned{}, err
 	}
-	u, err := r.decodeUser(l.User.UserID, known)
-	if err != nil {
-		return User{}, err
+	if learned.User, err = r.decodeUser(l.User.UserID, fields); err != nil {
+		return Learned{}, err
 	}
-	return u, r.note(context.WithoutCancel(ctx), l.Note, r.now()) // what is begun is finished
+	if claims, ok := list[1].(string); ok {
+		learned.Claims, err = r.decodeClaims(r.sessionBase(l.User.Tag())+string(l.SID), claims)
+	}
+	return learned, err
 }
 
 // encodeLesson returns the arguments of the script.
@@ -72,11 +86,13 @@ func (r *redisStore) encodeLesson(keys []string, l Lesson) (args []any, err erro
 // if there are sessions made later.
 func (r *redisStore) Forget(ctx context.Context, user UserID, before time.Time, p Policy) (User, error) {
 	tag := user.Tag()
-	if err := r.revokeAll(ctx, tag, before, p); err != nil {
+	until, err := r.revokeAll(ctx, tag, before, p)
+	if err != nil {
 		return User{}, err
 	}
 	ctx = context.WithoutCancel(ctx) // what is begun is finished
-	reply, err := r.run(ctx, "forget", forgetScript, []string{r.userKey(tag), r.indexKey(tag)}, before.UnixMilli(), r.sessionBase(tag))
+	reply, err := r.run(ctx, "forget", forgetScript, []string{r.userKey(tag), r.indexKey(tag), r.boundaryKey(tag)},
+		before.UnixMilli(), r.sessionBase(tag), r.rememberUntil(until))
 	if err != nil {
 		return User{}, err
 	}

@@ -159,7 +159,8 @@ type Session struct {
 	Salt     []byte    `json:"salt,omitempty"`
 	Spent    time.Time `json:"spent,omitzero"`
 
-	// Claims are what else its access tokens say: a JSON object that a store does not look into.
+	// Claims are what else its access tokens say: a JSON object that a store does not look into. Those
+	// that are null are none, and come back as nil.
 	Claims json.RawMessage `json:"claims,omitempty"`
 }
 

@@ -26,7 +26,10 @@ var ErrClosed = errors.New("session: the store is closed")
 type Store interface {
 	// Login writes a new session and what was learned about its user, and then the note, if there is
 	// one; a note must not be readable before its session. When the user has more than
-	// Policy.MaxPerUser sessions, those made first are ended, as End does.
+	// Policy.MaxPerUser sessions, those made first are ended, as End does. If the session has ended
+	// already, itself or with all that its user had made by then, nothing is written and ErrEnded returned,
+	// as long as its end is remembered: a login that was under way must not bring back a user who was
+	// forgotten or logged out meanwhile. When a session was made is in its SID.
 	Login(ctx context.Context, l Login) error
 
 	// Refresh does to a session what Session.Spend does. After Rotated the changed session is stored;
@@ -47,10 +50,10 @@ type Store interface {
 	User(ctx context.Context, user UserID) (User, error)
 
 	// Learn adds to what is known of a user, does to its session what the lesson says, writes the note, if
-	// there is one, and returns the user after the step. If the lesson names a session that the user does
+	// there is one, and returns what is known after the step. If the lesson names a session that the user does
 	// not have, or no longer, nothing is written and ErrEnded returned: what comes too late must not bring
 	// back a user who was forgotten. One past its time may still count.
-	Learn(ctx context.Context, l Lesson) (User, error)
+	Learn(ctx context.Context, l Lesson) (Learned, error)
 
 	// Forget erases all that is known of a user and every session, whenever it was made, and returns what
 	// was known to the call that erased it. Revoked are, as by EndAll, the sessions made at or before a
@@ -99,9 +102,15 @@ type Lesson struct {
 	SID SID
 
 	User    User            // what was learned, for User.Learn
-	Claims  json.RawMessage // the session's from now on; nil leaves it those it has
+	Claims  json.RawMessage // the session's from now on, none if they are null; nil leaves it those it has
 	DropKey []byte          // a session_key to be forgotten, for User.DropKey
 	Note    Note
+}
+
+// Learned is what is known after a lesson.
+type Learned struct {
+	User   User
+	Claims json.RawMessage // the session's; nil if it has none, or the lesson names no session
 }
 
 // Refreshed is a session's answer to the use of a refresh token.

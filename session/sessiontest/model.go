@@ -1,6 +1,7 @@
 package sessiontest
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ type model struct {
 	notes    map[session.Digest]session.Note
 	counters map[session.Digest]counter
 	ended    map[session.SID]bool
+	before   map[session.UserID]time.Time
 	keys     []byte
 	version  int64
 }
@@ -31,11 +33,17 @@ func newModel() *model {
 		notes:    map[session.Digest]session.Note{},
 		counters: map[session.Digest]counter{},
 		ended:    map[session.SID]bool{},
+		before:   map[session.UserID]time.Time{},
 	}
 }
 
-func (m *model) login(l session.Login) {
+func (m *model) login(l session.Login) error {
+	before, bounded := m.before[l.Session.User]
+	if m.ended[l.Session.SID] || bounded && !l.Session.Created.After(before) {
+		return session.ErrEnded
+	}
 	m.remember(session.Lesson{User: l.Learned, Note: l.Note})
+	l.Session.Claims = said(l.Session.Claims)
 	m.sessions[l.Session.SID] = l.Session
 	var live []session.Session
 	for _, s := range m.sessions {
@@ -48,6 +56,15 @@ func (m *model) login(l session.Login) {
 		m.end(live[0].SID)
 		live = live[1:]
 	}
+	return nil
+}
+
+// said returns claims, nil for null.
+func said(claims json.RawMessage) json.RawMessage {
+	if string(claims) == "null" {
+		return nil
+	}
+	return claims
 }
 
 func (m *model) refresh(use session.Spend) session.Refreshed {
@@ -72,6 +89,9 @@ func (m *model) endAll(user session.UserID, before time.Time) {
 	maps.DeleteFunc(m.sessions, func(_ session.SID, s session.Session) bool {
 		return s.User == user && !s.Created.After(before)
 	})
+	if last, ok := m.before[user]; !ok || before.After(last) {
+		m.before[user] = before
+	}
 }
 
 func (m *model) user(id session.UserID) session.User {
@@ -80,18 +100,20 @@ func (m *model) user(id session.UserID) session.User {
 	return u
 }
 
-func (m *model) learn(l session.Lesson) (session.User, error) {
+func (m *model) learn(l session.Lesson) (learned session.Learned, err error) {
 	if l.SID != "" {
 		s, ok := m.sessions[l.SID]
 		if !ok || s.User != l.User.UserID {
-			return session.User{}, session.ErrEnded
+			return learned, session.ErrEnded
 		}
 		if l.Claims != nil {
-			s.Claims = l.Claims
+			s.Claims = said(l.Claims)
 			m.sessions[l.SID] = s
 		}
+		learned.Claims = s.Claims
 	}
-	return m.remember(l), nil
+	learned.User = m.remember(l)
+	return learned, nil
 }
 
 func (m *model) remember(l session.Lesson) session.User {

@@ -52,6 +52,7 @@ func restartKeepsAll(t *testing.T, f Fixture) {
 	wantUser(t, again, bob)
 	wantUser(t, again, session.User{UserID: eve})
 	wantVerdict(t, again, forgotten, at, policy, session.Unknown)
+	wantTooLate(t, again, lateLogin(eve, begin))
 	wantCount(t, again, session.Digest{1}, 1, begin, at, 3)
 	wantNote(t, again, note.Key, at, note.Value)
 	wantKeys(t, again, []byte("keys\x00"), 1)

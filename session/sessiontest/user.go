@@ -15,11 +15,11 @@ import (
 // learn teaches a store and returns the user after that.
 func learn(t *testing.T, s session.Store, l session.Lesson) session.User {
 	t.Helper()
-	u, err := s.Learn(t.Context(), l)
+	learned, err := s.Learn(t.Context(), l)
 	if err != nil {
 		t.Fatalf("learn: %v", err)
 	}
-	return u
+	return learned.User
 }
 
 func unseenUserIsEmpty(t *testing.T, f Fixture) {
@@ -51,8 +51,8 @@ func usersAreLearned(t *testing.T, f Fixture) {
 		if err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		if !sameUser(got, known) {
-			t.Errorf("%s: got %+v, want %+v", step.name, got, known)
+		if !sameUser(got.User, known) {
+			t.Errorf("%s: got %+v, want %+v", step.name, got.User, known)
 		}
 		for _, node := range f.nodes() {
 			wantUser(t, node, known)
@@ -165,18 +165,31 @@ func largeProfilesAreKept(t *testing.T, f Fixture) {
 	}
 }
 
+// learnedClaims teaches a store and wants the session to have some claims after that.
+func learnedClaims(t *testing.T, s session.Store, l session.Lesson, want json.RawMessage) {
+	t.Helper()
+	got, err := s.Learn(t.Context(), l)
+	if err != nil {
+		t.Fatalf("learn: %v", err)
+	}
+	if (got.Claims == nil) != (want == nil) || string(got.Claims) != string(want) {
+		t.Errorf("learned claims %s, want %s", got.Claims, want)
+	}
+}
+
 func claimsAreKept(t *testing.T, f Fixture) {
 	begin := now()
 	other := login(t, f.Store, alice, begin, policy)
 	made, token := session.New(alice, begin)
 	made.Claims = json.RawMessage(`{"role":"admin"}`)
+	none := json.RawMessage("null")
 	check(t, f.Store.Login(t.Context(), session.Login{Session: made, Learned: session.User{UserID: alice}, Policy: policy}))
 	want := made.Claims
 	wantClaims := func(name string) {
 		t.Helper()
 		for _, node := range f.nodes() {
 			got, next := refresh(t, node, token, begin, policy)
-			if string(got.Session.Claims) != string(want) {
+			if (got.Session.Claims == nil) != (want == nil) || string(got.Session.Claims) != string(want) {
 				t.Errorf("%s: got claims %s, want %s", name, got.Session.Claims, want)
 			}
 			again, _ := refresh(t, node, token, begin, policy) // gets the same successor
@@ -189,15 +202,26 @@ func claimsAreKept(t *testing.T, f Fixture) {
 	wantClaims("login")
 	for _, claims := range []json.RawMessage{
 		nil, json.RawMessage(`{"role":"用户","list":[1,2.5,null],"of":{"s":"\"\u0000"}}`), json.RawMessage(`{}`), nil,
+		none, nil, json.RawMessage(`{"a":null}`), nil,
 	} {
-		learn(t, f.Store, session.Lesson{SID: token.SID, User: session.User{UserID: alice}, Claims: claims})
-		if claims != nil {
+		if string(claims) == "null" {
+			want = nil
+		} else if claims != nil {
 			want = claims
 		}
+		learnedClaims(t, f.Store, session.Lesson{SID: token.SID, User: session.User{UserID: alice}, Claims: claims}, want)
 		wantClaims("learned " + string(claims))
 	}
-	learn(t, f.Store, session.Lesson{User: session.User{UserID: alice}, Claims: json.RawMessage(`{"of":"no session"}`)})
+	learnedClaims(t, f.Store, session.Lesson{User: session.User{UserID: alice}, Claims: json.RawMessage(`{"of":"no session"}`)}, nil)
 	wantClaims("of no session")
+	learnedClaims(t, f.Store, session.Lesson{SID: other.SID, User: session.User{UserID: alice}}, nil)
+	made, nothing := session.New(alice, begin)
+	made.Claims = none
+	check(t, f.Store.Login(t.Context(), session.Login{Session: made, Learned: session.User{UserID: alice}, Policy: policy}))
+	learnedClaims(t, f.Store, session.Lesson{SID: made.SID, User: session.User{UserID: alice}}, nil)
+	if got, _ := refresh(t, f.Store, nothing, begin, policy); got.Session.Claims != nil {
+		t.Errorf("got claims %s of a login with null, want none", got.Session.Claims)
+	}
 	if got, _ := refresh(t, f.Store, other, begin, policy); got.Session.Claims != nil {
 		t.Errorf("got claims %s in another session, want none", got.Session.Claims)
 	}
@@ -233,8 +257,9 @@ func lessonsOfEndedSessions(t *testing.T, f Fixture) {
 	wantEnded := func(name string, sid session.SID) {
 		t.Helper()
 		for _, node := range f.nodes() {
-			if u, err := node.Learn(t.Context(), lessonOf(sid)); !errors.Is(err, session.ErrEnded) || !sameUser(u, session.User{}) {
-				t.Errorf("%s: got %+v, %v, want %v", name, u, err, session.ErrEnded)
+			got, err := node.Learn(t.Context(), lessonOf(sid))
+			if !errors.Is(err, session.ErrEnded) || !sameUser(got.User, session.User{}) || got.Claims != nil {
+				t.Errorf("%s: got %+v, %v, want %v", name, got, err, session.ErrEnded)
 			}
 		}
 		wantNote(t, f.Store, session.Digest{1}, begin, nil)

@@ -71,12 +71,18 @@ func (w *walk) step(t *testing.T, step int) {
 	}
 	switch w.IntN(14) {
 	case 0, 1, 10:
-		made, token := session.New(user, w.at)
-		made.Claims = w.claims(step)
+		since := w.at
+		if w.IntN(4) == 0 { // it was long under way
+			since = since.Add(-time.Duration(w.IntN(60000)) * time.Millisecond)
+		}
+		made, token := session.New(user, since)
+		made.LastUse, made.Claims = w.at, w.claims(step)
 		l := session.Login{Session: made, Learned: learned, Note: note, Policy: w.policy}
-		w.model.login(l)
+		want := w.model.login(l)
 		w.tokens = append(w.tokens, token)
-		check(t, node.Login(t.Context(), l))
+		if err := node.Login(t.Context(), l); !errors.Is(err, want) {
+			t.Errorf("login: got %v, want %v", err, want)
+		}
 	case 2, 3, 4, 5:
 		w.refresh(t, node)
 	case 6:
@@ -159,18 +165,22 @@ func (w *walk) key() []byte {
 }
 
 func (w *walk) claims(step int) json.RawMessage {
-	if w.IntN(2) == 0 {
+	switch w.IntN(8) {
+	case 0, 1, 2, 3:
 		return nil
+	case 4:
+		return json.RawMessage("null")
+	default:
+		return fmt.Appendf(nil, `{"step":%d}`, step)
 	}
-	return fmt.Appendf(nil, `{"step":%d}`, step)
 }
 
 func (w *walk) learn(t *testing.T, node session.Store, l session.Lesson) {
 	t.Helper()
 	want, wantErr := w.model.learn(l)
 	got, err := node.Learn(t.Context(), l)
-	if !errors.Is(err, wantErr) || !sameUser(got, want) {
-		t.Errorf("got user %+v, %v, want %+v, %v", got, err, want, wantErr)
+	if !errors.Is(err, wantErr) || !sameUser(got.User, want.User) || string(got.Claims) != string(want.Claims) {
+		t.Errorf("learned %+v, %v, want %+v, %v", got, err, want, wantErr)
 	}
 }
 
