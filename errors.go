@@ -1,6 +1,7 @@
 package wechatauth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -18,8 +19,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// apiError is an error as the client gets it. Its text is for the client's developer and is always one
-// of this file's: what the client sent never comes back, nor what WeChat or the system said.
+// apiError is an error as the client gets it. Its text is for the client's developer and is one of this
+// file's, or the hook's: what the client sent never comes back, nor what WeChat or the system said.
 type apiError struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description"`
@@ -174,7 +175,7 @@ func (h *Handler) writeError(w http.ResponseWriter, err error) {
 // heedStore logs and counts what the store does wrong. What WeChat does wrong was logged when it did,
 // once for all requests that waited for the same call.
 func (h *Handler) heedStore(e *apiError) {
-	if e.Code != errStore.Code {
+	if e.Code != errStore.Code || errors.Is(e, context.Canceled) { // the client left
 		return
 	}
 	metrics.storeErrors.Inc()

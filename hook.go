@@ -119,23 +119,32 @@ func (h *Handler) hookTimeout() time.Duration {
 	return h.hook.timeout
 }
 
-// ask returns the claims that the hook adds, or why it does not let the user in.
-func (h *Handler) ask(ctx context.Context, event hookEvent) (map[string]any, error) {
+// ask returns the claims of the session with those that the hook adds, or why it does not let the user in.
+func (h *Handler) ask(ctx context.Context, event hookEvent, session map[string]any) (map[string]any, error) {
 	if h.hook == nil {
-		return nil, nil
+		return session, nil
 	}
 	answer, err := h.hook.ask(ctx, event)
+	claims := addClaims(session, answer.claims)
+	if err == nil && tooManyClaims(claims) {
+		err = errors.New("its claims are, with those it gave before, larger than 4 KiB")
+	}
 	switch {
 	case err != nil && h.hook.allowOnError:
 		h.logger.Warn("the hook failed, the user is let in", zap.String("event", event.Event), zap.Error(err))
-		return nil, nil
+		return session, nil
 	case err != nil:
 		h.logger.Error("the hook failed, the user is kept out", zap.String("event", event.Event), zap.Error(err))
 		return nil, errHookFailed
 	case !answer.allow:
 		return nil, denied(answer.reason)
 	}
-	return answer.claims, nil
+	return claims, nil
+}
+
+func tooManyClaims(claims map[string]any) bool {
+	text, err := json.Marshal(claims)
+	return err != nil || len(text) > maxHookClaims
 }
 
 // hookAnswer is what a hook said.
@@ -203,9 +212,6 @@ func parseHookAnswer(text []byte) (answer hookAnswer, err error) {
 	claims := f["claims"]
 	if claims == nil || string(claims) == "null" {
 		return answer, nil
-	}
-	if len(claims) > maxHookClaims {
-		return answer, errors.New("its claims are larger than 4 KiB")
 	}
 	if answer.claims, err = jwt.ParseExtra(string(claims)); err != nil {
 		return answer, errors.New("its claims are not a plain JSON object")

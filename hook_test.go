@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
 const hookSecret = "hook-secret-hook-secret-hook-secret"
@@ -255,6 +257,84 @@ func TestHookReasonIsPlain(t *testing.T) {
 		want(t, a, 403, "denied")
 		if strings.Contains(string(a.body), reason) {
 			t.Errorf("got %s, want another description", a.body)
+		}
+	}
+}
+
+// A tap that was paid for is not lost because the hook was away: the repeated request asks the hook alone.
+func TestHookFailureKeepsTheTap(t *testing.T) {
+	t.Parallel()
+	down := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }
+	b := newBackend(t, says(`{"allow":true}`))
+	s := newSite(t, b.option())
+	u := s.fake.NewUser(s.appID)
+	token := s.token(u)
+	body := object("code", s.fake.PhoneCode(u, "13800138000"))
+	b.then(down)
+	want(t, s.do("POST", "/auth/phone", token, body), 403, "denied")
+	if got := s.do("GET", "/auth/profile", token, "").text("phone"); got != "" {
+		t.Errorf("got phone %q, want none before the hook allows it", got)
+	}
+	b.then(says(`{"allow":true,"claims":{"role":"clerk"}}`))
+	a := s.do("POST", "/auth/phone", token, body)
+	want(t, a, 200, "")
+	if a.text("user", "phone") != "13800138000" || claims(t, a.text("access_token"))["role"] != "clerk" {
+		t.Errorf("got %s, want phone and role", a.body)
+	}
+	if n := s.fake.Count(wechattest.Phone); n != 1 {
+		t.Errorf("WeChat was asked for the phone %d times, want once", n)
+	}
+	// Nobody else gets it.
+	want(t, s.do("POST", "/auth/phone", s.token(s.fake.NewUser(s.appID)), body), 401, "code_invalid")
+
+	// The same at a one tap login: the login code is spent, the tap is not lost.
+	v := s.fake.NewUser(s.appID)
+	tap := s.fake.PhoneCode(v, "13900139000")
+	b.then(down)
+	want(t, s.login("code", s.fake.LoginCode(v), "phone_code", tap), 403, "denied")
+	b.then(says(`{"allow":true}`))
+	a = s.login("code", s.fake.LoginCode(v), "phone_code", tap)
+	want(t, a, 200, "")
+	if a.text("user", "phone") != "13900139000" || a.field("user", "new") != true || a.field("phone_error") != nil {
+		t.Errorf("got %s, want a new user with the phone", a.body)
+	}
+}
+
+func TestHookClaimsAreOfTheSession(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, says(`{"allow":true,"claims":{"role":"admin","team":"a"}}`))
+	s := newSite(t, b.option())
+	u := s.fake.NewUser(s.appID)
+	a := s.login("code", s.fake.LoginCode(u))
+	old := a.text("access_token")
+	b.then(says(`{"allow":true,"claims":{"role":"clerk"}}`))
+	want(t, s.do("POST", "/auth/phone", old, object("code", s.fake.PhoneCode(u, "13800138000"))), 200, "")
+
+	// A token from before does not bring the old role back.
+	for name, again := range map[string]answer{
+		"profile": s.do("POST", "/auth/profile", old, object("nickname", "n")),
+		"refresh": s.do("POST", "/auth/refresh", "", object("refresh_token", a.text("refresh_token"))),
+	} {
+		want(t, again, 200, "")
+		if c := claims(t, again.text("access_token")); c["role"] != "clerk" || c["team"] != "a" {
+			t.Errorf("%s: got role %v and team %v, want clerk and a", name, c["role"], c["team"])
+		}
+	}
+
+	// Together they stay within bounds; an answer with too much is an error.
+	for _, empty := range []string{`{}`, `{"openid":"x"}`, `null`} {
+		b.then(says(`{"allow":true,"claims":` + empty + `}`))
+		want(t, s.do("POST", "/auth/phone", old, object("code", s.fake.PhoneCode(u, "13800138000"))), 200, "")
+		v := s.fake.NewUser(s.appID)
+		fresh := s.login("code", s.fake.LoginCode(v))
+		want(t, s.do("POST", "/auth/phone", fresh.text("access_token"), object("code", s.fake.PhoneCode(v, "13800138000"))), 200, "")
+		want(t, s.do("POST", "/auth/refresh", "", object("refresh_token", fresh.text("refresh_token"))), 200, "")
+	}
+	for i, code := range []string{"", "denied"} {
+		b.then(says(`{"allow":true,"claims":{"c` + fmt.Sprint(i) + `":"` + strings.Repeat("x", 3000) + `"}}`))
+		got := s.do("POST", "/auth/phone", old, object("code", s.fake.PhoneCode(u, "13800138000")))
+		if got.text("error") != code {
+			t.Errorf("answer %d: got %s, want error %q", i, got.body, code)
 		}
 	}
 }

@@ -141,21 +141,20 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 		learned.Key, learned.KeySince = req.app.seal.seal(user.UserID, ws.SessionKey), now
 	}
 	user.Learn(learned)
-	phoneError := h.oneTap(ctx, store, req, user, &learned)
+	exchange := phoneExchange{req.app, store, user, "", phoneProof{code: req.phoneCode, encrypted: req.encrypted}}
+	phoneError := h.oneTap(ctx, exchange, &learned)
 	user.Learn(learned)
 	extra, err := h.ask(ctx, hookEvent{
 		Event: "login", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone,
 		ClientIP: req.clientIP, New: isNew,
-	})
+	}, nil)
 	if err != nil {
-		return nil, err
+		return nil, h.keepProven(ctx, exchange, learned, err)
 	}
 
 	made, token := session.New(user.UserID, now)
-	if extra != nil {
-		if made.Claims, err = json.Marshal(extra); err != nil {
-			return nil, err
-		}
+	if made.Claims, err = writeClaims(extra); err != nil {
+		return nil, err
 	}
 	answer, err := h.tokenAnswer(user, made.SID, extra, isNew)
 	if err != nil {
@@ -176,15 +175,15 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 }
 
 // oneTap adds the phone of a one tap login to what is learned. The login stands whatever becomes of it.
-func (h *Handler) oneTap(ctx context.Context, store session.Store, req loginRequest, user session.User, learned *session.User) *apiError {
-	proof := phoneProof{code: req.phoneCode, encrypted: req.encrypted}
-	if proof == (phoneProof{}) {
+func (h *Handler) oneTap(ctx context.Context, x phoneExchange, learned *session.User) *apiError {
+	if x.proof == (phoneProof{}) {
 		return nil
 	}
-	if err := h.checkProof(proof); err != nil {
-		return asAPIError(err)
+	err := h.checkProof(x.proof)
+	if err == nil {
+		err = h.exchangePhone(ctx, x, learned)
 	}
-	if err := h.exchangePhone(ctx, phoneExchange{req.app, store, user, "", proof}, learned); err != nil {
+	if err != nil {
 		return asAPIError(err)
 	}
 	return nil

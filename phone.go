@@ -112,26 +112,28 @@ func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, err
 		User: session.User{UserID: session.UserID{AppID: req.claims.AppID, OpenID: req.claims.OpenID}, FirstSeen: h.now()},
 	}
 	// A tap must not be spent for a session that has ended.
-	learned, err := store.Learn(ctx, lesson)
+	known, err := store.Learn(ctx, lesson)
 	if err != nil {
 		return nil, err
 	}
-	user := learned.User
-	if err := h.exchangePhone(ctx, phoneExchange{req.app, store, user, lesson.SID, req.proof}, &lesson.User); err != nil {
+	claims, err := readClaims(known.Claims)
+	if err != nil {
+		return nil, err
+	}
+	user := known.User
+	exchange := phoneExchange{req.app, store, user, lesson.SID, req.proof}
+	if err := h.exchangePhone(ctx, exchange, &lesson.User); err != nil {
 		return nil, err
 	}
 	user.Learn(lesson.User)
-	added, err := h.ask(ctx, hookEvent{
+	extra, err := h.ask(ctx, hookEvent{
 		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP,
-	})
+	}, claims)
 	if err != nil {
-		return nil, err
+		return nil, h.keepProven(ctx, exchange, lesson.User, err)
 	}
-	extra := addClaims(req.claims.Extra, added)
-	if added != nil {
-		if lesson.Claims, err = json.Marshal(extra); err != nil {
-			return nil, err
-		}
+	if lesson.Claims, err = writeClaims(extra); err != nil {
+		return nil, err
 	}
 	answer, err := h.tokenAnswer(user, lesson.SID, extra, false)
 	if err != nil {
@@ -166,6 +168,12 @@ type phoneExchange struct {
 // exchangePhone adds the number to what is learned about the user. The openid is always the verified one:
 // without it a client could attach somebody else's code to its session.
 func (h *Handler) exchangePhone(ctx context.Context, x phoneExchange, learned *session.User) error {
+	if proven, err := h.recallProven(ctx, x); err != nil || proven != nil {
+		if err == nil {
+			learned.Learn(*proven)
+		}
+		return err
+	}
 	if err := h.phoneLimit.allow(x.app.id+"/"+x.user.OpenID, h.now()); err != nil {
 		return err
 	}
@@ -189,4 +197,52 @@ func (h *Handler) provenPhone(ctx context.Context, x phoneExchange) (phone wecha
 		phone, err = h.decryptPhone(ctx, x)
 	}
 	return phone, err
+}
+
+// provenLife is how long a number is kept for a hook that failed: as long as WeChat would take the code.
+const provenLife = 5 * time.Minute
+
+// keepProven keeps the number of a tap when the hook could not say whether the user may have it. The tap is
+// spent and was paid for; when the client repeats the request, only the hook is asked again.
+func (h *Handler) keepProven(ctx context.Context, x phoneExchange, learned session.User, reason error) error {
+	if !errors.Is(reason, errHookFailed) || x.proof == (phoneProof{}) || learned.Phone == "" {
+		return reason
+	}
+	body, err := json.Marshal(session.User{
+		UserID: learned.UserID, Phone: learned.Phone, PhoneNumber: learned.PhoneNumber, PhoneVerified: learned.PhoneVerified,
+	})
+	if err != nil {
+		return err
+	}
+	until := h.now().Add(provenLife)
+	note, err := x.proven().note(body, until, until)
+	if err != nil {
+		return err
+	}
+	if _, err := x.store.Learn(ctx, session.Lesson{SID: x.sid, User: session.User{UserID: learned.UserID}, Note: note}); err != nil {
+		return err
+	}
+	return reason
+}
+
+// recallProven returns what keepProven kept, nil if there is nothing.
+func (h *Handler) recallProven(ctx context.Context, x phoneExchange) (*session.User, error) {
+	if h.hook == nil {
+		return nil, nil
+	}
+	kept := x.proven()
+	note, err := x.store.Recall(ctx, kept.key, h.now())
+	if err != nil {
+		return nil, err
+	}
+	body, ok := kept.open(note, h.now())
+	if !ok {
+		return nil, nil
+	}
+	user := new(session.User)
+	return user, json.Unmarshal(body, user)
+}
+
+func (x phoneExchange) proven() replay {
+	return newReplay(append([]string{"proven", x.user.AppID, x.user.OpenID}, x.proof.parts()...)...)
 }

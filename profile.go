@@ -18,8 +18,7 @@ const (
 	defaultMaxUpload = 4_000_000
 	defaultAvatar    = 512
 
-	// maxPictures are decoded at once, by all sites with avatars of one size; each may take some 100 MB of
-	// memory for a moment.
+	// maxPictures are decoded at once, by all sites with avatars of one size.
 	maxPictures = 2
 
 	// maxUploads are received at once; each holds up to max_upload in memory, and a client may take its time.
@@ -88,11 +87,13 @@ func (h *Handler) editProfile(w http.ResponseWriter, r *http.Request, claims *jw
 	if err := h.editLimit.allow(user.AppID+"/"+user.OpenID, h.now()); err != nil {
 		return err
 	}
-	select {
-	case h.uploads <- struct{}{}:
-		defer func() { <-h.uploads }()
-	default:
-		return errRateLimited
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		select {
+		case h.uploads <- struct{}{}:
+			defer func() { <-h.uploads }()
+		default:
+			return errRateLimited
+		}
 	}
 	e, err := h.readEdit(w, r)
 	if err != nil {
@@ -106,11 +107,15 @@ func (h *Handler) editProfile(w http.ResponseWriter, r *http.Request, claims *jw
 			return err
 		}
 	}
-	learned, err := h.keep(context.WithoutCancel(r.Context()), session.SID(claims.SID), user, e)
+	known, err := h.keep(context.WithoutCancel(r.Context()), session.SID(claims.SID), user, e)
 	if err != nil {
 		return err
 	}
-	answer, err := h.tokenAnswer(learned, session.SID(claims.SID), claims.Extra, false)
+	extra, err := readClaims(known.Claims)
+	if err != nil {
+		return err
+	}
+	answer, err := h.tokenAnswer(known.User, session.SID(claims.SID), extra, false)
 	if err != nil {
 		return err
 	}
@@ -134,38 +139,36 @@ func (h *Handler) checkNickname(ctx context.Context, user session.UserID, nickna
 }
 
 // keep stores a change of the profile.
-func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, e edit) (user session.User, err error) {
+func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, e edit) (known session.Learned, err error) {
 	store, err := h.state.opened()
 	if err != nil {
-		return user, err
+		return known, err
 	}
 	lesson := session.Lesson{SID: sid, User: session.User{UserID: id, FirstSeen: h.now(), Nickname: e.nickname}}
 	if e.jpeg == nil {
-		learned, err := store.Learn(ctx, lesson)
-		return learned.User, err
+		return store.Learn(ctx, lesson)
 	}
 	release, err := h.avatars.hold(ctx, id)
 	if err != nil {
-		return user, err
+		return known, err
 	}
 	defer release()
 	// The picture is there before the user is said to have it, and the one it replaces goes after.
 	if lesson.User.Avatar, err = h.avatars.put(ctx, id, e.jpeg); err != nil {
-		return user, err
+		return known, err
 	}
-	learned, err := store.Learn(ctx, lesson)
-	user = learned.User
+	known, err = store.Learn(ctx, lesson)
 	if errors.Is(err, session.ErrEnded) { // perhaps the user was erased meanwhile
-		known, storeErr := store.User(ctx, id)
+		user, storeErr := store.User(ctx, id)
 		if storeErr != nil {
-			return user, storeErr
+			return known, storeErr
 		}
-		return user, errors.Join(err, h.avatars.keepOnly(ctx, id, known.Avatar))
+		return known, errors.Join(err, h.avatars.keepOnly(ctx, id, user.Avatar))
 	}
 	if err != nil {
-		return user, err
+		return known, err
 	}
-	return user, h.avatars.keepOnly(ctx, id, user.Avatar)
+	return known, h.avatars.keepOnly(ctx, id, known.User.Avatar)
 }
 
 // eraseProfile forgets everything about the user and ends every session.

@@ -75,7 +75,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	extra, err := sessionClaims(result.Session.Claims)
+	extra, err := readClaims(result.Session.Claims)
 	if err != nil {
 		return err
 	}
@@ -114,12 +114,20 @@ func (h *Handler) spend(r *http.Request, text string, now time.Time) (spent sess
 	return spent, result, nil
 }
 
-// sessionClaims reads what the hook added to the tokens of a session.
-func sessionClaims(stored json.RawMessage) (map[string]any, error) {
+// readClaims reads what the hook added to the tokens of a session, nil if nothing.
+func readClaims(stored json.RawMessage) (map[string]any, error) {
 	if stored == nil {
 		return nil, nil
 	}
 	return jwt.ParseExtra(string(stored))
+}
+
+// writeClaims is the reverse of readClaims.
+func writeClaims(claims map[string]any) (json.RawMessage, error) {
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(claims)
 }
 
 // serves tells whether a session is of one of this site's mini programs. A token of another site must not

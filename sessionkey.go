@@ -7,7 +7,6 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"errors"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -19,8 +18,9 @@ const (
 	// login may replace the key between the tap and the request.
 	previousKeyLife = 10 * time.Minute
 
-	// maxDecryptFailures in decryptWindow end the session. CBC without a MAC makes of whoever may try often
-	// enough one who can encrypt what he likes (Rizzo and Duong, 2010): some two thousand tries a block.
+	// maxDecryptFailures with one key in decryptWindow end the session, and the key is not tried again that
+	// long. CBC without a MAC makes of whoever may try often enough one who can encrypt what he likes (Rizzo
+	// and Duong, 2010): some two thousand tries a block.
 	maxDecryptFailures = 5
 	decryptWindow      = time.Hour
 )
@@ -72,56 +72,85 @@ func keyOwner(user session.UserID) []byte {
 // encrypted is a phone as the old phone button gives it.
 type encrypted struct{ data, iv string }
 
+// openedKey is a session_key that data may be encrypted with.
+type openedKey struct {
+	text    string
+	current bool
+	counter session.Digest // of the attempts with this key
+}
+
 // decryptPhone decrypts what the old phone button gave, with the user's session_key or the one before it.
-// There is one answer to everything that can be wrong with it. An attempt is counted before it is made, so
-// that many at once are not more than one after the other. At a login there is no session yet.
+// There is one answer to everything that can be wrong with it.
 func (h *Handler) decryptPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
-	now := h.now()
-	keys := x.app.sessionKeys(x.user, now)
-	if len(keys) == 0 {
-		return phone, errKeyStale
-	}
-	counter := session.Digest(sha256.Sum256([]byte("decrypt\x00" + string(keyOwner(x.user.UserID)))))
-	attempts, err := x.store.Count(ctx, counter, 1, now.Add(decryptWindow), now)
+	keys, ends, err := h.countAttempt(ctx, x)
 	if err != nil {
 		return phone, err
 	}
-	takeBack := func() error {
-		_, err := x.store.Count(ctx, counter, -1, now.Add(decryptWindow), now)
-		return err
-	}
-	if attempts <= maxDecryptFailures {
-		for _, key := range keys {
-			if phone, err = wechat.DecryptPhone(key, x.proof.encrypted.data, x.proof.encrypted.iv, x.app.id, now); err == nil {
-				return phone, takeBack()
-			}
-		}
-		if x.sid != "" && h.isStale(ctx, x) {
-			// Nobody's fault. The key goes, so that nobody can try on with it uncounted.
-			stale := session.Lesson{SID: x.sid, User: session.User{UserID: x.user.UserID}, DropKey: x.user.Key}
-			if _, err := x.store.Learn(ctx, stale); err != nil {
-				return phone, err
-			}
-			return phone, errors.Join(takeBack(), errKeyStale)
+	for _, key := range keys {
+		if phone, err = wechat.DecryptPhone(key.text, x.proof.encrypted.data, x.proof.encrypted.iv, x.app.id, h.now()); err == nil {
+			return phone, h.takeBack(ctx, x, keys)
 		}
 	}
-	if attempts >= maxDecryptFailures && x.sid != "" {
-		if err := x.store.End(ctx, x.sid, now, h.sessionPolicy()); err != nil {
+	if x.sid == "" { // a login: its key is fresh, and there is no session to end
+		return phone, errKeyStale
+	}
+	if len(keys) > 0 && keys[0].current && h.isStale(ctx, x, keys[0]) {
+		// Nobody's fault. The key goes, so that nobody can try on with it uncounted.
+		stale := session.Lesson{SID: x.sid, User: session.User{UserID: x.user.UserID}, DropKey: x.user.Key}
+		if _, err := x.store.Learn(ctx, stale); err != nil {
+			return phone, err
+		}
+		if err := h.takeBack(ctx, x, keys[:1]); err != nil {
+			return phone, err
+		}
+		return phone, errKeyStale
+	}
+	if ends {
+		if err := x.store.End(ctx, x.sid, h.now(), h.sessionPolicy()); err != nil {
 			return phone, err
 		}
 	}
 	return phone, errKeyStale
 }
 
+// countAttempt returns the keys that may be tried once more, and whether a failure ends the session. An
+// attempt is counted before it is made, so that many at once are not more than one after the other.
+func (h *Handler) countAttempt(ctx context.Context, x phoneExchange) (keys []openedKey, ends bool, err error) {
+	now := h.now()
+	for _, key := range x.app.sessionKeys(x.user, now) {
+		attempts, err := x.store.Count(ctx, key.counter, 1, now.Add(decryptWindow), now)
+		if err != nil {
+			return nil, false, err
+		}
+		if attempts <= maxDecryptFailures {
+			keys = append(keys, key)
+		}
+		ends = ends || attempts == maxDecryptFailures
+	}
+	return keys, ends, nil
+}
+
+// takeBack uncounts an attempt that was no failure.
+func (h *Handler) takeBack(ctx context.Context, x phoneExchange, keys []openedKey) error {
+	now := h.now()
+	for _, key := range keys {
+		if _, err := x.store.Count(ctx, key.counter, -1, now.Add(decryptWindow), now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sessionKeys returns the keys that data may be encrypted with, the current one first.
-func (a *app) sessionKeys(user session.User, now time.Time) (keys []string) {
+func (a *app) sessionKeys(user session.User, now time.Time) (keys []openedKey) {
 	sealed := [][]byte{user.Key}
 	if now.Before(user.KeySince.Add(previousKeyLife)) {
 		sealed = append(sealed, user.PreviousKey)
 	}
-	for _, s := range sealed {
-		if key, ok := a.seal.open(user.UserID, s); ok {
-			keys = append(keys, key)
+	for i, s := range sealed {
+		if text, ok := a.seal.open(user.UserID, s); ok {
+			counter := sha256.Sum256(append([]byte("decrypt\x00"), s...))
+			keys = append(keys, openedKey{text, i == 0, counter})
 		}
 	}
 	return keys
@@ -129,12 +158,8 @@ func (a *app) sessionKeys(user session.User, now time.Time) (keys []string) {
 
 // isStale asks WeChat whether the current session_key is not the user's any more. When WeChat can't tell, the
 // key is taken for good: then the failure counts.
-func (h *Handler) isStale(ctx context.Context, x phoneExchange) bool {
-	key, ok := x.app.seal.open(x.user.UserID, x.user.Key)
-	if !ok {
-		return false
-	}
-	valid, err := x.app.client.CheckSession(ctx, x.user.OpenID, key)
+func (h *Handler) isStale(ctx context.Context, x phoneExchange, key openedKey) bool {
+	valid, err := x.app.client.CheckSession(ctx, x.user.OpenID, key.text)
 	x.app.heed(wechat.OpCheckSession, err, h.logger)
 	return err == nil && !valid
 }

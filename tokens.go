@@ -196,12 +196,7 @@ func readKey(repl *caddy.Replacer, alg, text string) ([]byte, error) {
 	if strings.HasPrefix(alg, "HS") {
 		return hmacKey(text, resolved)
 	}
-	data, err := os.ReadFile(resolved)
-	if err != nil && text != resolved {
-		// What a placeholder stands for may be key material, so it is not repeated.
-		return nil, fmt.Errorf("%s is neither PEM text nor the name of a file that can be read", text)
-	}
-	return data, err
+	return readPEM(repl, text)
 }
 
 // hmacKey is the secret itself. Where a previous key is a PEM file of another algorithm, it is read.
