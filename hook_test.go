@@ -338,3 +338,36 @@ func TestHookClaimsAreOfTheSession(t *testing.T) {
 		}
 	}
 }
+
+// A login that waits for the hook while its user is erased does not bring him back.
+func TestLoginUnderWayDoesNotUndoErasing(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, says(`{"allow":true}`))
+	s := newSite(t, b.option("timeout 20s"))
+	u := s.fake.NewUser(s.appID)
+	token := s.token(u)
+	want(t, s.do("POST", "/auth/phone", token, object("code", s.fake.PhoneCode(u, "13800138000"))), 200, "")
+
+	asked, release := make(chan struct{}), make(chan struct{})
+	b.then(func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-release
+		says(`{"allow":true}`)(w, r)
+	})
+	late := make(chan answer)
+	code := s.fake.LoginCode(u)
+	go func() { late <- s.login("code", code) }()
+	<-asked
+	if a := s.do("DELETE", "/auth/profile", token, ""); a.status != 204 {
+		t.Fatalf("got %d, want 204: %s", a.status, a.body)
+	}
+	close(release)
+	want(t, <-late, 401, "session_revoked")
+
+	b.then(says(`{"allow":true}`))
+	a := s.login("code", s.fake.LoginCode(u))
+	want(t, a, 200, "")
+	if a.field("user", "new") != true || a.text("user", "phone") != "" {
+		t.Errorf("got %s, want a new user", a.body)
+	}
+}

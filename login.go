@@ -130,11 +130,11 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 	if err != nil {
 		return nil, err
 	}
+	now := h.now() // before the user is read: an erasing that comes after is later than the session
 	user, err := store.User(ctx, session.UserID{AppID: req.app.id, OpenID: ws.OpenID})
 	if err != nil {
 		return nil, err
 	}
-	now := h.now()
 	isNew := user.FirstSeen.IsZero()
 	learned := session.User{UserID: user.UserID, UnionID: ws.UnionID, FirstSeen: now}
 	if h.EncryptedData {
