@@ -15,6 +15,9 @@ import (
 type BoltOptions struct {
 	// Now is the clock by which records expire; nil is time.Now.
 	Now func() time.Time
+
+	// How many bytes one generation of the journal has; zero is generationBytes. Tests have smaller ones.
+	generation int64
 }
 
 // OpenBolt opens the store that is kept in a file of this machine, and makes the file, readable by its
@@ -31,18 +34,22 @@ func OpenBolt(file string, opts BoltOptions) (Store, error) {
 	return Over(db), nil
 }
 
-// boltDB is a DB in a bbolt file.
+// boltDB is a DB in a bbolt file and its journal. Updates go to the journal, from where the merger carries
+// them over; see bolt_journal.go.
 type boltDB struct {
-	db   *bolt.DB
-	file *boltFile
-	now  func() time.Time
+	db      *bolt.DB
+	file    *boltFile
+	over    overlay
+	journal *journal
+	now     func() time.Time
 
-	updates chan *boltUpdate // to the writer
-	stop    chan struct{}    // closed when nobody needs the writer any more
-	stopped chan struct{}    // closed when it has ended
-	sweeper context.CancelFunc
-	swept   chan struct{} // closed when the sweeper has ended
-	close   func() error  // does the work of Close once
+	updates   chan *boltUpdate // to the writer
+	rotations chan chan error  // to the writer: begin a new generation
+	stop      chan struct{}    // closed when nobody needs the writer any more
+	stopped   chan struct{}    // closed when it has ended
+	room      room             // the writer's
+	merge     merge
+	close     func() error // does the work of Close once
 
 	// broken is set when a write failed in such a way that bbolt's lock may never be free again.
 	broken atomic.Pointer[error]
@@ -64,17 +71,21 @@ func openBolt(path string, opts BoltOptions) (*boltDB, error) {
 	}
 	d := &boltDB{
 		db: db, file: file, now: opts.Now,
-		updates: make(chan *boltUpdate), stop: make(chan struct{}), stopped: make(chan struct{}),
-		swept: make(chan struct{}),
+		updates: make(chan *boltUpdate), rotations: make(chan chan error),
+		stop: make(chan struct{}), stopped: make(chan struct{}), merge: newMerge(),
 	}
 	if d.now == nil {
 		d.now = time.Now
 	}
+	if d.over.room = opts.generation; d.over.room == 0 {
+		d.over.room = generationBytes
+	}
+	if d.journal, err = attachJournal(db, path, &d.over); err != nil {
+		return nil, errors.Join(err, guardBolt(path, db.Close))
+	}
 	d.close = sync.OnceValue(d.shut)
-	ctx, cancel := context.WithCancel(context.Background())
-	d.sweeper = cancel
 	go d.write()
-	go d.sweepOn(ctx)
+	go d.mergeOn()
 	return d, nil
 }
 
@@ -84,16 +95,17 @@ func (d *boltDB) View(ctx context.Context, read func(Tx) error) error {
 		return err
 	}
 	defer d.running.Done()
-	tx, err := d.begin(false)
+	tx, err := d.begin(true)
 	if err != nil {
 		return err
 	}
-	defer d.rollback(tx)
+	defer d.rollback(tx.tx)
 	defer d.forget(tx)
+	defer tx.over.leave()
 	return read(tx)
 }
 
-// Close implements DB. It waits for what has begun.
+// Close implements DB. It waits for what has begun, and for all of the journal to be in the bolt file.
 func (d *boltDB) Close() error { return d.close() }
 
 func (d *boltDB) shut() error {
@@ -101,16 +113,21 @@ func (d *boltDB) shut() error {
 	d.closed = true
 	d.mu.Unlock()
 
-	// The writer serves whoever got in, so it must be the last to go.
-	d.sweeper()
-	<-d.swept
+	// The writer serves whoever got in, and may wait for the merger.
 	d.running.Wait()
 	close(d.stop)
 	<-d.stopped
-	if d.broken.Load() != nil {
-		return d.file.abandon() // bbolt's own Close would wait for its lock
+	<-d.merge.ended
+	err := d.mergeAll()
+	if err == nil {
+		err = d.journal.detach(d.db)
+	} else {
+		_ = d.journal.close() // all of it is on the disk, for the next start
 	}
-	return guardBolt(d.file.path, d.db.Close)
+	if d.broken.Load() != nil {
+		return errors.Join(err, d.file.abandon()) // bbolt's own Close would wait for its lock
+	}
+	return errors.Join(err, guardBolt(d.file.path, d.db.Close))
 }
 
 // enter begins an operation, which ends with running.Done.
@@ -127,37 +144,71 @@ func (d *boltDB) enter(ctx context.Context) error {
 	return nil
 }
 
-// begin starts a transaction. One that writes must not begin while another is under way.
-func (d *boltDB) begin(writable bool) (tx *boltTx, err error) {
+// begin starts a transaction that sees the store as it is now: a view's, or one of the writer.
+func (d *boltDB) begin(view bool) (*boltTx, error) {
+	for {
+		drops := d.over.drops.Load()
+		t, err := d.beginBolt(false)
+		if err != nil {
+			return nil, err
+		}
+		if over, ok := d.over.look(drops, view); ok {
+			return &boltTx{d: d, over: over, tx: t, records: t.Bucket(boltRecords), writable: !view}, nil
+		}
+		d.rollback(t)
+	}
+}
+
+// beginBolt starts a transaction on the bolt file.
+func (d *boltDB) beginBolt(writable bool) (t *bolt.Tx, err error) {
 	if broken := d.broken.Load(); broken != nil {
 		return nil, *broken
 	}
-	var t *bolt.Tx
 	err = guardBolt(d.file.path, func() (err error) {
-		if t, err = d.db.Begin(writable); err != nil {
-			return err
-		}
-		tx = &boltTx{
-			d: d, tx: t, writable: writable,
-			records: t.Bucket(boltRecords), expiry: t.Bucket(boltExpiry),
-		}
-		// Most entries are added behind all others of the same life, so a page that splits never
-		// gets anything into its first half again: fill it.
-		if writable {
-			tx.expiry.FillPercent = 0.9
-		}
-		return nil
+		t, err = d.db.Begin(writable)
+		return err
 	})
 	if err != nil && t != nil {
-		d.rollback(&boltTx{tx: t, writable: writable}) // it holds bbolt's lock
+		d.rollback(t) // it holds bbolt's lock
 	}
-	return tx, err
+	return t, err
 }
 
 // rollback ends a transaction and what it changed, unless it has ended.
-func (d *boltDB) rollback(tx *boltTx) {
-	err := guardBolt(d.file.path, tx.tx.Rollback)
-	if err != nil && !errors.Is(err, berrors.ErrTxClosed) && tx.writable {
+func (d *boltDB) rollback(t *bolt.Tx) {
+	writable := t.Writable()
+	err := guardBolt(d.file.path, t.Rollback)
+	if err != nil && !errors.Is(err, berrors.ErrTxClosed) && writable {
 		d.broken.CompareAndSwap(nil, &err)
+	}
+}
+
+// change runs a transaction that changes the bolt file. One must end before the next.
+func (d *boltDB) change(alter func(*boltFileTx) error) error {
+	t, err := d.beginBolt(true)
+	if err != nil {
+		return err
+	}
+	err = guardBolt(d.file.path, func() error {
+		if err := alter(newBoltFileTx(t)); err != nil {
+			return err
+		}
+		return t.Commit()
+	})
+	if err != nil {
+		d.rollback(t) // what bbolt has rolled back itself is let alone
+	}
+	return err
+}
+
+// forgetAfter is how many lookups there may be between two rounds of forget. A lookup makes a few pages
+// resident that others do not use, and Linux maps up to 64 KiB around each: some 30 MiB. To have them
+// back later costs a few microseconds each.
+const forgetAfter = 128
+
+// forget keeps the part of the mapped file that counts as memory of this process small.
+func (d *boltDB) forget(tx *boltTx) {
+	if n := d.touched.Load(); n > forgetAfter && d.touched.CompareAndSwap(n, 0) {
+		forgetPages(d.db, tx.tx)
 	}
 }

@@ -2,9 +2,12 @@ package session
 
 import "context"
 
-// batchSize is how many updates share a commit at most. More would make the first of them wait for the
-// last.
-const batchSize = 256
+// batchSize is how many updates share a frame of the journal at most, and maxBatchBytes how much of
+// changes lets it end early. More would make the first of them wait for the last.
+const (
+	batchSize     = 256
+	maxBatchBytes = 4 << 20
+)
 
 // boltUpdate is an update on its way through the writer. The writer never runs the change itself: it
 // lends the transaction to whoever waits in Update. So a change that panics or ends its goroutine does
@@ -24,10 +27,6 @@ func (d *boltDB) Update(ctx context.Context, change func(Tx) error) error {
 		return err
 	}
 	defer d.running.Done()
-	return d.update(ctx, func(tx *boltTx) error { return change(tx) })
-}
-
-func (d *boltDB) update(ctx context.Context, change func(*boltTx) error) error {
 	u := &boltUpdate{turn: make(chan *boltTx, 1), ran: make(chan struct{}), done: make(chan error, 1)}
 	select {
 	case d.updates <- u:
@@ -46,7 +45,7 @@ func (d *boltDB) update(ctx context.Context, change func(*boltTx) error) error {
 }
 
 // run makes the change, and unmakes it unless it comes to its end without an error.
-func (u *boltUpdate) run(tx *boltTx, change func(*boltTx) error) (err error) {
+func (u *boltUpdate) run(tx *boltTx, change func(Tx) error) (err error) {
 	defer func() {
 		if !u.kept {
 			tx.undo()
@@ -65,6 +64,8 @@ func (d *boltDB) write() {
 		select {
 		case u := <-d.updates:
 			d.batch(u)
+		case r := <-d.rotations:
+			r <- d.rotate()
 		case <-d.stop:
 			return
 		}
@@ -73,13 +74,13 @@ func (d *boltDB) write() {
 
 // batch carries out an update and all that wait behind it.
 func (d *boltDB) batch(first *boltUpdate) {
-	tx, err := d.begin(true)
+	tx, err := d.beginBatch()
 	if err != nil {
 		first.done <- err
 		return
 	}
 	var kept []*boltUpdate
-	for u, n := first, 1; u != nil; u, n = d.next(n), n+1 {
+	for u, n := first, 1; u != nil; u, n = d.next(tx, n), n+1 {
 		u.turn <- tx
 		<-u.ran
 		if u.kept {
@@ -88,15 +89,31 @@ func (d *boltDB) batch(first *boltUpdate) {
 		}
 	}
 	d.forget(tx)
-	err = d.commit(tx)
+	d.rollback(tx.tx)
+	if tx.dirty { // nothing to write needs no sync
+		err = d.journal.append(&d.over, tx.changes)
+	}
 	for _, u := range kept {
 		u.done <- err
 	}
 }
 
+// beginBatch starts a transaction for a batch, as soon as there is room for what it may write.
+func (d *boltDB) beginBatch() (*boltTx, error) {
+	if err := d.makeRoom(); err != nil {
+		return nil, err
+	}
+	tx, err := d.begin(false)
+	if err != nil {
+		return nil, err
+	}
+	tx.changes = map[string]boltChange{}
+	return tx, nil
+}
+
 // next returns an update that waits already, nil if there is none or the batch is full.
-func (d *boltDB) next(taken int) *boltUpdate {
-	if taken >= batchSize {
+func (d *boltDB) next(tx *boltTx, taken int) *boltUpdate {
+	if taken >= batchSize || tx.size >= maxBatchBytes {
 		return nil
 	}
 	select {
@@ -105,18 +122,4 @@ func (d *boltDB) next(taken int) *boltUpdate {
 	default:
 		return nil
 	}
-}
-
-// commit ends a transaction that writes.
-func (d *boltDB) commit(tx *boltTx) error {
-	if tx.failed != nil || !tx.dirty {
-		d.rollback(tx) // nothing to write needs no sync
-		return tx.failed
-	}
-	err := guardBolt(d.file.path, tx.tx.Commit)
-	if err != nil {
-		d.rollback(tx) // what bbolt has rolled back itself is let alone
-		return err
-	}
-	return nil
 }

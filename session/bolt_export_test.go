@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"os"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -13,11 +14,94 @@ type BoltDB = boltDB
 // OpenBoltDB opens it alone.
 func OpenBoltDB(file string, opts BoltOptions) (*BoltDB, error) { return openBolt(file, opts) }
 
+// SmallGenerations makes the journal's generations so small that tests see many of them.
+func (o BoltOptions) SmallGenerations() BoltOptions {
+	o.generation = 8 << 10
+	return o
+}
+
+// BoltJournals returns the names of a file's journal.
+func BoltJournals(file string) (names []string) {
+	for _, suffix := range journalSuffixes {
+		names = append(names, file+suffix)
+	}
+	return names
+}
+
+// JournalEnd returns which of the journal's files is written to, and where.
+func (d *boltDB) JournalEnd() (file string, end int64) {
+	state := d.over.state()
+	return state.active.segment.path, state.end
+}
+
+// Still runs a function while the bolt file does not change.
+func (d *boltDB) Still(do func()) {
+	d.merge.mu.Lock()
+	defer d.merge.mu.Unlock()
+	do()
+}
+
+// MergeSome freezes the active generation, if none is, and carries some records over. It reports whether
+// any are left.
+func (d *boltDB) MergeSome(n int) (left bool, err error) {
+	rotated := make(chan error, 1)
+	d.rotations <- rotated
+	if err := errors.Join(<-rotated, d.mergeStep(n)); err != nil {
+		return false, err
+	}
+	return d.over.state().frozen != nil, nil
+}
+
+// BreakJournal makes writes and syncs of the journal fail; nil is no failure.
+func (d *boltDB) BreakJournal(write, sync error) error {
+	return d.Update(context.Background(), func(Tx) error { // no batch is written meanwhile
+		for _, s := range d.journal.segments {
+			s.write, s.sync = writeAt, syncData
+			if write != nil {
+				s.write = func(f *os.File, data []byte, at int64) error {
+					return errors.Join(write, writeAt(f, data[:len(data)/2], at))
+				}
+			}
+			if sync != nil {
+				s.sync = func(*os.File) error { return sync }
+			}
+		}
+		return nil
+	})
+}
+
 // BoltSweepStep is how many records one step of the sweeper handles.
 const BoltSweepStep = sweepStep
 
-// Sweep is one step of the sweeper.
-func (d *boltDB) Sweep(ctx context.Context) (more bool, err error) { return d.sweep(ctx) }
+// Sweep is one step of the sweeper, after all is in the bolt file.
+func (d *boltDB) Sweep() (more bool, err error) {
+	if err := d.Merge(); err != nil {
+		return false, err
+	}
+	return d.sweep()
+}
+
+// Merge carries all that was written over to the bolt file.
+func (d *boltDB) Merge() error {
+	for {
+		state := d.over.state()
+		if state.frozen == nil && state.end == 0 {
+			return nil
+		}
+		rotated := make(chan error, 1)
+		d.rotations <- rotated
+		if err := errors.Join(<-rotated, d.mergeStep(mergeStep)); err != nil {
+			return err
+		}
+	}
+}
+
+// Frames returns how often the journal was written to.
+func (d *boltDB) Frames() int {
+	d.over.mu.RLock()
+	defer d.over.mu.RUnlock()
+	return int(d.over.batch)
+}
 
 // Commits returns how many transactions were written.
 func (d *boltDB) Commits() (n int) {
@@ -31,6 +115,9 @@ func (d *boltDB) Commits() (n int) {
 // CheckIndex returns how many records there are, and an error unless the expiry index has one entry,
 // not too late, for each that expires, and no other.
 func (d *boltDB) CheckIndex() (records int, err error) {
+	if err := d.Merge(); err != nil {
+		return 0, err
+	}
 	err = d.db.View(func(tx *bolt.Tx) error {
 		expiring := 0
 		err := tx.Bucket(boltRecords).ForEach(func(key, record []byte) error {
@@ -78,3 +165,36 @@ func WriteForeign(file string) error {
 	})
 	return errors.Join(err, db.Close())
 }
+
+// ReadFormat returns the version of a file that is not open.
+func ReadFormat(file string) (format string, err error) {
+	db, err := bolt.Open(file, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		return "", err
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		format = string(tx.Bucket(boltMeta).Get(boltFormatKey))
+		return nil
+	})
+	return format, errors.Join(err, db.Close())
+}
+
+// SweepOnly is one step of the sweeper, whatever is in the journal.
+func (d *boltDB) SweepOnly() error {
+	_, err := d.sweep()
+	return err
+}
+
+// Unmerged returns how many records are in the overlay.
+func (d *boltDB) Unmerged() (n int) {
+	d.over.mu.RLock()
+	defer d.over.mu.RUnlock()
+	n = len(d.over.active.records)
+	if d.over.frozen != nil {
+		n += len(d.over.frozen.records)
+	}
+	return n
+}
+
+// Generation returns the number of the active one.
+func (d *boltDB) Generation() int { return int(d.over.state().active.number) }

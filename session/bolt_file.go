@@ -17,16 +17,23 @@ import (
 
 // The file's buckets.
 var (
-	boltMeta    = []byte("wechatauth") // boltFormatKey: boltFormat
+	boltMeta    = []byte("wechatauth") // the keys below
 	boltRecords = []byte("records")    // key: header, value
 	boltExpiry  = []byte("expiry")     // time, key: nothing
 )
 
-var boltFormatKey = []byte("format")
+var (
+	boltFormatKey     = []byte("format")
+	boltJournalKey    = []byte("journal")    // the journal's id
+	boltGenerationKey = []byte("generation") // the oldest one that is not wholly in the file
+)
 
-// boltFormat is the version of what is in the file. A change that an older program would misread gets a
-// new one.
-const boltFormat = "1"
+// What is in the file has a version. A change that an older program would misread gets a new one. While
+// there is a journal the file is not complete without it, so a program that knows none must not open it.
+const (
+	boltComplete  = "1"
+	boltJournaled = "2"
+)
 
 // boltLockWait is how long to wait for another process that is just about to end.
 const boltLockWait = 500 * time.Millisecond
@@ -72,12 +79,14 @@ func openBoltFile(path string) (*bolt.DB, *boltFile, error) {
 	}
 	isNew := err != nil || info.Size() == 0
 
-	// A file that is not ours must not be touched, and bbolt can't tell before it has begun to read its
+	// A file that is not ours must not be touched, nor a new one be made beside a journal, and bbolt can't tell before it has begun to read its
 	// list of free pages. So the first look is one that only reads.
-	if !isNew {
-		if err := inspectBolt(path); err != nil {
-			return nil, nil, err
-		}
+	inspect := inspectBolt
+	if isNew {
+		inspect = inspectJournal
+	}
+	if err := inspect(path); err != nil {
+		return nil, nil, err
 	}
 	file := &boltFile{path: path}
 	db, err := file.open(&bolt.Options{
@@ -94,9 +103,6 @@ func openBoltFile(path string) (*bolt.DB, *boltFile, error) {
 	})
 	if err != nil {
 		return nil, nil, err
-	}
-	if err := guardBolt(path, func() error { return db.Update(prepareBolt) }); err != nil {
-		return nil, nil, errors.Join(err, db.Close())
 	}
 	if isNew {
 		syncFolder(folder)
@@ -182,31 +188,15 @@ func checkBoltFormat(path string, tx *bolt.Tx) error {
 		return fmt.Errorf("session: %s is a database of something else: name another file", path)
 	}
 	format := string(meta.Get(boltFormatKey))
-	if format != boltFormat {
-		return fmt.Errorf("session: %s has format %q, and this version knows %q only: it was probably written "+
-			"by a newer version; run that one, or name another file", path, format, boltFormat)
+	if format != boltComplete && format != boltJournaled {
+		return fmt.Errorf("session: %s has format %q, and this version knows %q and %q only: it was probably "+
+			"written by a newer version; run that one, or name another file",
+			path, format, boltComplete, boltJournaled)
 	}
 	if tx.Bucket(boltRecords) == nil || tx.Bucket(boltExpiry) == nil {
 		return &boltDamage{path, "a part is missing"}
 	}
 	return nil
-}
-
-// prepareBolt makes what a new file lacks.
-func prepareBolt(tx *bolt.Tx) error {
-	if tx.Bucket(boltMeta) != nil {
-		return nil
-	}
-	meta, err := tx.CreateBucket(boltMeta)
-	if err != nil {
-		return err
-	}
-	for _, name := range [][]byte{boltRecords, boltExpiry} {
-		if _, err := tx.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	return meta.Put(boltFormatKey, []byte(boltFormat))
 }
 
 // boltMapSize is how much address space is mapped from the start. A file that outgrows its mapping is

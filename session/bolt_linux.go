@@ -18,5 +18,14 @@ func forgetPages(db *bolt.DB, tx *bolt.Tx) {
 	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, db.Info().Data, uintptr(tx.Size()), syscall.MADV_DONTNEED)
 }
 
+// syncData makes what was written to a file survive the death of the machine.
+func syncData(f *os.File) error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
 // unlockFile ends bbolt's lock. Closing the file is not enough while it is mapped.
 func unlockFile(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

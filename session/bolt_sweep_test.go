@@ -28,7 +28,7 @@ func sweepAll(t *testing.T, db *session.BoltDB) (steps int) {
 	t.Helper()
 	for more := true; more; steps++ {
 		var err error
-		if more, err = db.Sweep(t.Context()); err != nil {
+		if more, err = db.Sweep(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +73,9 @@ func TestBoltSweepsWhatExpired(t *testing.T) {
 			db := openBoltDB(t, filepath.Join(t.TempDir(), "sessions.db"), clock.now)
 			for _, expires := range test.puts {
 				put(t, db, "k", "v", expires)
-				wantRecords(t, db, 1)
+				if test.after > 0 { // or it is over when it is merged
+					wantRecords(t, db, 1)
+				}
 			}
 			clock.advance(test.after)
 			// Once more than needed, since the first one may only move an entry.
@@ -107,8 +109,9 @@ func TestBoltSweepsInSmallSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantRecords(t, db, records+1)
 	clock.advance(time.Minute)
-	if _, err := db.Sweep(t.Context()); err != nil {
+	if _, err := db.Sweep(); err != nil {
 		t.Fatal(err)
 	}
 	wantRecords(t, db, records+1-session.BoltSweepStep)

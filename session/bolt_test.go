@@ -132,8 +132,8 @@ func TestBoltRefusesWhatItCannotServe(t *testing.T) {
 		{"a newer format", func(t *testing.T, file string) error {
 			t.Helper()
 			openBolt(t, file).Close()
-			return session.WriteFormat(file, "2")
-		}, `format "2"`},
+			return session.WriteFormat(file, "3")
+		}, `format "3"`},
 		{"a foreign database", func(_ *testing.T, file string) error {
 			return session.WriteForeign(file)
 		}, "something else"},

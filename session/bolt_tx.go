@@ -1,8 +1,6 @@
 package session
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
@@ -12,49 +10,62 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// A record is a header and the value. The header is two times in seconds since 1970, as a big-endian
-// uint32 each: when the record expires, and where it stands in the expiry index. Zero is never.
-//
-// The index has an entry, time then key, for each record that expires. It stands at the record's time or
-// before: a record whose life was prolonged stays where it is, and the sweeper moves it on when it gets
-// there. So the refresh of a session, by far the most frequent update, leaves the index alone.
-const recordHeader = 8
-
 var errShortRecord = errors.New("session: the store has a damaged record")
 
-// boltTx is the Tx of a boltDB. Nothing it returns lies in the mapped file: where a page can't be read,
-// an error comes from here and no fault from elsewhere.
+// boltTx is the Tx of a boltDB: what this update has changed, over the journal, over the bolt file.
+// Nothing it returns lies in the mapped file: where a page can't be read, an error comes from here and no
+// fault from elsewhere.
 type boltTx struct {
 	d        *boltDB
+	over     snapshot
 	tx       *bolt.Tx
-	writable bool
 	records  *bolt.Bucket
-	expiry   *bolt.Bucket
+	writable bool
 
-	undos  []boltUndo // takes back the running update, last first
-	dirty  bool       // an update that is kept has written
-	failed error      // nothing of this may be committed
+	read    string                // a key that was found in the bolt file, or not
+	there   bool                  // it was
+	changes map[string]boltChange // of the batch
+	size    int                   // of these, about
+	undos   []boltUndo            // takes back the running update, last first
+	dirty   bool                  // an update that is kept has written
 }
 
-// boltUndo is what a key had before.
+// boltChange is what a key is to have.
+type boltChange struct {
+	value   []byte
+	expires uint32
+	deleted bool
+}
+
+// boltUndo is what the batch had of a key before.
 type boltUndo struct {
-	bucket *bolt.Bucket
-	key    []byte
-	old    []byte // nil: nothing
+	key     string
+	old     boltChange
+	changed bool // there was such a thing
 }
 
 // Get implements Tx.
 func (t *boltTx) Get(key []byte) (value []byte, err error) {
+	if c, ok := t.changes[string(key)]; ok {
+		return c.value, nil
+	}
+	if v, in, ok := t.over.find(key); ok {
+		if v.size < 0 {
+			return nil, nil
+		}
+		return in.value(v)
+	}
 	err = t.guard(func() error {
 		record := t.records.Get(key)
-		if record == nil {
-			return nil
-		}
-		if len(record) < recordHeader {
+		if record != nil && len(record) < recordHeader {
 			return errShortRecord
 		}
-		value = make([]byte, len(record)-recordHeader)
-		copy(value, record[recordHeader:])
+		if record != nil {
+			value = append([]byte{}, record[recordHeader:]...)
+		}
+		if t.writable { // a view may be read by several at once
+			t.read, t.there = string(key), record != nil
+		}
 		return nil
 	})
 	return value, err
@@ -62,120 +73,57 @@ func (t *boltTx) Get(key []byte) (value []byte, err error) {
 
 // Put implements Tx.
 func (t *boltTx) Put(key, value []byte, expires time.Time) error {
-	return t.change(func() error {
-		old := t.records.Get(key)
-		_, entry, err := readHeader(old)
-		if err != nil {
-			return err
-		}
-		at := boltSeconds(expires)
-		moved := entry
-		if at == 0 || entry == 0 || at < entry {
-			moved = at
-		}
-		if err := t.index(key, entry, moved); err != nil {
-			return err
-		}
-		record := make([]byte, 0, recordHeader+len(value))
-		record = binary.BigEndian.AppendUint32(record, at)
-		record = binary.BigEndian.AppendUint32(record, moved)
-		return t.set(t.records, key, old, append(record, value...))
-	})
+	if value == nil {
+		value = []byte{}
+	}
+	if _, err := t.check(key, value); err != nil {
+		return err
+	}
+	t.set(key, boltChange{value: value, expires: boltSeconds(expires)})
+	return nil
 }
 
 // Delete implements Tx.
 func (t *boltTx) Delete(key []byte) error {
-	return t.change(func() error {
-		old := t.records.Get(key)
-		if old == nil {
-			return nil
-		}
-		_, entry, err := readHeader(old)
-		if err != nil {
-			return err
-		}
-		if err := t.index(key, entry, 0); err != nil {
-			return err
-		}
-		return t.set(t.records, key, old, nil)
-	})
+	if there, err := t.check(key, nil); err != nil || !there {
+		return err
+	}
+	t.set(key, boltChange{deleted: true})
+	return nil
 }
 
-// Scan implements Tx. In an update it passes what was there when it began.
-func (t *boltTx) Scan(prefix []byte, each func(key, value []byte) error) error {
-	type pair struct{ key, value []byte }
-	next := append([]byte(nil), prefix...)
-	for {
-		// A change would confuse a cursor that is under way, so a few pairs are read at a time, and all
-		// of them where there may be changes.
-		var pairs []pair
-		err := t.guard(func() error {
-			c := t.records.Cursor()
-			for k, v := c.Seek(next); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
-				if len(v) < recordHeader {
-					return errShortRecord
-				}
-				pairs = append(pairs, pair{bytes.Clone(k), append([]byte{}, v[recordHeader:]...)})
-				if len(pairs) == scanChunk && !t.writable {
-					return nil
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, p := range pairs {
-			if err := each(p.key, p.value); err != nil {
-				return err
-			}
-		}
-		if len(pairs) < scanChunk || t.writable {
-			return nil
-		}
-		next = append(pairs[len(pairs)-1].key, 0) // the least key behind it
+// check tells whether a key may be changed, and whether it has a value. A record of the bolt file is
+// looked up, too, for if that can't be read it can't be replaced: its caller should know, not the merger.
+func (t *boltTx) check(key, value []byte) (there bool, err error) {
+	switch {
+	case !t.writable:
+		return false, berrors.ErrTxNotWritable
+	case len(key) == 0:
+		return false, berrors.ErrKeyRequired
+	case len(key) > bolt.MaxKeySize-4: // the expiry index puts a time before it
+		return false, berrors.ErrKeyTooLarge
+	case len(value) > math.MaxInt32/2:
+		return false, berrors.ErrValueTooLarge
 	}
+	if c, ok := t.changes[string(key)]; ok {
+		return !c.deleted, nil
+	}
+	if v, _, ok := t.over.find(key); ok {
+		return v.size >= 0, nil
+	}
+	if string(key) != t.read {
+		_, err = t.Get(key)
+	}
+	return err == nil && t.there, err
 }
 
-// scanChunk is how many pairs Scan copies at a time.
-const scanChunk = 64
-
-// index moves a record's entry in the expiry index; zero is no entry.
-func (t *boltTx) index(key []byte, from, to uint32) error {
-	if from == to {
-		return nil
-	}
-	if from != 0 {
-		if err := t.set(t.expiry, expiryKey(from, key), []byte{}, nil); err != nil {
-			return err
-		}
-	}
-	if to == 0 {
-		return nil
-	}
-	return t.set(t.expiry, expiryKey(to, key), nil, []byte{})
-}
-
-// set replaces what a key has and writes down how to undo that; nil is nothing.
-func (t *boltTx) set(b *bolt.Bucket, key, old, value []byte) error {
-	t.undos = append(t.undos, boltUndo{b, bytes.Clone(key), old})
-	return setBolt(b, key, value)
-}
-
-// undo takes back the running update.
-func (t *boltTx) undo() {
-	err := t.guard(func() error {
-		for _, u := range slices.Backward(t.undos) {
-			if err := setBolt(u.bucket, u.key, u.old); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil && t.failed == nil {
-		t.failed = err
-	}
-	t.undos = nil
+// set notes a change and how to undo it.
+func (t *boltTx) set(key []byte, c boltChange) {
+	name := string(key)
+	old, changed := t.changes[name]
+	t.undos = append(t.undos, boltUndo{name, old, changed})
+	t.changes[name] = c
+	t.size += len(key) + len(c.value)
 }
 
 // keep lets the running update stay.
@@ -184,78 +132,20 @@ func (t *boltTx) keep() {
 	t.undos = nil
 }
 
+// undo takes back the running update.
+func (t *boltTx) undo() {
+	for _, u := range slices.Backward(t.undos) {
+		if u.changed {
+			t.changes[u.key] = u.old
+		} else {
+			delete(t.changes, u.key)
+		}
+	}
+	t.undos = nil
+}
+
 // guard runs what reads the file.
 func (t *boltTx) guard(read func() error) error {
 	t.d.touched.Add(1)
 	return guardBolt(t.d.file.path, read)
-}
-
-// change runs what alters the transaction. When that breaks off in the middle, nobody knows what the
-// transaction holds: then nothing of it may be committed.
-func (t *boltTx) change(alter func() error) error {
-	if !t.writable {
-		return berrors.ErrTxNotWritable
-	}
-	err := t.guard(alter)
-	if damage := (*boltDamage)(nil); errors.As(err, &damage) && t.failed == nil {
-		t.failed = err
-	}
-	return err
-}
-
-func setBolt(b *bolt.Bucket, key, value []byte) error {
-	if value == nil {
-		return b.Delete(key)
-	}
-	return b.Put(key, value)
-}
-
-// readHeader returns when a record expires and where it stands in the index; zero for no record.
-func readHeader(record []byte) (expires, entry uint32, err error) {
-	if record == nil {
-		return 0, 0, nil
-	}
-	if len(record) < recordHeader {
-		return 0, 0, errShortRecord
-	}
-	return binary.BigEndian.Uint32(record), binary.BigEndian.Uint32(record[4:]), nil
-}
-
-// expiryKey is the key of an entry in the expiry index.
-func expiryKey(at uint32, key []byte) []byte {
-	entry := make([]byte, 4, 4+len(key))
-	binary.BigEndian.PutUint32(entry, at)
-	return append(entry, key...)
-}
-
-// boltSeconds returns the first whole second at or after a time, so that nothing goes too early. What
-// lies after 2106 is never; what lies before 1971 is over.
-func boltSeconds(t time.Time) uint32 {
-	if t.IsZero() {
-		return 0
-	}
-	seconds := t.Unix()
-	if t.Nanosecond() > 0 {
-		seconds++
-	}
-	switch {
-	case seconds > math.MaxUint32:
-		return 0
-	case seconds < 1:
-		return 1
-	default:
-		return uint32(seconds)
-	}
-}
-
-// forgetAfter is how many lookups there may be between two rounds of forget. A lookup makes a few pages
-// resident that others do not use, and Linux maps up to 64 KiB around each: some 30 MiB. To have them
-// back later costs a few microseconds each.
-const forgetAfter = 128
-
-// forget keeps the part of the mapped file that counts as memory of this process small.
-func (d *boltDB) forget(tx *boltTx) {
-	if n := d.touched.Load(); n > forgetAfter && d.touched.CompareAndSwap(n, 0) {
-		forgetPages(d.db, tx.tx)
-	}
 }
