@@ -25,8 +25,8 @@ func TestBoltSurvivesKill(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "sessions.db")
 	acknowledged := map[string]bool{}
-	for round := range 6 {
-		kill := rand.N(120 * time.Millisecond)
+	for round := range 8 {
+		kill := rand.N(400 * time.Millisecond)
 		keys := writeUntilKilled(t, file, round, kill)
 		for _, key := range keys {
 			acknowledged[key] = true
@@ -94,7 +94,7 @@ func TestBoltCrashingProcess(t *testing.T) {
 	if file == "" {
 		return // it was not started by TestBoltSurvivesKill
 	}
-	db := openBoltDB(t, file, nil)
+	db := openSmall(t, file, nil) // so that it may be killed in a merge
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // should nobody kill it
 	defer cancel()
 	var wg sync.WaitGroup

@@ -198,3 +198,63 @@ func (d *boltDB) Unmerged() (n int) {
 
 // Generation returns the number of the active one.
 func (d *boltDB) Generation() int { return int(d.over.state().active.number) }
+
+// LoseSync makes the next write of the journal fail after all of it is on the disk; what is written to
+// take it back never gets there.
+func (d *boltDB) LoseSync(err error) error {
+	return d.Update(context.Background(), func(Tx) error {
+		for _, s := range d.journal.segments {
+			s.sync = func(*os.File) error {
+				s.write = func(*os.File, []byte, int64) error { return err }
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// JournalEntries returns the entries of a frame.
+func JournalEntries(records map[string]string) (entries []byte) {
+	for key, value := range records {
+		entries = appendEntry(entries, key, boltChange{value: []byte(value)})
+	}
+	return entries
+}
+
+// JournalFrame returns a journal's head with a frame of entries behind it.
+func JournalFrame(entries []byte) []byte {
+	frame := append(make([]byte, frameHeadSize), entries...)
+	sealFrame(frame, journalID{}, 1, journalHeadSize)
+	return append(journalHead{generation: 1}.encode(), frame...)
+}
+
+// ReplayJournal reads the journal of a file that is not there.
+func ReplayJournal(file string, data []byte) (map[string]string, error) {
+	err := errors.Join(os.WriteFile(file+journalSuffixes[0], nil, 0o600), os.WriteFile(file+journalSuffixes[1], data, 0o600))
+	if err != nil {
+		return nil, err
+	}
+	j, err := openJournal(file, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range j.segments {
+		s.sync = func(*os.File) error { return nil }
+	}
+	o := &overlay{room: generationBytes}
+	if err := j.replay(o, 1); err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	records := map[string]string{}
+	for key, v := range o.active.records {
+		if v.size < 0 {
+			continue
+		}
+		value, err := o.active.segment.value(v)
+		if err != nil {
+			return nil, errors.Join(err, j.close())
+		}
+		records[key] = string(value)
+	}
+	return records, j.close()
+}

