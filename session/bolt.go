@@ -39,6 +39,7 @@ func OpenBolt(file string, opts BoltOptions) (Store, error) {
 type boltDB struct {
 	db      *bolt.DB
 	file    *boltFile
+	top     topPages
 	over    overlay
 	journal *journal
 	now     func() time.Time
@@ -99,9 +100,7 @@ func (d *boltDB) View(ctx context.Context, read func(Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer d.rollback(tx.tx)
-	defer d.forget(tx)
-	defer tx.over.leave()
+	defer d.end(tx)
 	return read(tx)
 }
 
@@ -152,10 +151,22 @@ func (d *boltDB) begin(view bool) (*boltTx, error) {
 		if err != nil {
 			return nil, err
 		}
-		if over, ok := d.over.look(drops, view); ok {
-			return &boltTx{d: d, over: over, tx: t, records: t.Bucket(boltRecords), writable: !view}, nil
+		over, ok := d.over.look(drops, view)
+		if !ok {
+			d.rollback(t)
+			continue
 		}
-		d.rollback(t)
+		tx := &boltTx{d: d, over: over, tx: t, writable: !view}
+		err = guardBolt(d.file.path, func() error {
+			tx.records = t.Bucket(boltRecords)
+			tx.tree = newPages(d.file, &d.top, t, tx.records)
+			return nil
+		})
+		if err != nil {
+			d.end(tx)
+			return nil, err
+		}
+		return tx, nil
 	}
 }
 
@@ -172,6 +183,15 @@ func (d *boltDB) beginBolt(writable bool) (t *bolt.Tx, err error) {
 		d.rollback(t) // it holds bbolt's lock
 	}
 	return t, err
+}
+
+// end ends what begin has begun.
+func (d *boltDB) end(tx *boltTx) {
+	if !tx.writable {
+		tx.over.leave()
+	}
+	d.forget(tx.tx)
+	d.rollback(tx.tx)
 }
 
 // rollback ends a transaction and what it changed, unless it has ended.
@@ -201,14 +221,23 @@ func (d *boltDB) change(alter func(*boltFileTx) error) error {
 	return err
 }
 
-// forgetAfter is how many lookups there may be between two rounds of forget. A lookup makes a few pages
-// resident that others do not use, and Linux maps up to 64 KiB around each: some 30 MiB. To have them
-// back later costs a few microseconds each.
+// forgetAfter is how many records may be looked up in the mapped file between two rounds of forget. A
+// lookup makes a few pages resident that others do not use, and Linux maps up to 64 KiB around each: some
+// 30 MiB. To have them back later costs a few microseconds each.
 const forgetAfter = 128
 
 // forget keeps the part of the mapped file that counts as memory of this process small.
-func (d *boltDB) forget(tx *boltTx) {
+func (d *boltDB) forget(t *bolt.Tx) {
 	if n := d.touched.Load(); n > forgetAfter && d.touched.CompareAndSwap(n, 0) {
-		forgetPages(d.db, tx.tx)
+		forgetPages(d.db, t)
+	}
+}
+
+// forgetChanged does the same after n records of the bolt file have changed.
+func (d *boltDB) forgetChanged(n int) {
+	d.touched.Add(int64(n))
+	if t, err := d.beginBolt(false); err == nil {
+		d.forget(t)
+		d.rollback(t)
 	}
 }

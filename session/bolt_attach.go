@@ -100,7 +100,7 @@ func inspectJournal(path string) error {
 // crash between any two of the steps leaves what the next start understands.
 func (j *journal) detach(db *bolt.DB) error {
 	if err := j.empty(); err != nil {
-		return err
+		return errors.Join(err, j.close())
 	}
 	err := guardBolt(j.path, func() error {
 		return db.Update(func(tx *bolt.Tx) error {
@@ -109,7 +109,7 @@ func (j *journal) detach(db *bolt.DB) error {
 		})
 	})
 	if err != nil {
-		return err
+		return errors.Join(err, j.close())
 	}
 	_ = j.close() // nothing is in it
 	for _, suffix := range journalSuffixes {

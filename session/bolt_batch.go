@@ -88,8 +88,7 @@ func (d *boltDB) batch(first *boltUpdate) {
 			tx.keep()
 		}
 	}
-	d.forget(tx)
-	d.rollback(tx.tx)
+	d.end(tx)
 	if tx.dirty { // nothing to write needs no sync
 		err = d.journal.append(&d.over, tx.changes)
 	}

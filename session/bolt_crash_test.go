@@ -94,7 +94,7 @@ func TestBoltCrashingProcess(t *testing.T) {
 	if file == "" {
 		return // it was not started by TestBoltSurvivesKill
 	}
-	db := openSmall(t, file, nil) // so that it may be killed in a merge
+	db := openSmall(t, file, nil)                                   // so that it may be killed in a merge
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // should nobody kill it
 	defer cancel()
 	var wg sync.WaitGroup

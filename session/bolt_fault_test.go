@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -105,11 +104,11 @@ func TestBoltCopyAtAnyMomentHasWhatWasAcknowledged(t *testing.T) {
 	db := openSmall(t, file, nil)
 	const clients = 8
 	var acknowledged [clients]atomic.Int64
-	ctx, cancel := context.WithCancel(t.Context())
+	var ended atomic.Bool
 	var wg sync.WaitGroup
 	for c := range clients {
 		wg.Go(func() {
-			for i := int64(1); ctx.Err() == nil; i++ {
+			for i := int64(1); !ended.Load(); i++ {
 				err := db.Update(t.Context(), putter(fmt.Sprintf("client %d", c), fmt.Sprint(i)))
 				if err != nil {
 					t.Error(err)
@@ -136,6 +135,6 @@ func TestBoltCopyAtAnyMomentHasWhatWasAcknowledged(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	cancel()
+	ended.Store(true)
 	wg.Wait()
 }

@@ -45,10 +45,9 @@ type merge struct {
 	total atomic.Int64
 	rate  atomic.Int64 // records a second, without pauses
 
-	mu    sync.Mutex // guards what follows: one step at a time
-	of    *generation
-	keys  []string // of the generation, in order
-	swept time.Time
+	mu   sync.Mutex // guards what follows: one step at a time
+	of   *generation
+	keys []string // of the generation, in order
 }
 
 func newMerge() merge {
@@ -157,6 +156,7 @@ func (d *boltDB) mergeStep(limit int) (err error) {
 		return err
 	}
 	m.advance(carried, time.Since(begin))
+	d.forgetChanged(carried)
 	if done+carried == len(m.keys) {
 		d.over.drop()
 		m.of, m.keys = nil, nil

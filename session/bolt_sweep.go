@@ -43,6 +43,7 @@ func (d *boltDB) sweep() (more bool, err error) {
 		}
 		return nil
 	})
+	d.forgetChanged(len(due))
 	return len(due) == sweepStep, err
 }
 

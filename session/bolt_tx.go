@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -20,6 +21,7 @@ type boltTx struct {
 	over     snapshot
 	tx       *bolt.Tx
 	records  *bolt.Bucket
+	tree     pages // of the records
 	writable bool
 
 	read    string                // a key that was found in the bolt file, or not
@@ -55,20 +57,33 @@ func (t *boltTx) Get(key []byte) (value []byte, err error) {
 		}
 		return in.value(v)
 	}
-	err = t.guard(func() error {
-		record := t.records.Get(key)
-		if record != nil && len(record) < recordHeader {
-			return errShortRecord
-		}
-		if record != nil {
-			value = append([]byte{}, record[recordHeader:]...)
-		}
-		if t.writable { // a view may be read by several at once
-			t.read, t.there = string(key), record != nil
-		}
-		return nil
-	})
-	return value, err
+	record, err := t.record(key)
+	if err != nil {
+		return nil, err
+	}
+	if record != nil {
+		value = record[recordHeader:]
+	}
+	if t.writable { // a view may be read by several at once
+		t.read, t.there = string(key), record != nil
+	}
+	return value, nil
+}
+
+// record returns what the bolt file has of a key, with its header; nil is nothing.
+func (t *boltTx) record(key []byte) (record []byte, err error) {
+	if t.tree.root != 0 {
+		record, err = t.tree.get(key)
+	} else { // the tree is so small that bbolt keeps it in another one's page
+		err = t.guard(func() error {
+			record = bytes.Clone(t.records.Get(key))
+			return nil
+		})
+	}
+	if err == nil && record != nil && len(record) < recordHeader {
+		err = errShortRecord
+	}
+	return record, err
 }
 
 // Put implements Tx.
@@ -144,8 +159,8 @@ func (t *boltTx) undo() {
 	t.undos = nil
 }
 
-// guard runs what reads the file.
+// guard runs what reads the mapped file.
 func (t *boltTx) guard(read func() error) error {
-	t.d.touched.Add(1)
+	t.d.touched.Add(scanChunk)
 	return guardBolt(t.d.file.path, read)
 }
