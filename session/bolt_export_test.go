@@ -228,9 +228,16 @@ func JournalFrame(entries []byte) []byte {
 	return append(journalHead{generation: 1}.encode(), frame...)
 }
 
-// ReplayJournal reads the journal of a file that is not there.
+// ReplayJournal reads a journal, as that of a file that is not there.
 func ReplayJournal(file string, data []byte) (map[string]string, error) {
-	err := errors.Join(os.WriteFile(file+journalSuffixes[0], nil, 0o600), os.WriteFile(file+journalSuffixes[1], data, 0o600))
+	head, written, _ := readJournalHead(data)
+	if !written {
+		head.generation = 1
+	}
+	used := head.generation % 2
+	err := errors.Join(
+		os.WriteFile(file+journalSuffixes[used], data, 0o600),
+		os.WriteFile(file+journalSuffixes[1-used], nil, 0o600))
 	if err != nil {
 		return nil, err
 	}
@@ -241,8 +248,9 @@ func ReplayJournal(file string, data []byte) (map[string]string, error) {
 	for _, s := range j.segments {
 		s.sync = func(*os.File) error { return nil }
 	}
+	j.id = head.id
 	o := &overlay{room: generationBytes}
-	if err := j.replay(o, 1); err != nil {
+	if err := j.replay(o, head.generation); err != nil {
 		return nil, errors.Join(err, j.close())
 	}
 	records := map[string]string{}
