@@ -61,6 +61,55 @@ func BenchmarkBoltRefresh(b *testing.B) {
 	}
 }
 
+// BenchmarkBoltOpenAfterKill opens a store with a journal that is nearly full.
+func BenchmarkBoltOpenAfterKill(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "sessions.db")
+	db, err := session.OpenBoltDB(file, session.BoltOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	fill := func(i int) error {
+		return db.Update(b.Context(), func(tx session.Tx) error {
+			for k := range 1000 {
+				err := tx.Put(fmt.Appendf(nil, "%052d", i*1000+k), make([]byte, 560), time.Now().Add(time.Hour))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	copied := filepath.Join(b.TempDir(), "sessions.db")
+	db.Still(func() { // nothing is merged meanwhile
+		for i := range 195 {
+			if err := fill(i); err != nil {
+				b.Fatal(err)
+			}
+		}
+		copyStore(b, file, copied)
+	})
+	var opening time.Duration
+	memory := 0.0
+	for b.Loop() {
+		target := filepath.Join(b.TempDir(), "sessions.db")
+		copyStore(b, copied, target)
+		debug.FreeOSMemory()
+		begin := time.Now()
+		db, err := session.OpenBoltDB(target, session.BoltOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		opening = max(opening, time.Since(begin))
+		memory = max(memory, residentMB())
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(opening.Milliseconds()), "open-ms")
+	b.ReportMetric(memory, "rss-MB")
+}
+
 // refreshBolt measures how long single refreshes take, and the process's memory meanwhile.
 func refreshBolt(b *testing.B, store session.Store, uses []byte, clients int, made time.Time) {
 	b.Helper()
@@ -112,7 +161,7 @@ func residentMB() float64 {
 }
 
 // makeSessions writes a file of users with one session each, as they are after some refreshes. They are
-// put in the order of their keys and in few commits, past the Store, or it would take all day.
+// put in the order of their keys and in few commits, past store and journal, or it would take all day.
 func makeSessions(b *testing.B, file string, n int, made time.Time) {
 	b.Helper()
 	db, err := session.OpenBoltDB(file, session.BoltOptions{})
@@ -127,16 +176,17 @@ func makeSessions(b *testing.B, file string, n int, made time.Time) {
 		tx, ty := benchUser(x).Tag(), benchUser(y).Tag()
 		return cmp.Compare(binary.BigEndian.Uint64(tx[:]), binary.BigEndian.Uint64(ty[:]))
 	})
-	put := func(tx session.Tx, key string, record any, life time.Duration) error {
+	type putter = func(key, value []byte, expires time.Time) error
+	put := func(put putter, key string, record any, life time.Duration) error {
 		value, err := json.Marshal(record)
 		if err != nil {
 			return err
 		}
-		return tx.Put([]byte(key), value, made.Add(life+time.Duration(rand.IntN(86400))*time.Second))
+		return put([]byte(key), value, made.Add(life+time.Duration(rand.IntN(86400))*time.Second))
 	}
 	for _, kind := range []string{"i", "s", "u"} {
 		for part := range slices.Chunk(order, 2000) {
-			err := db.Update(b.Context(), func(tx session.Tx) (err error) {
+			err := db.Load(func(tx putter) (err error) {
 				for _, i := range part {
 					s, tag := benchSession(i, 0, made), benchUser(i).Tag()
 					switch kind {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -265,4 +266,15 @@ func ReplayJournal(file string, data []byte) (map[string]string, error) {
 		records[key] = string(value)
 	}
 	return records, j.close()
+}
+
+// Load writes records to the bolt file past the journal.
+func (d *boltDB) Load(write func(put func(key, value []byte, expires time.Time) error) error) error {
+	d.merge.mu.Lock()
+	defer d.merge.mu.Unlock()
+	return d.change(func(t *boltFileTx) error {
+		return write(func(key, value []byte, expires time.Time) error {
+			return t.put(key, value, boltSeconds(expires))
+		})
+	})
 }

@@ -29,7 +29,7 @@ func killed(t *testing.T, db *session.BoltDB, file string) string {
 }
 
 // copyStore copies a bolt file and, behind it, its journal.
-func copyStore(t *testing.T, file, target string) {
+func copyStore(t testing.TB, file, target string) {
 	t.Helper()
 	copyFile(t, file, target)
 	for i, journal := range session.BoltJournals(file) {
@@ -37,7 +37,7 @@ func copyStore(t *testing.T, file, target string) {
 	}
 }
 
-func copyFile(t *testing.T, from, to string) {
+func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
 	if err != nil {
