@@ -22,7 +22,7 @@ const (
 
 	// mergeStride is a step in a hurry, and mergeBytes how much of records lets one end early. A long one
 	// is less work for each record, since their neighbours are changed, too.
-	mergeStride = 1024
+	mergeStride = 256
 	mergeBytes  = 4 << 20
 
 	// mergeRetry follows a failure. The updates that find no room in the journal then tell their callers
@@ -116,7 +116,7 @@ func (d *boltDB) tend() time.Duration {
 // than the frozen one empties.
 func (m *merge) lag(full float64) float64 {
 	merged := float64(m.done.Load()) / float64(max(1, m.total.Load()))
-	return min(1, max(0, (full-merged)*4))
+	return min(1, max(0, (full-merged)*2))
 }
 
 // fail notes how a step went.
@@ -224,7 +224,7 @@ func (d *boltDB) mergeAll() error {
 				return err
 			}
 		}
-		if err := d.mergeStep(mergeStride); err != nil {
+		if err := d.mergeStep(4 * mergeStride); err != nil {
 			return errors.Join(errors.New("session: the journal could not be merged, and is kept"), err)
 		}
 	}
