@@ -30,7 +30,7 @@ var benchPolicy = session.Policy{
 // BenchmarkBoltRefresh refreshes random ones of many sessions, by one client and by 64 at once. An
 // operation is one refresh by each client. A million sessions take a minute to make:
 //
-//	go test -run=^$ -bench=BoltRefresh -benchtime=3000x ./session/
+//	go test -run=^$ -bench=BoltRefresh -benchtime=1000x ./session/
 func BenchmarkBoltRefresh(b *testing.B) {
 	for _, sessions := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {

@@ -115,12 +115,13 @@ func readEntries(entries []byte, each func(key []byte, v boltVersion)) error {
 		}
 		keySize, size := int(binary.BigEndian.Uint16(head[4:])), int64(binary.BigEndian.Uint32(head[6:]))
 		value := at + entryHeadSize + keySize
-		v := boltVersion{expires: binary.BigEndian.Uint32(head), at: int64(value), size: size - 1}
-		if keySize == 0 || size > math.MaxInt32 || int64(len(entries)-value) < max(0, v.size) {
+		if keySize == 0 || size > math.MaxInt32 || int64(len(entries)-value) < max(0, size-1) {
 			return errJournalEntry
 		}
-		each(head[entryHeadSize:][:keySize], v)
-		at = value + int(max(0, v.size))
+		each(head[entryHeadSize:][:keySize], boltVersion{
+			expires: binary.BigEndian.Uint32(head), at: int64(value), size: int32(size - 1),
+		})
+		at = value + int(max(0, size-1))
 	}
 	return nil
 }

@@ -17,12 +17,12 @@ const (
 	// mergeStep is how many records one step of the merger carries over, and mergePause lies between two
 	// steps, if there is time. In a large file each record changes a page of its own, for which the
 	// journal's next sync may have to wait.
-	mergeStep  = 64
-	mergePause = 30 * time.Millisecond
+	mergeStep  = 32
+	mergePause = 15 * time.Millisecond
 
 	// mergeStride is a step in a hurry, and mergeBytes how much of records lets one end early. A long one
 	// is less work for each record, since their neighbours are changed, too.
-	mergeStride = 256
+	mergeStride = 128
 	mergeBytes  = 4 << 20
 
 	// mergeRetry follows a failure. The updates that find no room in the journal then tell their callers
@@ -113,10 +113,10 @@ func (d *boltDB) tend() time.Duration {
 }
 
 // lag is how much of a hurry the merger is in, from 0 to 1. The active generation must not fill up faster
-// than the frozen one empties.
+// than the frozen one empties, but a burst may be over before that comes to matter.
 func (m *merge) lag(full float64) float64 {
 	merged := float64(m.done.Load()) / float64(max(1, m.total.Load()))
-	return min(1, max(0, (full-merged)*2))
+	return min(1, max(0, 2*(full-merged)-0.5))
 }
 
 // fail notes how a step went.
@@ -202,7 +202,7 @@ func (d *boltDB) carry(t *boltFileTx, g *generation, keys []string) (carried int
 			if value, err = g.segment.value(v); err == nil {
 				err = t.put([]byte(key), value, v.expires)
 			}
-			size += v.size
+			size += int64(v.size)
 		}
 		if err != nil {
 			return 0, err
@@ -224,7 +224,7 @@ func (d *boltDB) mergeAll() error {
 				return err
 			}
 		}
-		if err := d.mergeStep(4 * mergeStride); err != nil {
+		if err := d.mergeStep(8 * mergeStride); err != nil {
 			return errors.Join(errors.New("session: the journal could not be merged, and is kept"), err)
 		}
 	}

@@ -33,11 +33,11 @@ type generation struct {
 
 // boltVersion is what a key had from one batch on.
 type boltVersion struct {
-	at       int64 // the value's place in the segment
-	size     int64 // of the value; negative is none, for the key was deleted
-	expires  uint32
-	batch    uint64
+	at       int64        // the value's place in the segment
+	batch    uint64       // that wrote it
 	previous *boltVersion // for views that began earlier
+	size     int32        // of the value; negative is none, for the key was deleted
+	expires  uint32
 }
 
 // overlay is what is in the journal and not, or not surely, in the bolt file.

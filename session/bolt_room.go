@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// roomFree is how much of a generation is written at full speed, whatever the merger does.
-	roomFree = 0.5
+	roomFree = 0.75
 
 	// roomWait is how long one batch waits at most for the merger, unless there is no room at all.
 	roomWait = 20 * time.Millisecond
