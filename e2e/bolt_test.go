@@ -191,6 +191,10 @@ func TestValidateAndAdaptBesideARunningServerTouchNothing(t *testing.T) {
 	n := w.start()
 	before := n.newUser()
 	mark := fingerprint(t, n.data())
+	for last := ""; last != mark; { // what was written is merged a while later, and that once
+		time.Sleep(3 * time.Second)
+		last, mark = mark, fingerprint(t, n.data())
+	}
 	for _, what := range []string{"validate", "adapt"} {
 		out, err := n.command(what, "--config", n.path("Caddyfile"), "--adapter", "caddyfile").CombinedOutput()
 		if err != nil {
