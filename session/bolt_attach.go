@@ -42,6 +42,12 @@ func attachJournal(db *bolt.DB, path string, o *overlay) (j *journal, err error)
 		return nil, err
 	}
 	j.id = id
+	// Who died may have written what is read here without having it on the disk. What comes next builds on
+	// it: parts of the journal that it makes superfluous are written over.
+	syncFolder(filepath.Dir(path))
+	if err := guardBolt(path, db.Sync); err != nil {
+		return nil, errors.Join(err, j.close())
+	}
 	if err := j.replay(o, oldest); err != nil {
 		return nil, errors.Join(err, j.close())
 	}

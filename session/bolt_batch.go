@@ -35,10 +35,12 @@ func (d *boltDB) Update(ctx context.Context, change func(Tx) error) error {
 	}
 	select {
 	case tx := <-u.turn:
-		if err := u.run(tx, change); err != nil {
-			return err
+		err := u.run(tx, change)
+		// Also a refusal waits: it may come from what another update of the batch has written.
+		if failed := <-u.done; failed != nil {
+			return failed
 		}
-		return <-u.done
+		return err
 	case err := <-u.done:
 		return err
 	}
@@ -79,20 +81,20 @@ func (d *boltDB) batch(first *boltUpdate) {
 		first.done <- err
 		return
 	}
-	var kept []*boltUpdate
+	var ran []*boltUpdate
 	for u, n := first, 1; u != nil; u, n = d.next(tx, n), n+1 {
 		u.turn <- tx
 		<-u.ran
 		if u.kept {
-			kept = append(kept, u)
 			tx.keep()
 		}
+		ran = append(ran, u)
 	}
 	d.end(tx)
 	if tx.dirty { // nothing to write needs no sync
 		err = d.journal.append(&d.over, tx.changes)
 	}
-	for _, u := range kept {
+	for _, u := range ran {
 		u.done <- err
 	}
 }

@@ -51,8 +51,8 @@ type boltDamage struct {
 }
 
 func (e *boltDamage) Error() string {
-	return fmt.Sprintf("session: %s is damaged or can't be read (%v): restore a copy, or move it away to "+
-		"begin with an empty one", e.path, e.reason)
+	return fmt.Sprintf("session: %s is damaged or can't be read (%v): restore a copy, or move it and its journal "+
+		"away to begin with an empty one", e.path, e.reason)
 }
 
 // guardBolt runs what reads the mapped file. bbolt trusts its file, and the system answers a read that

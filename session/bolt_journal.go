@@ -30,8 +30,8 @@ type journalDamage struct {
 }
 
 func (e *journalDamage) Error() string {
-	return fmt.Sprintf("session: the journal %s is damaged (%s): restore a copy of the store, or remove the "+
-		"journal to go on without what was written last", e.path, e.reason)
+	return fmt.Sprintf("session: the journal %s is damaged (%s): restore a copy of the store, or make "+
+		"both journal files empty to go on without what was written last", e.path, e.reason)
 }
 
 // journalForeign is a journal of another state of the bolt file, or of another file.
@@ -39,7 +39,7 @@ type journalForeign struct{ path, store string }
 
 func (e *journalForeign) Error() string {
 	return fmt.Sprintf("session: the journal %s does not belong to %s as it is: put back the file that was "+
-		"beside it, or remove the journal to go on without what it holds", e.path, e.store)
+		"beside it, or make both journal files empty to go on without what they hold", e.path, e.store)
 }
 
 // openJournal opens the files of a journal, or makes them if that is wanted.

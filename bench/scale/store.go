@@ -119,7 +119,7 @@ const fillers = 256
 
 // fill logs users in, each of them once, at a time, and returns their refresh tokens.
 func (s *store) fill(ctx context.Context, users, first int, at time.Time) ([]session.RefreshToken, error) {
-	opened, err := s.open() //nolint:contextcheck // it is closed below
+	opened, err := s.open()
 	if err != nil {
 		return nil, err
 	}
