@@ -130,6 +130,7 @@ func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 	a, b := w.pair("store redis "+redis.URL+sealed, "encrypted_data on")
 	alice := w.fake.NewUser(appID)
 	login := a.login(alice)
+	oldData, oldIV := w.fake.EncryptedPhone(alice, "13800138000")
 	for i := range 5 {
 		data, iv := w.fake.EncryptedPhone(alice, "13800138000")
 		got := []*node{a, b}[i%2].post("/auth/phone", login.access(), "encryptedData", data[:64], "iv", iv)
@@ -139,13 +140,15 @@ func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 		within(t, time.Second, n.name+" refuses", func() bool { return n.revoked(login.access()) })
 	}
 	want(t, "refresh", b.refresh(login.refresh()), 401, "refresh_invalid")
-	// A new session has no more tries, at neither node.
+	// A new session has no more tries with that key, at neither node; a new key serves.
 	login = b.login(alice)
+	for _, n := range []*node{a, b} {
+		want(t, "the right data, too late", n.post("/auth/phone", login.access(), "encryptedData", oldData, "iv", oldIV), 409, "session_key_stale")
+	}
 	data, iv := w.fake.EncryptedPhone(alice, "13800138000")
-	want(t, "the right data, too late", a.post("/auth/phone", login.access(), "encryptedData", data, "iv", iv), 409, "session_key_stale")
-	within(t, time.Second, "the session ends", func() bool { return b.revoked(login.access()) })
-	if n := w.fake.Count(wechattest.CheckSession); n != 5 {
-		t.Errorf("WeChat was asked %d times about the key, want 5", n)
+	want(t, "a new key", a.post("/auth/phone", login.access(), "encryptedData", data, "iv", iv), 200, "")
+	if n := w.fake.Count(wechattest.CheckSession); n != 7 {
+		t.Errorf("WeChat was asked %d times about a key, want 5 times about the first, and twice about the second", n)
 	}
 	// All at once there are not more.
 	carol := w.fake.NewUser(appID)
@@ -157,8 +160,8 @@ func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 			t.Errorf("one of many: got %s", got)
 		}
 	})
-	if n := w.fake.Count(wechattest.CheckSession); n > 10 {
-		t.Errorf("WeChat was asked %d times about the second key: as many tries were made, want 5", n-5)
+	if n := w.fake.Count(wechattest.CheckSession); n > 12 {
+		t.Errorf("WeChat was asked %d times about carol's key: as many tries were made, want 5", n-7)
 	}
 }
 

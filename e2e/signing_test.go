@@ -160,10 +160,13 @@ func TestAttackForgedAnswers(t *testing.T) {
 			return body
 		}),
 	}
-	want(t, "an answer to give again", n.phone(alice, login), 200, "")
 	for name, fault := range faults {
+		// What is given again is the answer before, which has to be one that was taken.
+		want(t, "an answer to give again", n.phone(alice, login), 200, "")
 		w.fake.Fail(wechattest.Phone, 1, fault)
 		want(t, name, n.phone(alice, login), 502, "wechat_bad_answer")
+		w.fake.ClearFaults()
+		want(t, "an answer to give again", n.phone(alice, login), 200, "")
 		w.fake.Fail(wechattest.CheckContent, 1, fault)
 		want(t, name, n.post("/auth/profile", login.access(), "nickname", "小明"), 502, "wechat_bad_answer")
 		w.fake.ClearFaults()

@@ -114,6 +114,7 @@ func TestRedisStopsAndComesBack(t *testing.T) {
 			list := session.NewDenylist(s, nil)
 			var failures failures
 			go list.Run(t.Context(), failures.add)
+			list.Wait(10 * time.Second)
 			if err := s.End(t.Context(), revoked.SID, at, redisPolicy); err != nil {
 				t.Fatal(err)
 			}
