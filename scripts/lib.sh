@@ -5,7 +5,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit
 
 export GOWORK=off                                 # a go.work further up forbids -modfile
-export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false" # no stamp needed, and none fails in a checkout somebody else owns
+# No stamp is needed, and none fails in a checkout somebody else owns. Paths are left out as xcaddy leaves them
+# out, so that nothing is compiled twice.
+export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false -trimpath"
 export CI="${CI:-true}" DEBIAN_FRONTEND=noninteractive
 
 tmp=$(mktemp -d)
