@@ -18,8 +18,13 @@ import (
 const (
 	defaultRemember = 32 << 20
 
-	// rememberShards lets processors work side by side. With small shards a fresh memory takes 0.5 MB.
+	// rememberShards lets processors work side by side.
 	rememberShards = 64
+
+	// firstShare is the part of the memory that is there from the start. A shard that grows is copied
+	// while its readers wait. And the fewer bytes live in a program, the more often Go collects its
+	// garbage, which would cost a request more than the guard itself.
+	firstShare = 4
 
 	// maxRemembered is the length of the longest token there is (package jwt). Longer ones are refused,
 	// and not worth a digest.
@@ -34,12 +39,13 @@ type tokenCache struct {
 }
 
 func newTokenCache(size int64, ttl time.Duration, hasher bigcache.Hasher) (*tokenCache, error) {
+	const usualRecord = 512
 	cache, err := bigcache.New(context.Background(), bigcache.Config{
 		Shards:             rememberShards,
 		LifeWindow:         ttl,
 		CleanWindow:        0, // no goroutine
-		MaxEntriesInWindow: 0, // it grows as needed
-		MaxEntrySize:       512,
+		MaxEntriesInWindow: int(size / firstShare / usualRecord),
+		MaxEntrySize:       usualRecord,
 		HardMaxCacheSize:   int(size >> 20),
 		Hasher:             hasher,
 	})
@@ -61,8 +67,9 @@ func (h seededHasher) Sum64(key string) uint64 { return maphash.String(h.seed, k
 // tokenMemory remembers the claims of tokens that were verified by one site, so that their signature is
 // not computed with each request. Only verified tokens get in, so nobody who has none can fill it.
 type tokenMemory struct {
-	cache *tokenCache // nil remembers nothing
-	site  string      // a digest of all that a verification depends on, except time and the keys' presence
+	cache  *tokenCache // nil remembers nothing
+	site   [32]byte    // a digest of all that a verification depends on, except time and the keys' presence
+	issuer string      // of all tokens
 }
 
 func (h *Handler) provisionMemory() (err error) {
@@ -74,7 +81,9 @@ func (h *Handler) provisionMemory() (err error) {
 		return errors.New("remember must be 1 MiB or more, or -1 for none")
 	}
 	v := &h.verifier
-	h.memory.site = poolKey("site", []any{v.Issuer, v.Audience, v.AppIDs, v.TTL, h.storeID, h.keys.source()})
+	h.memory.issuer = v.Issuer
+	h.memory.site = sha256.Sum256([]byte(
+		poolKey("site", []any{v.Issuer, v.Audience, v.AppIDs, v.TTL, h.storeID, h.keys.source()})))
 	h.memory.cache, err = take(h, "tokens", []any{size, v.TTL}, func() (*tokenCache, error) {
 		return newTokenCache(size, v.TTL, seededHasher{maphash.MakeSeed()})
 	})
@@ -88,8 +97,8 @@ func (m *tokenMemory) key(token string) string {
 	if m.cache == nil || len(token) > maxRemembered {
 		return ""
 	}
-	var room [2 << 10]byte
-	sum := sha256.Sum256(append(append(room[:0], m.site...), token...))
+	var room [1 << 10]byte
+	sum := sha256.Sum256(append(append(room[:0], m.site[:]...), token...))
 	return string(sum[:])
 }
 
@@ -104,7 +113,9 @@ func (m *tokenMemory) recall(key string) *jwt.Claims {
 	if err != nil {
 		return nil
 	}
-	return decodeClaims(string(record))
+	c := decodeClaims(string(record))
+	c.Issuer = m.issuer
+	return c
 }
 
 func (m *tokenMemory) remember(key string, c *jwt.Claims) {
@@ -118,25 +129,36 @@ func (m *tokenMemory) remember(key string, c *jwt.Claims) {
 	_ = m.cache.Set(key, record) // it fits
 }
 
-// encodeClaims writes claims as a record: times, a flag, then texts with their lengths in front. The
-// subject is left out, for it is the openid.
+// What a record tells with one bit.
+const (
+	phoneVerified = 1 << iota
+	forItsApp     // the audience is the app, and nobody else
+)
+
+// encodeClaims writes claims as a record: times, flags, then texts with their lengths in front. Left out
+// are the subject, for it is the openid, and the issuer, for it is the site's.
 func encodeClaims(c *jwt.Claims) ([]byte, error) {
 	w := recordWriter{record: make([]byte, 0, 512)}
 	for _, t := range []int64{c.IssuedAt, c.NotBefore, c.ExpiresAt} {
 		w.record = binary.BigEndian.AppendUint64(w.record, uint64(t))
 	}
-	verified := byte(0)
+	flags := byte(0)
 	if c.PhoneNumberVerified {
-		verified = 1
+		flags |= phoneVerified
 	}
-	w.record = append(w.record, verified)
+	audience := c.Audience
+	if len(audience) == 1 && audience[0] == c.AppID {
+		flags |= forItsApp
+		audience = nil
+	}
+	w.record = append(w.record, flags)
 	for _, text := range []string{
-		c.Issuer, c.OpenID, c.ID, c.SID, c.AppID, c.UnionID, c.Phone, c.PhoneNumber, c.Nickname, c.Picture, c.KeyID,
+		c.OpenID, c.ID, c.SID, c.AppID, c.UnionID, c.Phone, c.PhoneNumber, c.Nickname, c.Picture, c.KeyID,
 	} {
 		w.text(text)
 	}
-	w.count(len(c.Audience))
-	for _, text := range c.Audience {
+	w.count(len(audience))
+	for _, text := range audience {
 		w.text(text)
 	}
 	w.count(len(c.Extra))
@@ -188,14 +210,18 @@ func decodeClaims(record string) *jwt.Claims {
 		audience [1]string
 	}
 	c.IssuedAt, c.NotBefore, c.ExpiresAt = r.time(), r.time(), r.time()
-	c.PhoneNumberVerified = r.take(1) == "\x01"
+	flags := r.take(1)[0]
+	c.PhoneNumberVerified = flags&phoneVerified != 0
 	for _, text := range []*string{
-		&c.Issuer, &c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
+		&c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
 	} {
 		*text = r.text()
 	}
 	c.Subject = c.OpenID
 	c.Audience = c.audience[:0]
+	if flags&forItsApp != 0 {
+		c.Audience = append(c.Audience, c.AppID)
+	}
 	for range r.count() {
 		c.Audience = append(c.Audience, r.text())
 	}
@@ -217,12 +243,7 @@ func (r *recordReader) take(n int) string {
 	return taken
 }
 
-func (r *recordReader) time() (t int64) {
-	for _, b := range []byte(r.take(8)) {
-		t = t<<8 | int64(b)
-	}
-	return t
-}
+func (r *recordReader) time() int64 { return int64(binary.BigEndian.Uint64([]byte(r.take(8)))) }
 
 func (r *recordReader) count() int {
 	two := r.take(2)
