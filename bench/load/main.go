@@ -50,8 +50,8 @@ func fail(err error) {
 
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of which the table has the median")
-	flags.DurationVar(&o.duration, "d", 5*time.Second, "time of one measurement")
+	flags.IntVar(&o.rounds, "rounds", 15, "rounds, of which the table has the median")
+	flags.DurationVar(&o.duration, "d", 2*time.Second, "time of one measurement")
 	flags.IntVar(&o.connections, "connections", 64, "connections that send requests")
 	flags.IntVar(&o.users, "users", 100_000, "users in the rows of many users")
 	flags.IntVar(&o.logins, "logins", 25_000, "logins after which a measurement of logins ends at once; the memory store holds some 40,000")
