@@ -220,8 +220,8 @@ type Token struct {
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
 	// Memory for tokens that were verified, in bytes, so that not every request costs a signature; expiry,
-	// key and session are checked each time all the same. 32 MiB hold some 100,000 tokens, and a quarter
-	// is taken at the start; sites with the same size and ttl share them. -1: none. Default: 32MiB.
+	// key and session are checked each time all the same. 32 MiB hold some 100,000 tokens; 8 MiB are
+	// taken at the start. Sites with the same size and ttl share them. -1: none. Default: 32MiB.
 	Remember int64 `json:"remember,omitempty"`
 
 	// How a phone number stands in a token: `full`, or `sealed` (encrypted, so that only the sidecar reads

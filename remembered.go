@@ -21,10 +21,10 @@ const (
 	// rememberShards lets processors work side by side.
 	rememberShards = 64
 
-	// firstShare is the part of the memory that is there from the start. A shard that grows is copied
+	// firstRoom is taken at the start, but at most a quarter of the memory. A shard that grows is copied
 	// while its readers wait. And the fewer bytes live in a program, the more often Go collects its
 	// garbage, which would cost a request more than the guard itself.
-	firstShare = 4
+	firstRoom = 8 << 20
 
 	// maxRemembered is the length of the longest token there is (package jwt). Longer ones are refused,
 	// and not worth a digest.
@@ -44,7 +44,7 @@ func newTokenCache(size int64, ttl time.Duration, hasher bigcache.Hasher) (*toke
 		Shards:             rememberShards,
 		LifeWindow:         ttl,
 		CleanWindow:        0, // no goroutine
-		MaxEntriesInWindow: int(size / firstShare / usualRecord),
+		MaxEntriesInWindow: int(min(size/4, firstRoom) / usualRecord),
 		MaxEntrySize:       usualRecord,
 		HardMaxCacheSize:   int(size >> 20),
 		Hasher:             hasher,
@@ -97,7 +97,7 @@ func (m *tokenMemory) key(token string) string {
 	if m.cache == nil || len(token) > maxRemembered {
 		return ""
 	}
-	var room [1 << 10]byte
+	var room [1536]byte
 	sum := sha256.Sum256(append(append(room[:0], m.site[:]...), token...))
 	return string(sum[:])
 }

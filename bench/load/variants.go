@@ -22,12 +22,26 @@ type variant struct {
 	start func(context.Context, *bench) (front *lab.Process, all []*lab.Process, err error)
 }
 
+// fiveHeaders set as much as wechat_auth does, to whoever asks.
+var fiveHeaders = []string{
+	"request_header X-My-Openid " + openID(0),
+	"request_header X-My-Appid " + lab.AppID,
+	"request_header X-My-Source wx_client",
+	"request_header X-My-Unionid oUnion-0123456789_0123456789",
+	"request_header X-My-Phone 13800138000",
+}
+
 // variants has what the others are compared with first.
 func variants() []variant {
 	all := []variant{{
 		name: report.Text{"Caddy, `reverse_proxy` alone", "Caddy，只有 `reverse_proxy`"}, algorithm: "ES256",
 		start: func(ctx context.Context, b *bench) (*lab.Process, []*lab.Process, error) {
 			return alone(b.startCaddy(ctx))
+		},
+	}, {
+		name: report.Text{"Caddy, five `request_header` lines", "Caddy，五行 `request_header`"}, algorithm: "ES256",
+		start: func(ctx context.Context, b *bench) (*lab.Process, []*lab.Process, error) {
+			return alone(b.startCaddy(ctx, fiveHeaders...))
 		},
 	}}
 	for _, algorithm := range []string{"HS256", "ES256", "EdDSA", "RS256"} {
