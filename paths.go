@@ -22,7 +22,26 @@ func rawPath(u *url.URL) (raw string, canonical bool) {
 	return raw, u.Opaque == "" && isCanonical(raw)
 }
 
-func isCanonical(raw string) bool {
+func isCanonical(raw string) bool { return isPlain(raw) || readsOneWay(raw) }
+
+// isPlain finds, without a closer look, what most paths are: nothing in them could be read in two ways.
+func isPlain(raw string) bool {
+	previous := byte(0)
+	for i := range len(raw) {
+		c := raw[i]
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+		case c == '/' && previous != '/':
+		case c == '.' && previous != '/' && previous != '.':
+		default:
+			return false
+		}
+		previous = c
+	}
+	return strings.HasPrefix(raw, "/")
+}
+
+func readsOneWay(raw string) bool {
 	if !strings.HasPrefix(raw, "/") || strings.ContainsAny(raw, `\;`) || strings.Contains(raw, "//") {
 		return false
 	}
@@ -55,31 +74,40 @@ func ambiguousEscape(digits string) bool {
 // openPaths opens requests: it compares byte for byte, and only canonical paths.
 type openPaths struct {
 	methods  []string
-	patterns []string
+	patterns []pattern
 }
 
 func (o openPaths) match(method, raw string) bool {
 	if len(o.methods) > 0 && !slices.Contains(o.methods, method) {
 		return false
 	}
-	return slices.ContainsFunc(o.patterns, func(pattern string) bool { return matchPattern(pattern, raw) })
+	return slices.ContainsFunc(o.patterns, func(p pattern) bool { return p.matches(raw, p.text) })
 }
 
-// matchPattern reads a pattern as Caddy's path matcher does, without folding case or cleaning.
-func matchPattern(pattern, raw string) bool {
-	inner, openStart := strings.CutPrefix(pattern, "*")
+// pattern is a path pattern as Caddy's path matcher reads it, without folding case or cleaning.
+type pattern struct {
+	matches func(raw, text string) bool
+	text    string
+}
+
+func newPattern(text string) pattern {
+	inner, openStart := strings.CutPrefix(text, "*")
 	inner, openEnd := strings.CutSuffix(inner, "*")
-	if !strings.Contains(inner, "*") {
-		switch {
-		case openStart && openEnd:
-			return strings.Contains(raw, inner)
-		case openStart:
-			return strings.HasSuffix(raw, inner)
-		case openEnd:
-			return strings.HasPrefix(raw, inner)
-		}
+	switch {
+	case strings.Contains(inner, "*"), !openStart && !openEnd && strings.ContainsAny(text, `?[\`):
+		return pattern{matchGlob, text}
+	case openStart && openEnd:
+		return pattern{strings.Contains, inner}
+	case openStart:
+		return pattern{strings.HasSuffix, inner}
+	case openEnd:
+		return pattern{strings.HasPrefix, inner}
 	}
-	matched, _ := path.Match(pattern, raw) // the pattern was checked in Provision
+	return pattern{func(raw, text string) bool { return raw == text }, text}
+}
+
+func matchGlob(raw, glob string) bool {
+	matched, _ := path.Match(glob, raw) // the pattern was checked in Provision
 	return matched
 }
 
@@ -98,8 +126,9 @@ func (c closedPaths) match(r *http.Request, method string) (bool, error) {
 
 // matchAny tells whether one of several readings of a path is restricted.
 func (c closedPaths) matchAny(method string, readings []string) bool {
-	return c.concerns(method) && slices.ContainsFunc(c.paths, func(pattern string) bool {
-		return slices.ContainsFunc(readings, func(reading string) bool { return matchPattern(pattern, reading) })
+	return c.concerns(method) && slices.ContainsFunc(c.paths, func(text string) bool {
+		p := newPattern(text)
+		return slices.ContainsFunc(readings, func(reading string) bool { return p.matches(reading, p.text) })
 	})
 }
 
@@ -154,7 +183,7 @@ func openAll(what string, all []*Paths) ([]openPaths, error) {
 		}
 		o := openPaths{methods: p.Methods}
 		for _, pattern := range p.Paths {
-			o.patterns = append(o.patterns, escapeNonASCII(pattern))
+			o.patterns = append(o.patterns, newPattern(escapeNonASCII(pattern)))
 		}
 		out = append(out, o)
 	}
