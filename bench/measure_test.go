@@ -80,7 +80,7 @@ func requirePrograms(t *testing.T, names ...string) {
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
 			if _, err := os.Stat("/usr/sbin/" + name); err != nil {
-				t.Skipf("there is no %s here: bash scripts/needs.sh", name)
+				t.Fatalf("there is no %s here: bash scripts/needs.sh", name)
 			}
 		}
 	}
