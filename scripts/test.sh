@@ -47,6 +47,9 @@ else
 	FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
 fi
 
+step "what the race detector is too slow for"
+go test -timeout=5m ./avatar
+
 # Last, so that Go's own summary closes the output.
 step test
 CGO_ENABLED=1 go test -race -shuffle=on -timeout=5m ./...
