@@ -185,16 +185,35 @@ func fingerprint(t *testing.T, dir string) string {
 	return all.String()
 }
 
+// modified is when the last of a folder's files of such names was written.
+func modified(t *testing.T, folder, names string) (last time.Time) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, names))
+	if err != nil || files == nil {
+		t.Fatalf("got files %v, %v, want some", files, err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
+
 // An operator tries a configuration on the machine where the old one serves.
 func TestValidateAndAdaptBesideARunningServerTouchNothing(t *testing.T) {
 	w := newWorld(t)
 	n := w.start()
 	before := n.newUser()
+	eventually(t, "what was written is merged", func() bool {
+		store, journals := modified(t, n.data(), "*.db"), modified(t, n.data(), "*.db-journal-*")
+		return store.After(journals)
+	})
 	mark := fingerprint(t, n.data())
-	for last := ""; last != mark; { // what was written is merged a while later, and that once
-		time.Sleep(3 * time.Second)
-		last, mark = mark, fingerprint(t, n.data())
-	}
 	for _, what := range []string{"validate", "adapt"} {
 		out, err := n.command(what, "--config", n.path("Caddyfile"), "--adapter", "caddyfile").CombinedOutput()
 		if err != nil {
