@@ -1,3 +1,5 @@
+// The denylist: the revocations that matter, in memory.
+
 package session
 
 import (
@@ -8,81 +10,90 @@ import (
 	"time"
 )
 
-// retryFollow is how long a denylist waits before it follows a failed store again.
-const retryFollow = 500 * time.Millisecond
+const (
+	// retryFollow is the pause before a store that failed is followed again.
+	retryFollow = 500 * time.Millisecond
 
-// sweepEvery is how often a denylist drops revocations whose time is over.
-const sweepEvery = time.Minute
+	// sweepEvery is the pause between two sweeps.
+	sweepEvery = time.Minute
+)
 
-// Denylist holds the revocations that matter, in memory, so that looking one up costs no network. It
-// follows its store from Run on, and keeps what it knows while the store is away.
+// Denylist holds the revocations that matter, so that looking one up costs no network. It follows its store
+// from Run on, and keeps its entries while the store is away.
 type Denylist struct {
-	store Store
-	now   func() time.Time
+	store   Store
+	clock   *Clock
+	minLife func() time.Duration
 
-	complete chan struct{} // closed at the store's first word
-
-	heard atomic.Pointer[time.Time] // when the store last said that this list is complete; nil: never
+	complete chan struct{} // closed at the store's first report
+	wake     chan struct{} // ends the pause before the next attempt
+	reported atomic.Int64  // elapsed time at the store's last report; math.MinInt64: none so far
 
 	mu       sync.RWMutex // guards what follows
-	sessions map[SID]time.Time
-	users    map[Tag]userRevocation
+	sessions map[SID]denial
 }
 
-type userRevocation struct{ before, until time.Time }
-
-// NewDenylist returns a list that knows nothing yet. The clock may be nil: time.Now.
-func NewDenylist(store Store, now func() time.Time) *Denylist {
-	if now == nil {
-		now = time.Now
-	}
-	return &Denylist{
-		store: store, now: now, complete: make(chan struct{}),
-		sessions: map[SID]time.Time{}, users: map[Tag]userRevocation{},
-	}
+// denial is kept until both clocks say that it is over: that of the wall, which may step, and the time since
+// it was added.
+type denial struct {
+	until time.Time
+	added time.Duration
 }
 
-// Run follows the store until ctx ends. It tells failed about each failure of the store.
+// NewDenylist returns an empty list. An entry is kept for minLife at least, which is the longest life of an
+// access token: then a revocation outlives its tokens also when the clock steps.
+func NewDenylist(store Store, clock *Clock, minLife func() time.Duration) *Denylist {
+	d := &Denylist{
+		store: store, clock: clock, minLife: minLife, complete: make(chan struct{}), wake: make(chan struct{}, 1),
+		sessions: map[SID]denial{},
+	}
+	d.reported.Store(math.MinInt64)
+	return d
+}
+
+// Run follows the store until ctx ends. It calls failed for each failure of the store.
 func (d *Denylist) Run(ctx context.Context, failed func(error)) {
 	go d.sweep(ctx)
 	for ctx.Err() == nil {
-		err := d.store.Follow(ctx, d.now(), d.add)
+		err := d.store.Follow(ctx, d.report)
 		if ctx.Err() != nil {
 			return
 		}
 		failed(err)
 		select {
 		case <-ctx.Done():
+		case <-d.wake:
 		case <-time.After(retryFollow):
 		}
 	}
 }
 
-// Revoked tells whether a session's access tokens are revoked.
+// Wake has the store followed again at once, if it failed: it was seen to work.
+func (d *Denylist) Wake() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Revoked reports whether a session's access tokens are revoked.
 func (d *Denylist) Revoked(sid SID) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if _, ok := d.sessions[sid]; ok {
-		return true
-	}
-	if len(d.users) == 0 {
-		return false
-	}
-	tag, made, _ := sid.Parse()
-	r, ok := d.users[tag]
-	return ok && !made.After(r.before)
+	_, ok := d.sessions[sid]
+	return ok
 }
 
-// Age returns how long ago the store last said that this list is complete.
+// Age returns how long ago the store last reported that this list is complete.
 func (d *Denylist) Age() time.Duration {
-	heard := d.heard.Load()
-	if heard == nil {
+	reported := d.reported.Load()
+	if reported == math.MinInt64 {
 		return math.MaxInt64
 	}
-	return d.now().Sub(*heard)
+	return d.clock.Elapsed() - time.Duration(reported)
 }
 
-// Wait returns when the store has said for the first time that the list is complete, or after a timeout.
+// Wait returns when the store has reported for the first time, or after a timeout.
 func (d *Denylist) Wait(timeout time.Duration) {
 	select {
 	case <-d.complete:
@@ -90,19 +101,19 @@ func (d *Denylist) Wait(timeout time.Duration) {
 	}
 }
 
-func (d *Denylist) add(revoked []Revocation) {
+// Add puts revocations into the list. The caller of a store adds those it made before it answers.
+func (d *Denylist) Add(revoked []Revocation) {
+	now := d.clock.Elapsed()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, r := range revoked {
-		if r.SID != "" {
-			d.sessions[r.SID] = later(d.sessions[r.SID], r.Until)
-			continue
-		}
-		u := d.users[r.Tag]
-		d.users[r.Tag] = userRevocation{later(u.before, r.Before), later(u.until, r.Until)}
+		d.sessions[r.SID] = denial{later(d.sessions[r.SID].until, r.Until), now}
 	}
-	now := d.now() // told last: the list now has what it stands for
-	if d.heard.Swap(&now) == nil {
+}
+
+func (d *Denylist) report(revoked []Revocation) {
+	d.Add(revoked)
+	if d.reported.Swap(int64(d.clock.Elapsed())) == math.MinInt64 {
 		close(d.complete)
 	}
 }
@@ -121,24 +132,12 @@ func (d *Denylist) sweep(ctx context.Context) {
 }
 
 func (d *Denylist) dropExpired() {
+	over, elapsed, minLife := d.clock.Over().Add(-ClockMargin), d.clock.Elapsed(), d.minLife()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.now()
-	for sid, until := range d.sessions {
-		if !now.Before(until) {
+	for sid, denied := range d.sessions {
+		if over.After(denied.until) && elapsed-denied.added > minLife {
 			delete(d.sessions, sid)
 		}
 	}
-	for tag, r := range d.users {
-		if !now.Before(r.until) {
-			delete(d.users, tag)
-		}
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -1,9 +1,9 @@
 // Package session keeps a mini program's users logged in: sessions with refresh tokens that rotate,
-// users with their phone numbers, revocations, and the short notes that make a repeated request safe.
+// users with their phone numbers, revocations, and replays that make a repeated request safe.
 //
-// [Store] is the contract of what keeps them. [NewMemory] and [OpenBolt] are for one machine, [NewRedis]
-// is for a cluster. A new store is best written as a [DB], the five operations of a transactional map,
-// and made a Store by [Over]; sessiontest.Run tells whether it keeps the contract.
+// [Store] is the contract of what keeps them. A new store for one machine is best written as a [DB], the
+// seven operations of a transactional map, and made a Store by [NewKVStore]; package sessiontest checks
+// both contracts.
 package session
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Digest is a SHA-256 sum: what is stored of things that must not be read back from a store.
+// Digest is a SHA-256 sum: stored in place of a value that must not be read back from a store.
 type Digest [sha256.Size]byte
 
 // UserID names one user of one mini program.
@@ -25,14 +25,17 @@ type UserID struct {
 	OpenID string `json:"openid"`
 }
 
-const tagSize = 16
+const (
+	tagSize    = 16
+	appTagSize = 4 // of a tag: the mini program; the rest is the user
+	siteSize   = 8
+	randomSize = 16
+	sidSize    = tagSize + siteSize + randomSize
+)
 
-// Tag is a user's place in a store: all that belongs to a user has the same tag, so that a cluster can
-// keep it on one node.
+// Tag is a user's place in a store: all records of a user have the same tag, so that a cluster can keep
+// them on one node.
 type Tag [tagSize]byte
-
-// appTagSize is how much of a tag tells the mini program; the rest tells the user.
-const appTagSize = 4
 
 // Tag returns the user's tag.
 func (u UserID) Tag() (t Tag) {
@@ -44,133 +47,86 @@ func (u UserID) Tag() (t Tag) {
 	return t
 }
 
-// IsOf tells whether the tag can be that of a user of the mini program.
+// IsOf reports whether the tag can be that of a user of the mini program.
 func (t Tag) IsOf(appID string) bool {
 	app := sha256.Sum256([]byte(appID))
 	return bytes.Equal(t[:appTagSize], app[:appTagSize])
 }
 
-// User is what is remembered of a user. Zero fields are unknown.
-type User struct {
-	UserID
-	UnionID   string    `json:"unionid,omitempty"`
-	FirstSeen time.Time `json:"first_seen,omitzero"`
+// Site is the mark of the site that made a session. A session belongs to its site, also where others share
+// the mini program and the store.
+type Site [siteSize]byte
 
-	// Phone is the number as WeChat gives it, PhoneNumber the same in E.164, if it has that form.
-	Phone         string    `json:"phone,omitempty"`
-	PhoneNumber   string    `json:"phone_number,omitempty"`
-	PhoneVerified time.Time `json:"phone_verified,omitzero"`
-
-	Nickname string `json:"nickname,omitempty"`
-	Avatar   string `json:"avatar,omitempty"` // the hash that names the picture
-
-	// Key is WeChat's session_key since KeySince, and PreviousKey the one it superseded then. Who learned
-	// them has sealed them, so that equal keys are equal bytes; a store can't read them.
-	Key         []byte    `json:"key,omitempty"`
-	KeySince    time.Time `json:"key_since,omitzero"`
-	PreviousKey []byte    `json:"previous_key,omitempty"`
+// NewSite returns the mark of the site that differs from others in any of the parts.
+func NewSite(parts ...string) (s Site) {
+	sum := sha256.New()
+	for _, part := range parts {
+		sum.Write(binary.AppendUvarint(nil, uint64(len(part))))
+		sum.Write([]byte(part))
+	}
+	copy(s[:], sum.Sum(nil))
+	return s
 }
 
-// Learn adds what was learned about the user: known fields replace, FirstSeen is kept if there is one, and
-// a Key that is another than the last makes that the PreviousKey.
-func (u *User) Learn(l User) {
-	u.UserID = l.UserID
-	if l.UnionID != "" {
-		u.UnionID = l.UnionID
-	}
-	if u.FirstSeen.IsZero() {
-		u.FirstSeen = l.FirstSeen
-	}
-	if l.Phone != "" {
-		u.Phone, u.PhoneNumber, u.PhoneVerified = l.Phone, l.PhoneNumber, l.PhoneVerified
-	}
-	if l.Nickname != "" {
-		u.Nickname = l.Nickname
-	}
-	if l.Avatar != "" {
-		u.Avatar = l.Avatar
-	}
-	if len(l.Key) > 0 && !bytes.Equal(l.Key, u.Key) {
-		u.PreviousKey, u.Key, u.KeySince = u.Key, l.Key, l.KeySince
-	}
-}
-
-// DropKey forgets a session_key, be it the last or the one before it. KeySince stays as long as one is left.
-func (u *User) DropKey(key []byte) {
-	if bytes.Equal(u.Key, key) {
-		u.Key = nil
-	}
-	if bytes.Equal(u.PreviousKey, key) {
-		u.PreviousKey = nil
-	}
-	if u.Key == nil && u.PreviousKey == nil {
-		u.KeySince = time.Time{}
-	}
-}
-
-const (
-	millisSize = 6
-	randomSize = 16
-	sidSize    = tagSize + millisSize + randomSize
-)
-
-// SID names a session: the user's tag, the time it was made in milliseconds, and 128 random bits, in
-// base64url. It is no secret: it stands in every access token.
+// SID names a session: the user's tag, the site's mark and 128 random bits, in base64url. It is no secret:
+// it stands in every access token.
 type SID string
 
-// newSID returns a session's name.
-func newSID(user Tag, made time.Time) SID {
+func newSID(user Tag, site Site) SID {
 	var raw [sidSize]byte
 	copy(raw[:], user[:])
-	var millis [8]byte
-	binary.BigEndian.PutUint64(millis[:], uint64(made.UnixMilli()))
-	copy(raw[tagSize:], millis[2:])
-	_, _ = rand.Read(raw[tagSize+millisSize:]) // never fails
+	copy(raw[tagSize:], site[:])
+	_, _ = rand.Read(raw[tagSize+siteSize:]) // never fails
 	return SID(base64.RawURLEncoding.EncodeToString(raw[:]))
 }
 
-// Parse takes a session's name apart, and reports false when it is none.
-func (s SID) Parse() (user Tag, made time.Time, ok bool) {
+// Parse returns the parts of a session's name, and reports false when it is none.
+func (s SID) Parse() (user Tag, site Site, ok bool) {
 	raw, ok := decodeExactly(string(s), sidSize)
 	if !ok {
-		return Tag{}, time.Time{}, false
+		return Tag{}, Site{}, false
 	}
-	var millis [8]byte
-	copy(millis[2:], raw[tagSize:])
 	copy(user[:], raw)
-	return user, time.UnixMilli(int64(binary.BigEndian.Uint64(millis[:]))), true
+	copy(site[:], raw[tagSize:])
+	return user, site, true
 }
 
 // Session is one login. Its refresh token is not in it, only digests.
 type Session struct {
 	SID     SID       `json:"sid"`
-	User    UserID    `json:"user"`
+	User    UserID    `json:"-"` // that of the account
 	Created time.Time `json:"created"`
 	LastUse time.Time `json:"last_use"` // of a refresh token
 
-	// Family is the digest of what all refresh tokens of this session have in common: only who was
-	// once given one of them can know it.
+	// TokensUntil is the latest time at which an access token of this session expires.
+	TokensUntil time.Time `json:"tokens_until"`
+
+	// Family is the digest of the part that all refresh tokens of this session have in common: only the
+	// holder of one of them can know it.
 	Family Digest `json:"family"`
 
 	// Current is the digest of the refresh token to come, Previous that of the one spent last, at
-	// Spent, and Salt is what Current's token was derived from Previous's with.
+	// Spent, and Salt led from Previous's token to Current's.
 	Current  Digest    `json:"current"`
 	Previous Digest    `json:"previous,omitzero"`
 	Salt     []byte    `json:"salt,omitempty"`
 	Spent    time.Time `json:"spent,omitzero"`
 
-	// Claims are what else its access tokens say: a JSON object that a store does not look into. Those
-	// that are null are none, and come back as nil.
+	// Claims are further claims of its access tokens: a JSON object that a store does not look into. null
+	// is none, and comes back as nil.
 	Claims json.RawMessage `json:"claims,omitempty"`
+
+	// Ended is set while a session has ended and its revocation may not be written yet.
+	Ended Outcome `json:"ended,omitempty"`
 }
 
-// Policy is how long sessions live.
+// Policy bounds the life of sessions.
 type Policy struct {
 	Idle       time.Duration // without a refresh
 	Lifetime   time.Duration // at all
 	Grace      time.Duration // the spent refresh token still gets its successor
 	MaxPerUser int           // sessions; the oldest go
-	TokenTTL   time.Duration // an access token's life: how long a revocation must be remembered
+	TokenTTL   time.Duration // the longest life of an access token, for sessions whose record is gone
 }
 
 // Ends returns when the session dies unless it is used.
@@ -180,4 +136,23 @@ func (s *Session) Ends(p Policy) time.Time {
 		return idle
 	}
 	return lifetime
+}
+
+// Revocation returns the revocation of the session: it holds until its last access token has expired, and
+// where an answer is under way for as long as that token may live.
+func (s *Session) Revocation(e Ending) Revocation {
+	return Revocation{SID: s.SID, Until: later(s.TokensUntil, e.Now.Add(e.Policy.TokenTTL))}
+}
+
+// owns reports whether a session can be that of the account.
+func (s *Session) owns(user Tag) bool {
+	tag, _, ok := s.SID.Parse()
+	return ok && tag == user
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

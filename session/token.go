@@ -1,3 +1,5 @@
+// The refresh token: its text, its digests and its successor.
+
 package session
 
 import (
@@ -77,13 +79,13 @@ func (t RefreshToken) Successor(salt []byte) RefreshToken {
 	return next
 }
 
-// New makes a session and its first refresh token.
-func New(user UserID, now time.Time) (Session, RefreshToken) {
-	t := RefreshToken{SID: newSID(user.Tag(), now)}
+// New makes a session of a user at a site, and its first refresh token.
+func New(user UserID, site Site, now time.Time) (Session, RefreshToken) {
+	t := RefreshToken{SID: newSID(user.Tag(), site)}
 	_, _ = rand.Read(t.family[:]) // never fails
 	_, _ = rand.Read(t.secret[:])
 	return Session{
-		SID: t.SID, User: user, Created: now, LastUse: now,
+		SID: t.SID, User: user, Created: now, LastUse: now, TokensUntil: now,
 		Family: t.Family(), Current: t.Digest(),
 	}, t
 }
