@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// retryFollow is the pause before a store that failed is followed again.
-	retryFollow = 500 * time.Millisecond
+	// retryFollow is the pause before a store that failed is followed again, maxRetryFollow the longest
+	// after many failures in a row.
+	retryFollow    = 250 * time.Millisecond
+	maxRetryFollow = 2 * time.Second
 
 	// sweepEvery is the pause between two sweeps.
 	sweepEvery = time.Minute
@@ -25,12 +27,12 @@ type Denylist struct {
 	clock   *Clock
 	minLife func() time.Duration
 
-	complete chan struct{} // closed at the store's first report
 	wake     chan struct{} // ends the pause before the next attempt
 	reported atomic.Int64  // elapsed time at the store's last report; math.MinInt64: none so far
 
 	mu       sync.RWMutex // guards what follows
 	sessions map[SID]denial
+	next     chan struct{} // closed at the store's next report
 }
 
 // denial is kept until both clocks say that it is over: that of the wall, which may step, and the time since
@@ -44,26 +46,32 @@ type denial struct {
 // access token: then a revocation outlives its tokens also when the clock steps.
 func NewDenylist(store Store, clock *Clock, minLife func() time.Duration) *Denylist {
 	d := &Denylist{
-		store: store, clock: clock, minLife: minLife, complete: make(chan struct{}), wake: make(chan struct{}, 1),
-		sessions: map[SID]denial{},
+		store: store, clock: clock, minLife: minLife, wake: make(chan struct{}, 1),
+		sessions: map[SID]denial{}, next: make(chan struct{}),
 	}
 	d.reported.Store(math.MinInt64)
 	return d
 }
 
-// Run follows the store until ctx ends. It calls failed for each failure of the store.
-func (d *Denylist) Run(ctx context.Context, failed func(error)) {
+// Run follows the store until ctx ends. It calls failed for each failure of the store, and works when the
+// store has reported again.
+func (d *Denylist) Run(ctx context.Context, failed func(error), works func()) {
 	go d.sweep(ctx)
-	for ctx.Err() == nil {
-		err := d.store.Follow(ctx, d.report)
+	for pause := retryFollow; ; pause = min(2*pause, maxRetryFollow) {
+		err := d.store.Follow(ctx, func(revoked []Revocation) {
+			d.report(revoked)
+			works()
+			pause = retryFollow
+		})
 		if ctx.Err() != nil {
 			return
 		}
 		failed(err)
 		select {
 		case <-ctx.Done():
+			return
 		case <-d.wake:
-		case <-time.After(retryFollow):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -93,10 +101,16 @@ func (d *Denylist) Age() time.Duration {
 	return d.clock.Elapsed() - time.Duration(reported)
 }
 
-// Wait returns when the store has reported for the first time, or after a timeout.
-func (d *Denylist) Wait(timeout time.Duration) {
+// Wait returns when the store has reported within an age, or after a timeout.
+func (d *Denylist) Wait(age, timeout time.Duration) {
+	d.mu.RLock()
+	next := d.next
+	d.mu.RUnlock()
+	if d.Age() <= age {
+		return
+	}
 	select {
-	case <-d.complete:
+	case <-next:
 	case <-time.After(timeout):
 	}
 }
@@ -113,9 +127,11 @@ func (d *Denylist) Add(revoked []Revocation) {
 
 func (d *Denylist) report(revoked []Revocation) {
 	d.Add(revoked)
-	if d.reported.Swap(int64(d.clock.Elapsed())) == math.MinInt64 {
-		close(d.complete)
-	}
+	d.reported.Store(int64(d.clock.Elapsed()))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.next)
+	d.next = make(chan struct{})
 }
 
 func (d *Denylist) sweep(ctx context.Context) {
