@@ -1,3 +1,5 @@
+// The DB contract: the short way to a Store of one process.
+
 package session
 
 import (
@@ -5,7 +7,7 @@ import (
 	"time"
 )
 
-// DB is a transactional map of keys to values that expire: the short way to a [Store], by [Over].
+// DB is a transactional map of keys to values that expire: the short way to a [Store], by [NewKVStore].
 //
 // A key is at most 128 bytes of any content. A value may have 1 MiB. What a DB returns must be what was
 // put under that very key. All methods may be called by many goroutines at once.
@@ -36,6 +38,7 @@ type Tx interface {
 	Delete(key []byte) error
 
 	// Scan calls each with all keys that begin with a prefix, in any order, until it returns an error.
-	// It may pass values past their time.
+	// It may pass values past their time. What it is given is valid until each returns, and each must not
+	// write.
 	Scan(prefix []byte, each func(key, value []byte) error) error
 }
