@@ -68,7 +68,7 @@ func allEndWhateverTheClocksSay(t *testing.T, f *fixture) {
 				t.Errorf("%s: login: got %v, want %v", what, err, session.ErrEnded)
 			}
 			wantReplay(t, node, late.Replay.Key, begin, nil)
-			if a := account(t, node, alice); len(a.Sessions) != 0 || (a.User != (session.User{})) != (what == "end of all") {
+			if a := account(t, node, alice); len(a.Sessions) != 0 || (a.User.UserID == alice) != (what == "end of all") {
 				t.Errorf("%s: got %s", what, text(t, a))
 			}
 		}
