@@ -19,6 +19,8 @@ type tokenAnswer struct {
 	RefreshExpiresIn int64      `json:"refresh_expires_in,omitempty"`
 	User             userAnswer `json:"user"`
 	PhoneError       *apiError  `json:"phone_error,omitempty"`
+
+	expires time.Time // of the access token
 }
 
 // refreshable adds the refresh token.
@@ -73,6 +75,7 @@ func (h *Handler) tokenAnswer(u session.User, sid session.SID, extra map[string]
 		AccessToken: token,
 		ExpiresIn:   claims.ExpiresAt - claims.IssuedAt,
 		User:        h.userAnswer(u, isNew),
+		expires:     time.Unix(claims.ExpiresAt, 0),
 	}, nil
 }
 

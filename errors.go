@@ -70,6 +70,7 @@ var (
 	errMisconfigured = &apiError{status: 502, Code: "wechat_misconfigured", Description: "WeChat refuses this server's configuration; its operator finds the reason in the log"}
 	errBadAnswer     = &apiError{status: 502, Code: "wechat_bad_answer", Description: "WeChat's answer made no sense"}
 	errUnavailable   = &apiError{status: 503, Code: "wechat_unavailable", Description: "WeChat can't be reached or is busy; try again", retryAfter: 2 * time.Second}
+	errHookAway      = &apiError{status: 503, Code: "hook_unavailable", Description: "this server can't tell at the moment whether to let this user go on; try again", retryAfter: 2 * time.Second}
 	errStore         = &apiError{status: 503, Code: "store_unavailable", Description: "the session store can't be used at the moment; try again", retryAfter: 2 * time.Second}
 )
 
@@ -97,6 +98,8 @@ func asAPIError(err error) *apiError {
 		return fromWeChat(we)
 	case errors.Is(err, session.ErrEnded):
 		return errSessionRevoked
+	case errors.Is(err, session.ErrUnavailable):
+		return because(errStore, err)
 	case errors.Is(err, avatar.ErrFormat):
 		return errPicture
 	case errors.Is(err, avatar.ErrTooLarge):
@@ -172,8 +175,7 @@ func (h *Handler) writeError(w http.ResponseWriter, err error) {
 	writeJSON(w, e.status, e)
 }
 
-// heedStore logs and counts what the store does wrong. What WeChat does wrong was logged when it did,
-// once for all requests that waited for the same call.
+// heedStore counts what the store does wrong. It was logged when it happened, as was what WeChat does wrong.
 func (h *Handler) heedStore(e *apiError) {
 	if e.Code != errStore.Code || errors.Is(e, context.Canceled) { // the client left
 		return
@@ -182,7 +184,6 @@ func (h *Handler) heedStore(e *apiError) {
 	if errors.Is(e, session.ErrFull) {
 		metrics.storeFull.Inc()
 	}
-	h.logger.Error("store failed", zap.Error(e.cause))
 }
 
 func (e *apiError) setHeader(header http.Header) {

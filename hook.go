@@ -119,6 +119,34 @@ func (h *Handler) hookTimeout() time.Duration {
 	return h.hook.timeout
 }
 
+// askRefresh asks about a session that goes on, and returns the claims that replace the session's; nil leaves
+// them, where the hook gave no answer and on_error allows that.
+func (h *Handler) askRefresh(ctx context.Context, event hookEvent) (json.RawMessage, error) {
+	answer, err := h.hook.ask(ctx, event)
+	if err == nil && tooManyClaims(answer.claims) {
+		err = errors.New("its claims are larger than 4 KiB")
+	}
+	switch {
+	case err != nil && h.hook.allowOnError:
+		h.logger.Warn("the hook failed, the session goes on as it was", zap.Error(err))
+		return nil, nil
+	case err != nil:
+		h.logger.Error("the hook failed, the session is not refreshed", zap.Error(err))
+		return nil, errHookAway
+	case !answer.allow:
+		return nil, denied(answer.reason)
+	case len(answer.claims) == 0:
+		return json.RawMessage("null"), nil
+	}
+	return writeClaims(answer.claims)
+}
+
+// isDenial reports whether the hook said no.
+func isDenial(err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	return ok && e.Code == errDenied.Code
+}
+
 // ask returns the claims of the session with those that the hook adds, or why it does not let the user in.
 func (h *Handler) ask(ctx context.Context, event hookEvent, session map[string]any) (map[string]any, error) {
 	if h.hook == nil {

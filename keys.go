@@ -60,7 +60,7 @@ func (k *keyring) get() (*jwt.Ring, error) {
 	case <-k.ready:
 		return &k.ring, nil
 	default:
-		return nil, errors.New("the signing keys could not be read from the store so far")
+		return nil, fmt.Errorf("%w: the signing keys could not be read so far", session.ErrUnavailable)
 	}
 }
 
@@ -74,7 +74,7 @@ func (k *keyring) start() {
 	k.done.Go(func() { k.run(ctx, store) })
 	select {
 	case <-k.ready:
-	case <-time.After(firstWord):
+	case <-time.After(initialSync):
 	}
 }
 
@@ -93,9 +93,11 @@ func (k *keyring) run(ctx context.Context, store session.Store) {
 		wait := k.publish() / 4
 		if err := k.refresh(ctx, store); err != nil {
 			if ctx.Err() == nil {
-				k.state.lost(err)
+				k.state.outage.failed("keys", err)
 			}
 			wait = min(wait, retryKeys)
+		} else {
+			k.state.outage.works("keys")
 		}
 		select {
 		case <-ctx.Done():

@@ -103,12 +103,12 @@ func (h *Handler) spendCode(ctx context.Context, req loginRequest) ([]byte, erro
 		return nil, err
 	}
 	replay := newReplay("login", h.site, req.app.id, req.code).knownBy(req.client())
-	note, err := store.Recall(ctx, replay.key, h.now())
+	kept, err := store.Replay(ctx, replay.key, h.now())
 	if err != nil {
 		return nil, err
 	}
-	if note != nil {
-		answer, ok := replay.open(note, h.now())
+	if kept != nil {
+		answer, ok := replay.open(kept, h.now())
 		if !ok || req.nonce == "" {
 			return nil, errCodeUsed
 		}
@@ -130,29 +130,30 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 	if err != nil {
 		return nil, err
 	}
-	now := h.now() // before the user is read: an erasing that comes after is later than the session
-	user, err := store.User(ctx, session.UserID{AppID: req.app.id, OpenID: ws.OpenID})
+	id := session.UserID{AppID: req.app.id, OpenID: ws.OpenID}
+	account, err := store.Account(ctx, id.Tag())
 	if err != nil {
 		return nil, err
 	}
+	now, user := h.now(), account.User
 	isNew := user.FirstSeen.IsZero()
-	learned := session.User{UserID: user.UserID, UnionID: ws.UnionID, FirstSeen: now}
+	news := session.User{UserID: id, UnionID: ws.UnionID, FirstSeen: now}
 	if h.EncryptedData {
-		learned.Key, learned.KeySince = req.app.seal.seal(user.UserID, ws.SessionKey), now
+		news.Key, news.KeySince = req.app.seal.seal(id, ws.SessionKey), now
 	}
-	user.Learn(learned)
+	user.Merge(news)
 	exchange := phoneExchange{req.app, store, user, "", phoneProof{code: req.phoneCode, encrypted: req.encrypted}}
-	phoneError := h.oneTap(ctx, exchange, &learned)
-	user.Learn(learned)
+	phoneError := h.oneTap(ctx, exchange, &news)
+	user.Merge(news)
 	extra, err := h.ask(ctx, hookEvent{
 		Event: "login", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone,
 		ClientIP: req.clientIP, New: isNew,
 	}, nil)
 	if err != nil {
-		return nil, h.keepProven(ctx, exchange, learned, err)
+		return nil, h.keepProven(ctx, exchange, news, err)
 	}
 
-	made, token := session.New(user.UserID, now)
+	made, token := session.New(id, h.mark, now)
 	if made.Claims, err = writeClaims(extra); err != nil {
 		return nil, err
 	}
@@ -160,28 +161,31 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 	if err != nil {
 		return nil, err
 	}
+	made.TokensUntil = answer.expires
 	answer.PhoneError = phoneError
 	answer.refreshable(token, made.Ends(h.policy).Sub(now))
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return nil, err
 	}
-	note, err := replay.note(body, now.Add(loginReplay), now.Add(codeLife))
+	kept, err := replay.put(body, now.Add(loginReplay), now.Add(codeLife))
 	if err != nil {
 		return nil, err
 	}
-	err = store.Login(ctx, session.Login{Session: made, Learned: learned, Note: note, Policy: h.sessionPolicy()})
+	_, err = store.Login(ctx, session.Login{
+		Session: made, User: news, Generation: account.Generation, Replay: kept, Policy: h.sessionPolicy(),
+	})
 	return body, err
 }
 
-// oneTap adds the phone of a one tap login to what is learned. The login stands whatever becomes of it.
-func (h *Handler) oneTap(ctx context.Context, x phoneExchange, learned *session.User) *apiError {
+// oneTap adds the phone of a one tap login to the news of the user. The login stands whatever becomes of it.
+func (h *Handler) oneTap(ctx context.Context, x phoneExchange, news *session.User) *apiError {
 	if x.proof == (phoneProof{}) {
 		return nil
 	}
 	err := h.checkProof(x.proof)
 	if err == nil {
-		err = h.exchangePhone(ctx, x, learned)
+		err = h.exchangePhone(ctx, x, news)
 	}
 	if err != nil {
 		return asAPIError(err)

@@ -100,42 +100,44 @@ func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, err
 		return nil, err
 	}
 	replay := newReplay(append([]string{"phone", h.site, req.claims.SID}, req.proof.parts()...)...)
-	note, err := store.Recall(ctx, replay.key, h.now())
+	kept, err := store.Replay(ctx, replay.key, h.now())
 	if err != nil {
 		return nil, err
 	}
-	if answer, ok := replay.open(note, h.now()); ok {
+	if answer, ok := replay.open(kept, h.now()); ok {
 		return answer, nil
 	}
-	lesson := session.Lesson{
-		SID:  session.SID(req.claims.SID),
-		User: session.User{UserID: session.UserID{AppID: req.claims.AppID, OpenID: req.claims.OpenID}, FirstSeen: h.now()},
-	}
 	// A tap must not be spent for a session that has ended.
-	known, err := store.Learn(ctx, lesson)
+	id, sid := userOf(req.claims), session.SID(req.claims.SID)
+	account, err := store.Account(ctx, id.Tag())
 	if err != nil {
 		return nil, err
+	}
+	known := account.Session(sid)
+	if known == nil || known.Ended != session.Unknown {
+		return nil, session.ErrEnded
 	}
 	claims, err := readClaims(known.Claims)
 	if err != nil {
 		return nil, err
 	}
-	user := known.User
-	exchange := phoneExchange{req.app, store, user, lesson.SID, req.proof}
-	if err := h.exchangePhone(ctx, exchange, &lesson.User); err != nil {
+	user := account.User
+	exchange := phoneExchange{req.app, store, user, sid, req.proof}
+	update := session.Update{SID: sid, User: session.User{UserID: id}}
+	if err := h.exchangePhone(ctx, exchange, &update.User); err != nil {
 		return nil, err
 	}
-	user.Learn(lesson.User)
+	user.Merge(update.User)
 	extra, err := h.ask(ctx, hookEvent{
 		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP,
 	}, claims)
 	if err != nil {
-		return nil, h.keepProven(ctx, exchange, lesson.User, err)
+		return nil, h.keepProven(ctx, exchange, update.User, err)
 	}
-	if lesson.Claims, err = writeClaims(extra); err != nil {
+	if update.Claims, err = writeClaims(extra); err != nil {
 		return nil, err
 	}
-	answer, err := h.tokenAnswer(user, lesson.SID, extra, false)
+	answer, err := h.tokenAnswer(user, sid, extra, false)
 	if err != nil {
 		return nil, err
 	}
@@ -143,15 +145,16 @@ func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	until := h.now().Add(phoneReplay)
-	if lesson.Note, err = replay.note(body, until, until); err != nil {
+	update.Now, update.TokensUntil = h.now(), answer.expires
+	until := update.Now.Add(phoneReplay)
+	if update.Replay, err = replay.put(body, until, until); err != nil {
 		return nil, err
 	}
-	_, err = store.Learn(ctx, lesson)
+	_, err = store.Update(ctx, update)
 	if errors.Is(err, session.ErrFull) {
 		// The tap was paid for: the phone matters more than being able to repeat the answer.
-		lesson.Note = session.Note{}
-		_, err = store.Learn(ctx, lesson)
+		update.Replay = session.Replay{}
+		_, err = store.Update(ctx, update)
 	}
 	return body, err
 }
@@ -165,12 +168,12 @@ type phoneExchange struct {
 	proof phoneProof
 }
 
-// exchangePhone adds the number to what is learned about the user. The openid is always the verified one:
+// exchangePhone adds the number to the news of the user. The openid is always the verified one:
 // without it a client could attach somebody else's code to its session.
-func (h *Handler) exchangePhone(ctx context.Context, x phoneExchange, learned *session.User) error {
+func (h *Handler) exchangePhone(ctx context.Context, x phoneExchange, news *session.User) error {
 	if proven, err := h.recallProven(ctx, x); err != nil || proven != nil {
 		if err == nil {
-			learned.Learn(*proven)
+			news.Merge(*proven)
 		}
 		return err
 	}
@@ -181,7 +184,7 @@ func (h *Handler) exchangePhone(ctx context.Context, x phoneExchange, learned *s
 	if err != nil {
 		return err
 	}
-	learned.Phone, learned.PhoneNumber, learned.PhoneVerified = phone.Number, phone.E164(), h.now()
+	news.Phone, news.PhoneNumber, news.PhoneVerified = phone.Number, phone.E164(), h.now()
 	return nil
 }
 
@@ -204,22 +207,22 @@ const provenLife = 5 * time.Minute
 
 // keepProven keeps the number of a tap when the hook could not say whether the user may have it. The tap is
 // spent and was paid for; when the client repeats the request, only the hook is asked again.
-func (h *Handler) keepProven(ctx context.Context, x phoneExchange, learned session.User, reason error) error {
-	if !errors.Is(reason, errHookFailed) || x.proof == (phoneProof{}) || learned.Phone == "" {
+func (h *Handler) keepProven(ctx context.Context, x phoneExchange, news session.User, reason error) error {
+	if !errors.Is(reason, errHookFailed) || x.proof == (phoneProof{}) || news.Phone == "" {
 		return reason
 	}
 	body, err := json.Marshal(session.User{
-		UserID: learned.UserID, Phone: learned.Phone, PhoneNumber: learned.PhoneNumber, PhoneVerified: learned.PhoneVerified,
+		UserID: news.UserID, Phone: news.Phone, PhoneNumber: news.PhoneNumber, PhoneVerified: news.PhoneVerified,
 	})
 	if err != nil {
 		return err
 	}
-	until := h.now().Add(provenLife)
-	note, err := x.proven().note(body, until, until)
+	now := h.now()
+	kept, err := x.proven().put(body, now.Add(provenLife), now.Add(provenLife))
 	if err != nil {
 		return err
 	}
-	if _, err := x.store.Learn(ctx, session.Lesson{SID: x.sid, User: session.User{UserID: learned.UserID}, Note: note}); err != nil {
+	if err := x.store.PutReplay(ctx, kept, now); err != nil {
 		return err
 	}
 	return reason
@@ -230,12 +233,12 @@ func (h *Handler) recallProven(ctx context.Context, x phoneExchange) (*session.U
 	if h.hook == nil {
 		return nil, nil
 	}
-	kept := x.proven()
-	note, err := x.store.Recall(ctx, kept.key, h.now())
+	proven := x.proven()
+	kept, err := x.store.Replay(ctx, proven.key, h.now())
 	if err != nil {
 		return nil, err
 	}
-	body, ok := kept.open(note, h.now())
+	body, ok := proven.open(kept, h.now())
 	if !ok {
 		return nil, nil
 	}

@@ -73,12 +73,12 @@ func (h *Handler) showProfile(w http.ResponseWriter, r *http.Request, claims *jw
 	if err != nil {
 		return err
 	}
-	user, err := store.User(r.Context(), userOf(claims))
+	account, err := store.Account(r.Context(), userOf(claims).Tag())
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, h.userAnswer(user, false))
+	writeJSON(w, http.StatusOK, h.userAnswer(account.User, false))
 	return nil
 }
 
@@ -139,14 +139,17 @@ func (h *Handler) checkNickname(ctx context.Context, user session.UserID, nickna
 }
 
 // keep stores a change of the profile.
-func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, e edit) (known session.Learned, err error) {
+func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, e edit) (known session.Updated, err error) {
 	store, err := h.state.opened()
 	if err != nil {
 		return known, err
 	}
-	lesson := session.Lesson{SID: sid, User: session.User{UserID: id, FirstSeen: h.now(), Nickname: e.nickname}}
+	now := h.now()
+	update := session.Update{
+		SID: sid, User: session.User{UserID: id, Nickname: e.nickname}, TokensUntil: h.tokensUntil(now), Now: now,
+	}
 	if e.jpeg == nil {
-		return store.Learn(ctx, lesson)
+		return store.Update(ctx, update)
 	}
 	release, err := h.avatars.hold(ctx, id)
 	if err != nil {
@@ -154,16 +157,16 @@ func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, 
 	}
 	defer release()
 	// The picture is there before the user is said to have it, and the one it replaces goes after.
-	if lesson.User.Avatar, err = h.avatars.put(ctx, id, e.jpeg); err != nil {
+	if update.User.Avatar, err = h.avatars.put(ctx, id, e.jpeg); err != nil {
 		return known, err
 	}
-	known, err = store.Learn(ctx, lesson)
+	known, err = store.Update(ctx, update)
 	if errors.Is(err, session.ErrEnded) { // perhaps the user was erased meanwhile
-		user, storeErr := store.User(ctx, id)
+		account, storeErr := store.Account(ctx, id.Tag())
 		if storeErr != nil {
 			return known, storeErr
 		}
-		return known, errors.Join(err, h.avatars.keepOnly(ctx, id, user.Avatar))
+		return known, errors.Join(err, h.avatars.keepOnly(ctx, id, account.User.Avatar))
 	}
 	if err != nil {
 		return known, err
@@ -177,7 +180,7 @@ func (h *Handler) eraseProfile(w http.ResponseWriter, r *http.Request, claims *j
 	if err != nil {
 		return err
 	}
-	now, ctx, user := h.now(), context.WithoutCancel(r.Context()), userOf(claims)
+	ctx, user := context.WithoutCancel(r.Context()), userOf(claims)
 	release, err := h.avatars.hold(ctx, user)
 	if err != nil {
 		return err
@@ -187,10 +190,9 @@ func (h *Handler) eraseProfile(w http.ResponseWriter, r *http.Request, claims *j
 	if err := h.avatars.keepOnly(ctx, user, ""); err != nil {
 		return err
 	}
-	if _, err := store.Forget(ctx, user, now, h.sessionPolicy()); err != nil {
+	if _, err := store.Erase(ctx, user.Tag(), h.ending(session.SID(claims.SID))); err != nil {
 		return err
 	}
-	outwait(now)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -15,7 +15,7 @@ import (
 // replay is the answer to a request that may be repeated. The store can't read it: the key is derived
 // from what only the client that made the request sent.
 type replay struct {
-	key  session.Digest // the note's name
+	key  session.Digest // the name in the store
 	seal []byte
 }
 
@@ -31,24 +31,24 @@ func (r replay) knownBy(client string) replay {
 	return r
 }
 
-// note seals an answer that may be given again until one time and is remembered as spent until another.
-func (r replay) note(answer []byte, until, spentUntil time.Time) (session.Note, error) {
+// put seals an answer that may be given again until one time and is remembered as spent until another.
+func (r replay) put(answer []byte, until, spentUntil time.Time) (session.Replay, error) {
 	aead, err := r.aead()
 	if err != nil {
-		return session.Note{}, err
+		return session.Replay{}, err
 	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(until.UnixNano()))
 	sealed := aead.Seal(nil, nil, append(plain, answer...), r.key[:]) //nolint:gosec // the nonce is random: the aead makes it
-	return session.Note{Key: r.key, Value: sealed, Until: spentUntil}, nil
+	return session.Replay{Key: r.key, Value: sealed, Until: spentUntil}, nil
 }
 
-// open returns the answer in a note, if this client may have it and its time is not over.
-func (r replay) open(note []byte, now time.Time) ([]byte, bool) {
+// open returns the answer in a value, if this client may have it and its time is not over.
+func (r replay) open(value []byte, now time.Time) ([]byte, bool) {
 	aead, err := r.aead()
 	if err != nil {
 		return nil, false
 	}
-	plain, err := aead.Open(nil, nil, note, r.key[:])
+	plain, err := aead.Open(nil, nil, value, r.key[:])
 	if err != nil || len(plain) < 8 || now.UnixNano() >= int64(binary.BigEndian.Uint64(plain)) {
 		return nil, false
 	}

@@ -1,3 +1,5 @@
+// The routes of a session: refresh and logout.
+
 package wechatauth
 
 import (
@@ -45,16 +47,17 @@ func (h *Handler) provisionSessions(*caddy.Replacer) error {
 	return nil
 }
 
-// revocationSlack is how much longer than a token a revocation is remembered: an exchange that began before
-// the session ended may make one more token.
-const revocationSlack = time.Minute
-
 // sessionPolicy is the policy as the store gets it. Its TokenTTL is that of all sites on the store: what
 // one of them ends, all refuse.
 func (h *Handler) sessionPolicy() session.Policy {
 	p := h.policy
-	p.TokenTTL = h.state.longestTTL() + revocationSlack
+	p.TokenTTL = h.state.revocationLife()
 	return p
+}
+
+// tokensUntil is when a token that is made from now on has expired, however long the store takes.
+func (h *Handler) tokensUntil(now time.Time) time.Time {
+	return now.Add(h.issuer.TTL + revocationSlack)
 }
 
 // refresh exchanges a refresh token for an access token and the next refresh token.
@@ -70,48 +73,100 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if text == "" {
 		return invalidRequest("refresh_token is missing")
 	}
-	now := h.now()
-	spent, result, err := h.spend(r, text, now)
+	token, ok := session.ParseRefreshToken(text)
+	if !ok {
+		return errRefreshInvalid
+	}
+	a, err := h.ownApp(token.SID)
 	if err != nil {
 		return err
 	}
-	extra, err := readClaims(result.Session.Claims)
+	if err := h.refreshLimit.allow(string(token.SID), h.now()); err != nil {
+		return err
+	}
+	answer, err := h.redeem(r, a, token)
 	if err != nil {
 		return err
 	}
-	answer, err := h.tokenAnswer(result.User, result.Session.SID, extra, false)
-	if err != nil {
-		return err
-	}
-	answer.refreshable(spent.Successor(result.Session.Salt), result.Session.Ends(h.policy).Sub(now))
 	return writeAnswer(w, answer)
 }
 
-// spend uses a refresh token up.
-func (h *Handler) spend(r *http.Request, text string, now time.Time) (spent session.RefreshToken, result session.Refreshed, err error) {
-	spent, ok := session.ParseRefreshToken(text)
-	if !ok || !h.serves(spent.SID) {
-		return spent, result, errRefreshInvalid
+// redeem uses a refresh token up. Once begun, it is carried out: a client that leaves would not know
+// whether it was. Where there is a hook, it is asked once for all that use the token at the same moment.
+func (h *Handler) redeem(r *http.Request, a *app, token session.RefreshToken) (*tokenAnswer, error) {
+	if h.hook == nil {
+		return h.rotate(context.WithoutCancel(r.Context()), token, nil)
 	}
+	ip := clientIP(r)
+	return fly(r.Context(), h, a, digest("refresh", h.site, token.Text()), func(ctx context.Context) (*tokenAnswer, error) {
+		claims, err := h.askAgain(ctx, token, ip)
+		if err != nil {
+			return nil, err
+		}
+		return h.rotate(ctx, token, claims)
+	})
+}
+
+// askAgain asks the hook about a session that is about to be refreshed, and returns the claims that replace
+// the session's; nil leaves them. A token that can't be used is not asked for.
+func (h *Handler) askAgain(ctx context.Context, token session.RefreshToken, ip string) (json.RawMessage, error) {
 	store, err := h.state.opened()
 	if err != nil {
-		return spent, result, err
+		return nil, err
+	}
+	user, _, _ := token.SID.Parse()
+	account, err := store.Account(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	use := session.NewRedemption(token, h.now(), h.sessionPolicy())
+	if outcome := account.Refresh(use).Outcome; outcome != session.Rotated && outcome != session.Repeated {
+		return nil, nil
+	}
+	claims, err := h.askRefresh(ctx, hookEvent{
+		Event: "refresh", AppID: account.User.AppID, OpenID: account.User.OpenID, UnionID: account.User.UnionID,
+		Phone: account.User.Phone, ClientIP: ip,
+	})
+	if isDenial(err) {
+		if _, err := store.End(ctx, token.SID, h.ending(token.SID)); err != nil {
+			return nil, err
+		}
+	}
+	return claims, err
+}
+
+// rotate exchanges a refresh token, with new claims for the session if there are any.
+func (h *Handler) rotate(ctx context.Context, token session.RefreshToken, claims json.RawMessage) (*tokenAnswer, error) {
+	store, err := h.state.opened()
+	if err != nil {
+		return nil, err
 	}
 	if _, err := h.keys.get(); err != nil { // a token must not be spent for an answer that can't be signed
-		return spent, result, err
+		return nil, err
 	}
-	// Once begun, it is carried out: a client that leaves would not know whether it was.
-	result, err = store.Refresh(context.WithoutCancel(r.Context()), session.NewSpend(spent, now, h.sessionPolicy()))
+	now := h.now()
+	use := session.NewRedemption(token, now, h.sessionPolicy())
+	use.TokensUntil, use.Claims = h.tokensUntil(now), claims
+	result, err := store.Refresh(ctx, use)
 	switch {
 	case err != nil:
-		return spent, result, err
-	case result.Verdict == session.Reused:
-		h.reused(spent.SID)
-		return spent, result, errRefreshReused
-	case result.Verdict == session.Unknown || h.apps[result.Session.User.AppID] == nil:
-		return spent, result, errRefreshInvalid
+		return nil, err
+	case result.Outcome == session.Reused:
+		h.reused(token.SID)
+		return nil, errRefreshReused
+	case result.Outcome == session.Unknown:
+		return nil, errRefreshInvalid
 	}
-	return spent, result, nil
+	extra, err := readClaims(result.Session.Claims)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := h.tokenAnswer(result.User, token.SID, extra, false)
+	if err != nil {
+		return nil, err
+	}
+	answer.refreshable(token.Successor(result.Session.Salt), result.Session.Ends(h.policy).Sub(now))
+	return answer, nil
 }
 
 // readClaims reads what the hook added to the tokens of a session, nil if nothing.
@@ -130,20 +185,21 @@ func writeClaims(claims map[string]any) (json.RawMessage, error) {
 	return json.Marshal(claims)
 }
 
-// serves tells whether a session is of one of this site's mini programs. A token of another site must not
-// be used up here.
-func (h *Handler) serves(sid session.SID) bool {
-	user, _, _ := sid.Parse()
-	for id := range h.apps {
-		if user.IsOf(id) {
-			return true
+// ownApp returns the mini program of a session of this site. A token of another site must not be used up
+// here, whatever the two share.
+func (h *Handler) ownApp(sid session.SID) (*app, error) {
+	user, site, _ := sid.Parse()
+	if site == h.mark {
+		for id, a := range h.apps {
+			if user.IsOf(id) {
+				return a, nil
+			}
 		}
 	}
-	return false
+	return nil, errRefreshInvalid
 }
 
-// logout ends the session of an access token or of a refresh token, or all sessions of its user. One that
-// is gone already is as good as one that ends now.
+// logout ends the session of an access token or of a refresh token, or all sessions of its user.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	f, err := readOptionalFields(w, r)
 	if err != nil {
@@ -153,67 +209,94 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sid, user, err := h.sessionOf(r, f)
+	text, err := f.text("refresh_token")
 	if err != nil {
 		return err
 	}
-	if sid != "" {
-		if err := h.end(r, sid, user, all); err != nil {
-			return err
-		}
+	if text != "" {
+		err = h.logoutByRefreshToken(r, text, all)
+	} else {
+		err = h.logoutByAccessToken(r, all)
+	}
+	if err != nil {
+		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (h *Handler) end(r *http.Request, sid session.SID, user session.UserID, all bool) error {
+// logoutByRefreshToken takes every token that the session ever had: one that is spent or too old to be
+// refreshed still proves who asks. Without the session's record nothing is proven: then the session is gone,
+// as was asked, but no other can be ended.
+func (h *Handler) logoutByRefreshToken(r *http.Request, text string, all bool) error {
+	token, ok := session.ParseRefreshToken(text)
+	if !ok {
+		return invalidRequest("refresh_token is none: send the one of the last login or refresh")
+	}
+	if _, err := h.ownApp(token.SID); err != nil {
+		return err
+	}
 	store, err := h.state.opened()
 	if err != nil {
 		return err
 	}
-	now, ctx := h.now(), context.WithoutCancel(r.Context())
-	if !all {
-		return store.End(ctx, sid, now, h.sessionPolicy())
-	}
-	// All sessions made up to this millisecond end. The answer waits until it is over, so that a login
-	// that follows is none of them.
-	err = store.EndAll(ctx, user, now, h.sessionPolicy())
-	outwait(now)
-	return err
-}
-
-// outwait waits until a millisecond is over.
-func outwait(now time.Time) {
-	time.Sleep(time.Millisecond - now.Sub(now.Truncate(time.Millisecond)))
-}
-
-// sessionOf returns the session that a logout is for; "" if it is gone already.
-func (h *Handler) sessionOf(r *http.Request, f fields) (session.SID, session.UserID, error) {
-	text, err := f.text("refresh_token")
+	user, _, _ := token.SID.Parse()
+	account, err := store.Account(r.Context(), user)
 	if err != nil {
-		return "", session.UserID{}, err
+		return err
 	}
-	if text != "" {
-		_, result, err := h.spend(r, text, h.now())
-		if errors.Is(err, errRefreshInvalid) || errors.Is(err, errRefreshReused) {
-			return "", session.UserID{}, nil
-		}
-		return result.Session.SID, result.Session.User, err
+	known := account.Session(token.SID)
+	gone := known == nil || known.Ended != session.Unknown
+	switch {
+	case gone && !all:
+		return nil
+	case gone || known.Family != token.Family():
+		return errRefreshInvalid
 	}
+	return h.end(r, store, token.SID, all)
+}
+
+func (h *Handler) logoutByAccessToken(r *http.Request, all bool) error {
 	token, err := h.findToken(r)
 	if err != nil {
-		return "", session.UserID{}, err
+		return err
 	}
 	claims, err := h.verifyToken(token)
 	if err != nil {
-		return "", session.UserID{}, err
+		return err
 	}
-	// A token that was taken away must not end the sessions made since.
-	if revoked, err := h.state.revoked(session.SID(claims.SID), h.stale); revoked || err != nil {
-		return "", session.UserID{}, err
+	sid := session.SID(claims.SID)
+	revoked, err := h.state.revoked(sid, h.stale)
+	switch {
+	case err != nil:
+		return err
+	case revoked && all: // a token that was taken away must not end the sessions made since
+		return errSessionRevoked
+	case revoked:
+		return nil
 	}
-	return session.SID(claims.SID), session.UserID{AppID: claims.AppID, OpenID: claims.OpenID}, nil
+	store, err := h.state.opened()
+	if err != nil {
+		return err
+	}
+	return h.end(r, store, sid, all)
+}
+
+// end ends a session, or all of its user.
+func (h *Handler) end(r *http.Request, store session.Store, sid session.SID, all bool) (err error) {
+	ctx, ending := context.WithoutCancel(r.Context()), h.ending(sid)
+	if user, _, ok := sid.Parse(); ok && all {
+		_, err = store.EndAll(ctx, user, ending)
+	} else {
+		_, err = store.End(ctx, sid, ending)
+	}
+	return err
+}
+
+// ending is the end of sessions now, on behalf of one of them.
+func (h *Handler) ending(sid session.SID) session.Ending {
+	return session.Ending{Now: h.now(), Policy: h.sessionPolicy(), SID: sid}
 }
 
 // reused tells the operator that somebody holds a copy of a refresh token.

@@ -96,8 +96,8 @@ func (h *Handler) decryptPhone(ctx context.Context, x phoneExchange) (phone wech
 	}
 	if len(keys) > 0 && keys[0].current && h.isStale(ctx, x, keys[0]) {
 		// Nobody's fault. The key goes, so that nobody can try on with it uncounted.
-		stale := session.Lesson{SID: x.sid, User: session.User{UserID: x.user.UserID}, DropKey: x.user.Key}
-		if _, err := x.store.Learn(ctx, stale); err != nil {
+		stale := session.Update{SID: x.sid, User: session.User{UserID: x.user.UserID}, DropKey: x.user.Key, Now: h.now()}
+		if _, err := x.store.Update(ctx, stale); err != nil {
 			return phone, err
 		}
 		if err := h.takeBack(ctx, x, keys[:1]); err != nil {
@@ -106,7 +106,7 @@ func (h *Handler) decryptPhone(ctx context.Context, x phoneExchange) (phone wech
 		return phone, errKeyStale
 	}
 	if ends {
-		if err := x.store.End(ctx, x.sid, h.now(), h.sessionPolicy()); err != nil {
+		if _, err := x.store.End(ctx, x.sid, h.ending(x.sid)); err != nil {
 			return phone, err
 		}
 	}

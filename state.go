@@ -1,7 +1,10 @@
+// The store at work, with the list of its revocations, and the app that opens it.
+
 package wechatauth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -18,14 +21,21 @@ func init() {
 	caddy.RegisterModule(Opener{})
 }
 
-// firstWord is how long a start waits for the store's first word on revocations: a store of this machine
-// answers at once, a remote one may be away.
-const firstWord = 2 * time.Second
+// initialSync bounds how long a start, or a request after an outage, waits for the list of revocations: a
+// store of this machine answers at once, a remote one may be away.
+const initialSync = 2 * time.Second
 
-// state is a store at work: what every handler with the same store shares.
+// freshList is the age up to which the list of revocations is that of a store at work.
+const freshList = time.Second
+
+// revocationSlack is how much longer than a token a revocation is kept at least: an exchange that began
+// before the session ended may make one more token.
+const revocationSlack = time.Minute
+
+// state is a store at work: all handlers with the same store share it.
 type state struct {
 	open   func() (session.Store, error)
-	logger atomic.Pointer[zap.Logger] // of the newest configuration
+	outage outage
 
 	once  sync.Once // guards the opening of what follows
 	err   error
@@ -35,6 +45,10 @@ type state struct {
 	done  sync.WaitGroup
 
 	lease
+
+	// instance differs for each process of a store that keeps nothing over a restart: a session from before
+	// is none of its.
+	instance string
 
 	ttl atomic.Int64 // the longest life of an access token on this store, in nanoseconds
 }
@@ -46,6 +60,9 @@ func newState(open func() (session.Store, error)) *state {
 }
 
 func (s *state) longestTTL() time.Duration { return time.Duration(s.ttl.Load()) }
+
+// revocationLife is how long a revocation is kept at least.
+func (s *state) revocationLife() time.Duration { return s.longestTTL() + revocationSlack }
 
 func (s *state) raiseTTL(ttl time.Duration) {
 	for {
@@ -59,23 +76,21 @@ func (s *state) raiseTTL(ttl time.Duration) {
 // opened opens the store, once, and returns an error if that failed.
 func (s *state) opened() (session.Store, error) {
 	s.once.Do(func() {
-		s.store, s.err = s.open()
+		store, err := s.open()
 		s.open = nil // it holds on to the configuration that it came with
-		if s.err != nil {
+		if s.err = err; err != nil {
 			return
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop = cancel
-		s.deny = session.NewDenylist(s.store, nil)
-		s.done.Go(func() { s.deny.Run(ctx, s.lost) })
-		s.deny.Wait(firstWord)
+		s.deny = session.NewDenylist(store, session.NewClock(), s.revocationLife)
+		s.store = revokingStore{store, s}
+		s.done.Go(func() {
+			s.deny.Run(ctx, func(err error) { s.outage.failed("follow", err) }, func() { s.outage.works("follow") })
+		})
+		s.deny.Wait(freshList, initialSync)
 	})
 	return s.store, s.err
-}
-
-// lost says that the store is away; it is called at each attempt to reach it.
-func (s *state) lost(err error) {
-	s.logger.Load().Error("the session store is out of reach", zap.Error(err))
 }
 
 // shut closes the store, when nobody uses it any more.
@@ -86,7 +101,7 @@ func (s *state) shut() {
 	}
 	s.stop()
 	if err := s.store.Close(); err != nil {
-		s.logger.Load().Error("closing the session store", zap.Error(err))
+		s.outage.logger.Load().Error("closing the session store", zap.Error(err))
 	}
 	s.done.Wait()
 }
@@ -98,14 +113,14 @@ func (s *state) revoked(sid session.SID, stale time.Duration) (bool, error) {
 		return false, err
 	}
 	if age := s.deny.Age(); age > stale {
-		return false, fmt.Errorf("the store was last heard of %s ago", age.Round(time.Second))
+		return false, fmt.Errorf("%w: its revocations were read %s ago", session.ErrUnavailable, age.Round(time.Second))
 	}
 	return s.deny.Revoked(sid), nil
 }
 
 func (h *Handler) provisionStore(ctx caddy.Context) error {
 	if h.StoreRaw == nil {
-		h.StoreRaw = []byte(`{"type":"bolt"}`)
+		h.StoreRaw = []byte(`{"type":"sqlite"}`)
 	}
 	module, err := ctx.LoadModule(h, "StoreRaw")
 	if err != nil {
@@ -117,12 +132,16 @@ func (h *Handler) provisionStore(ctx caddy.Context) error {
 	}
 	h.storeID = store.Identity()
 	h.state, err = take(h, "store", h.storeID, func() (*state, error) {
-		return newState(func() (session.Store, error) { return store.Open(ctx) }), nil
+		made := newState(func() (session.Store, error) { return store.Open(ctx) })
+		if _, volatile := module.(volatileStore); volatile {
+			made.instance = rand.Text()
+		}
+		return made, nil
 	})
 	if err != nil {
 		return err
 	}
-	h.state.logger.Store(h.logger)
+	h.state.outage.logger.Store(h.logger)
 	app, err := ctx.App(openerID)
 	if err != nil {
 		return err
