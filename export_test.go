@@ -1,11 +1,14 @@
 package wechatauth
 
 import (
+	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/allegro/bigcache/v3"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
 )
 
 // SetNow lets tests move a handler's clock. Call it before the handler serves.
@@ -43,3 +46,31 @@ func (h *Handler) SetStale(d time.Duration) { h.stale = d }
 
 // SetUploadTime bounds how long a form may take. Call it before the handler serves.
 func (h *Handler) SetUploadTime(d time.Duration) { h.uploadTime = d }
+
+// CountWrites counts the writes of the handler's store from now on.
+func (h *Handler) CountWrites() *atomic.Int64 {
+	counted := &countingStore{Store: h.state.store}
+	h.state.store = counted
+	return &counted.writes
+}
+
+type countingStore struct {
+	session.Store
+
+	writes atomic.Int64
+}
+
+func (s *countingStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
+	s.writes.Add(1)
+	return s.Store.Update(ctx, u)
+}
+
+func (s *countingStore) PutReplay(ctx context.Context, r session.Replay, now time.Time) error {
+	s.writes.Add(1)
+	return s.Store.PutReplay(ctx, r, now)
+}
+
+func (s *countingStore) Count(ctx context.Context, key session.Digest, delta int, until, now time.Time) (int, error) {
+	s.writes.Add(1)
+	return s.Store.Count(ctx, key, delta, until, now)
+}

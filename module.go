@@ -65,7 +65,7 @@ type Handler struct {
 	// How long users stay logged in.
 	Session Session `json:"session,omitzero"`
 
-	// Where sessions, users and automatic keys are kept. Default: `bolt`, a file in Caddy's data directory.
+	// Where sessions, users and automatic keys are kept. Default: `sqlite`, a file in Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.handlers.wechat_auth.stores inline_key=type"`
 
 	// Requests that need no token. No identity is forwarded with them, even when they carry one.
@@ -96,13 +96,14 @@ type Handler struct {
 	// Nicknames and avatars.
 	Profile Profile `json:"profile,omitzero"`
 
-	// A backend that is asked at login and phone. Default: everybody may log in.
+	// A backend that is asked at login, phone and refresh. Default: everybody may log in.
 	Hook *Hook `json:"hook,omitempty"`
 
 	logger     *zap.Logger
 	apps       map[string]*app
 	base       string
-	site       string // tells answers of this site from those of others that share an app
+	mark       session.Site // of the sessions made here
+	site       string       // tells answers of this site from those of others that share an app
 	routes     map[string]route
 	issuer     jwt.Issuer
 	verifier   jwt.Verifier
@@ -117,18 +118,20 @@ type Handler struct {
 	loginLimit *limiter
 	phoneLimit *limiter
 	editLimit  *limiter
-	hook       *hook
-	avatars    *avatars
-	pictures   pictures
-	uploads    chan struct{}
-	maxUpload  int64
-	uploadTime time.Duration
-	public     []openPaths
-	optional   []openPaths
-	phoneOnly  []closedPaths
-	identity   identity
-	now        func() time.Time
-	taken      []string
+
+	refreshLimit *limiter
+	hook         *hook
+	avatars      *avatars
+	pictures     pictures
+	uploads      chan struct{}
+	maxUpload    int64
+	uploadTime   time.Duration
+	public       []openPaths
+	optional     []openPaths
+	phoneOnly    []closedPaths
+	identity     identity
+	now          func() time.Time
+	taken        []string
 }
 
 // App is one mini program.
@@ -288,7 +291,8 @@ type Profile struct {
 	Check bool `json:"check,omitempty"`
 }
 
-// Hook is a backend that is asked at login and phone. It may deny, and it may add claims to the tokens.
+// Hook is a backend that is asked at login, phone and refresh. It may deny, and it may give claims to the
+// tokens. Sessions belong to the hook's address: another one logs everybody out.
 type Hook struct {
 	// The address. Only status 200 is an answer; redirects are not followed.
 	URL string `json:"url"`
@@ -300,7 +304,8 @@ type Hook struct {
 	// How long to wait for the answer. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What happens to a user when the hook does not answer: `deny` or `allow`. Default: `deny`.
+	// What happens to a user when the hook does not answer: `deny` (at refresh 503, the session stays as it
+	// is) or `allow` (at refresh with the claims as they were). Default: `deny`.
 	OnError string `json:"on_error,omitempty"`
 }
 
@@ -330,11 +335,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.provisionApps,
 		func(*caddy.Replacer) error { return h.provisionStore(ctx) },
 		h.provisionSessions,
+		h.provisionHook,
 		h.provisionTokens,
 		h.provisionPaths,
 		h.provisionIdentity,
 		h.provisionLimits,
-		h.provisionHook,
 		func(*caddy.Replacer) error { return h.provisionProfile(ctx) },
 	} {
 		if err := step(repl); err != nil {
@@ -362,7 +367,10 @@ func (h *Handler) provisionLimits(*caddy.Replacer) (err error) {
 	if h.phoneLimit, err = h.takeLimiter("phone", h.Limits.Phone, Rate{Events: 10, Window: caddy.Duration(time.Minute)}); err != nil {
 		return err
 	}
-	h.editLimit, err = h.takeLimiter("profile", h.Limits.Profile, Rate{Events: 10, Window: caddy.Duration(time.Minute)})
+	if h.editLimit, err = h.takeLimiter("profile", h.Limits.Profile, Rate{Events: 10, Window: caddy.Duration(time.Minute)}); err != nil {
+		return err
+	}
+	h.refreshLimit, err = h.takeLimiter("refresh", nil, Rate{Events: maxRefreshes, Window: caddy.Duration(time.Minute)})
 	return err
 }
 

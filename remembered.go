@@ -83,7 +83,7 @@ func (h *Handler) provisionMemory() (err error) {
 	v := &h.verifier
 	h.memory.issuer = v.Issuer
 	h.memory.site = sha256.Sum256([]byte(
-		poolKey("site", []any{v.Issuer, v.Audience, v.AppIDs, v.TTL, h.storeID, h.keys.source()})))
+		poolKey("site", []any{v.Issuer, v.Audience, v.AppIDs, v.TTL, h.storeID, h.keys.source(), h.mark})))
 	h.memory.cache, err = take(h, "tokens", []any{size, v.TTL}, func() (*tokenCache, error) {
 		return newTokenCache(size, v.TTL, seededHasher{maphash.MakeSeed()})
 	})

@@ -23,6 +23,9 @@ const (
 	defaultGrace      = 30 * time.Second
 	defaultMaxPerUser = 20
 	defaultStale      = 10 * time.Minute
+
+	// maxRefreshes of one session in a minute: a mini program asks several times at once, and not for long.
+	maxRefreshes = 60
 )
 
 func (h *Handler) provisionSessions(*caddy.Replacer) error {
@@ -254,7 +257,7 @@ func (h *Handler) logoutByRefreshToken(r *http.Request, text string, all bool) e
 	case gone || known.Family != token.Family():
 		return errRefreshInvalid
 	}
-	return h.end(r, store, token.SID, all)
+	return h.end(r, store, user, token.SID, all)
 }
 
 func (h *Handler) logoutByAccessToken(r *http.Request, all bool) error {
@@ -280,13 +283,13 @@ func (h *Handler) logoutByAccessToken(r *http.Request, all bool) error {
 	if err != nil {
 		return err
 	}
-	return h.end(r, store, sid, all)
+	return h.end(r, store, userOf(claims).Tag(), sid, all)
 }
 
 // end ends a session, or all of its user.
-func (h *Handler) end(r *http.Request, store session.Store, sid session.SID, all bool) (err error) {
+func (h *Handler) end(r *http.Request, store session.Store, user session.Tag, sid session.SID, all bool) (err error) {
 	ctx, ending := context.WithoutCancel(r.Context()), h.ending(sid)
-	if user, _, ok := sid.Parse(); ok && all {
+	if all {
 		_, err = store.EndAll(ctx, user, ending)
 	} else {
 		_, err = store.End(ctx, sid, ending)

@@ -111,7 +111,7 @@ func TestRefreshRefuses(t *testing.T) {
 		"trailing bits":     good[:len(good)-1] + "_",
 		"padding":           good + "=",
 		"cut":               good[:len(good)-4],
-		"another's session": foreign[:51] + good[51:],
+		"another's session": foreign[:54] + good[54:],
 	} {
 		if got := s.refresh(token); got.status != 401 || !strings.HasPrefix(got.text("error"), "refresh_") {
 			t.Errorf("%s: got %d %s", name, got.status, got.body)

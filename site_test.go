@@ -49,24 +49,41 @@ func newSite(t *testing.T, lines ...string) *site {
 	s := &site{t: t, appID: fmt.Sprintf("wx%016x", sites.Add(1))}
 	s.fake = wechattest.New(wechattest.App{ID: s.appID, Secret: testSecret, OpenPlatform: true})
 	s.api = s.fake.Start(t)
+	s.start(lines)
+	return s
+}
+
+// sibling provisions another handler for the same mini program, with further lines of its own.
+func sibling(t *testing.T, of *site, lines ...string) *site {
+	t.Helper()
+	s := &site{t: t, appID: of.appID, fake: of.fake, api: of.api}
+	s.start(lines)
+	return s
+}
+
+// start provisions the handler and serves it.
+func (s *site) start(lines []string, change ...func(*wechatauth.Handler)) {
+	s.t.Helper()
 	lines = append([]string{"app " + s.appID + " " + testSecret, "api " + s.api}, lines...)
 	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "store ") }) {
 		lines = append(lines, "store memory")
 	}
-	s.handler = provision(t, "wechat_auth {\n"+strings.Join(lines, "\n")+"\n}")
+	s.handler = provision(s.t, "wechat_auth {\n"+strings.Join(lines, "\n")+"\n}", change...)
 	s.handler.SetNow(func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) })
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(server.Close)
+	s.t.Cleanup(server.Close)
 	s.url = server.URL
-	return s
 }
 
 // provision parses a directive and provisions it until the test ends.
-func provision(t *testing.T, directive string) *wechatauth.Handler {
+func provision(t *testing.T, directive string, change ...func(*wechatauth.Handler)) *wechatauth.Handler {
 	t.Helper()
 	h := new(wechatauth.Handler)
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(directive)); err != nil {
 		t.Fatalf("parsing %s: %v", directive, err)
+	}
+	for _, f := range change {
+		f(h)
 	}
 	ctx := newContext(t)
 	t.Cleanup(func() {

@@ -156,13 +156,16 @@ func (h *Handler) provisionStore(ctx caddy.Context) error {
 const openerID = "wechat_auth"
 
 // Opener opens the stores and reads the automatic keys when a configuration starts, so that a store that
-// can't be opened keeps Caddy from starting, while validating a configuration touches none. It has no
-// options.
-type Opener struct{ open []func() error }
+// can't be opened keeps Caddy from starting, while validating a configuration touches none. It also compares
+// the sites of a configuration. It has no options.
+type Opener struct {
+	open  []func() error
+	sites map[string]string // for each way of accepting tokens, what else its first site asks of users
+}
 
 // CaddyModule returns the Caddy module information.
 func (Opener) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return new(Opener) }}
+	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return &Opener{sites: map[string]string{}} }}
 }
 
 // add has something opened when the configuration starts. Where another configuration is at work it is

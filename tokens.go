@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
 )
 
 const (
@@ -53,10 +54,10 @@ func (h *Handler) provisionTokens(repl *caddy.Replacer) (err error) {
 	if h.keys, err = h.provisionKeys(repl, name, ttl); err != nil {
 		return fmt.Errorf("token %w", err)
 	}
-	h.site = poolKey("site", []any{h.Token, h.storeID})
 	h.issuer = jwt.Issuer{Name: name, Audience: audience, TTL: ttl, SealPhone: phone == "sealed"}
 	h.verifier = jwt.Verifier{Issuer: name, Audience: audience, AppIDs: h.appIDs(), TTL: ttl}
 	h.state.raiseTTL(ttl)
+	h.markSite()
 	if err := h.provisionMemory(); err != nil {
 		return fmt.Errorf("token %w", err)
 	}
@@ -171,6 +172,9 @@ func (h *Handler) verifyToken(token string) (*jwt.Claims, error) {
 	claims, err := verifier.Verify(token)
 	if err != nil {
 		return nil, err
+	}
+	if h.isForeign(session.SID(claims.SID)) {
+		return nil, jwt.ErrInvalid
 	}
 	h.memory.remember(key, claims)
 	return claims, nil

@@ -44,6 +44,11 @@ func (a *Account) Session(sid SID) *Session {
 	return nil
 }
 
+// isZero reports whether there is nothing to keep.
+func (a *Account) isZero() bool {
+	return a.User.UserID == (UserID{}) && a.Generation == 0 && len(a.Sessions) == 0
+}
+
 // Expires returns when the account may be dropped.
 func (a *Account) Expires(now time.Time, p Policy) time.Time {
 	if a.User.UserID == (UserID{}) {

@@ -5,6 +5,7 @@ package session
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -19,7 +20,7 @@ const (
 	kindAccount    = 'a' // + Tag: an Account
 	kindReplay     = 'n' // + Digest: when its time is over, and the value
 	kindCount      = 'c' // + Digest: likewise
-	kindRevocation = 'r' // + SID: a Revocation
+	kindRevocation = 'r' // + the digest of a SID: a Revocation
 	kindKeys       = 'k' // the signing keys: version and value
 )
 
@@ -92,10 +93,7 @@ func (k *kvStore) Update(ctx context.Context, u Update) (updated Updated, err er
 
 // End implements Store.
 func (k *kvStore) End(ctx context.Context, sid SID, e Ending) ([]Revocation, error) {
-	user, _, ok := sid.Parse()
-	if !ok {
-		return nil, nil
-	}
+	user, _, _ := sid.Parse() // a name that is none of ours is in nobody's account
 	return k.end(ctx, "end a session", user, e, func(a *Account) []Revocation { return a.End(sid, e) })
 }
 
@@ -174,7 +172,7 @@ func (k *kvStore) change(ctx context.Context, op string, user Tag, now time.Time
 		if err != nil {
 			return err
 		}
-		if err := do(tx, &a); err != nil {
+		if err := do(tx, &a); err != nil || a.isZero() {
 			return err
 		}
 		return tx.putAccount(user, &a, a.Expires(now, p))
@@ -248,7 +246,8 @@ func (tx records) put(key []byte, record any, expires time.Time) error {
 func (tx records) revoke(revoked []Revocation) error {
 	for i := range revoked {
 		var old Revocation
-		key := recordKey(kindRevocation, []byte(revoked[i].SID))
+		name := sha256.Sum256([]byte(revoked[i].SID)) // a name that is none of ours may be long
+		key := recordKey(kindRevocation, name[:])
 		if err := tx.get(key, &old); err != nil {
 			return err
 		}
