@@ -50,11 +50,14 @@ type state struct {
 	// is none of its.
 	instance string
 
+	clock  *session.Clock
+	parted time.Duration // how far the clock had parted when that was logged; of the follower alone
+
 	ttl atomic.Int64 // the longest life of an access token on this store, in nanoseconds
 }
 
 func newState(open func() (session.Store, error)) *state {
-	s := &state{open: open}
+	s := &state{open: open, clock: session.NewClock()}
 	s.lease.close = s.shut
 	return s
 }
@@ -83,14 +86,30 @@ func (s *state) opened() (session.Store, error) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop = cancel
-		s.deny = session.NewDenylist(store, session.NewClock(), s.revocationLife)
+		s.deny = session.NewDenylist(store, s.clock, s.revocationLife)
 		s.store = revokingStore{store, s}
 		s.done.Go(func() {
-			s.deny.Run(ctx, func(err error) { s.outage.failed("follow", err) }, func() { s.outage.works("follow") })
+			s.deny.Run(ctx, func(err error) { s.outage.failed("follow", err) }, func() {
+				s.outage.works("follow")
+				s.watchClock()
+			})
 		})
 		s.deny.Wait(freshList, initialSync)
 	})
 	return s.store, s.err
+}
+
+// clockStep is the least step of the machine's clock that is logged.
+const clockStep = 30 * time.Second
+
+// watchClock logs a step of the machine's clock: it decides which tokens have expired.
+func (s *state) watchClock() {
+	parted := s.clock.Parted()
+	if step := parted - s.parted; step.Abs() > clockStep {
+		s.parted = parted
+		s.outage.logger.Load().Error("the machine's clock was set: until it is right, tokens expire too early or too late",
+			zap.Duration("by", step))
+	}
 }
 
 // shut closes the store, when nobody uses it any more.

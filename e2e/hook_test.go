@@ -18,11 +18,11 @@ import (
 
 const hookSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
-// runHook starts a program that listens at the address, with the secret, until the test ends.
-func runHook(t *testing.T, address string, name string, args ...string) (ended chan struct{}) {
+// runHook starts a program that listens at the address, with the secret and the list, until the test ends.
+func runHook(t *testing.T, address, staff, name string, args ...string) (ended chan struct{}) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "HOOK_ADDRESS="+address, "HOOK_SECRET="+hookSecret)
+	cmd.Env = append(os.Environ(), "HOOK_ADDRESS="+address, "HOOK_SECRET="+hookSecret, "HOOK_STAFF="+staff)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -51,32 +51,41 @@ func runHook(t *testing.T, address string, name string, args ...string) (ended c
 	return ended
 }
 
+func writeFile(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The backends that the examples show, as they are, behind a whole Caddy.
 func TestHookExamples(t *testing.T) {
 	t.Parallel()
-	examples := map[string]func(t *testing.T, address string) chan struct{}{
-		"Go": func(t *testing.T, address string) chan struct{} {
+	examples := map[string]func(t *testing.T, address, staff string) chan struct{}{
+		"Go": func(t *testing.T, address, staff string) chan struct{} {
 			t.Helper()
 			file := filepath.Join(t.TempDir(), "hook")
 			if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "../examples/hook").CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			return runHook(t, address, file)
+			return runHook(t, address, staff, file)
 		},
-		"Node": func(t *testing.T, address string) chan struct{} {
+		"Node": func(t *testing.T, address, staff string) chan struct{} {
 			t.Helper()
 			node, err := exec.LookPath("node")
 			if err != nil {
 				t.Fatal("there is no node here: bash scripts/needs.sh")
 			}
-			return runHook(t, address, node, "../examples/hook/hook.mjs")
+			return runHook(t, address, staff, node, "../examples/hook/hook.mjs")
 		},
 	}
 	for name, start := range examples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			address := "127.0.0.1:" + freePort(t)
-			ended := start(t, address)
+			staff := filepath.Join(t.TempDir(), "staff.json")
+			writeFile(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
+			ended := start(t, address, staff)
 			w := newWorld(t)
 			n := w.newNode("hook http://"+address+"/wechat-hook {\nsecret "+hookSecret+"\ntimeout 5s\n}", "header X-User-Role role")
 			n.echo = "role={http.request.header.X-User-Role}"
@@ -108,7 +117,25 @@ func TestHookExamples(t *testing.T) {
 			a = n.post("/auth/login", "", "code", w.fake.LoginCode(bob), "phone_code", w.fake.PhoneCode(bob, "13900139000"))
 			want(t, "a stranger in one tap", a, 403, "denied")
 
-			// Who is not this Caddy is not answered.
+			// A role changes, and a clerk is taken off the list.
+			session := n.login(alice)
+			refresh := func() answer {
+				return n.post("/auth/refresh", "", "refresh_token", session.text("refresh_token"))
+			}
+			writeFile(t, staff, `{"13800138001": "boss"}`)
+			session = refresh()
+			want(t, "another role", session, 200, "")
+			if got := string(n.get("/", session.access()).body); got != "role=boss" {
+				t.Errorf("after the refresh: got %q, want the role boss", got)
+			}
+			writeFile(t, staff, `half a l`)
+			want(t, "a list that can't be read", refresh(), 503, "hook_unavailable")
+			writeFile(t, staff, `{}`)
+			want(t, "taken off the list", refresh(), 403, "denied")
+			want(t, "afterwards", n.get("/", session.access()), 401, "session_revoked")
+			writeFile(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
+
+			// Whoever is not this Caddy is not answered.
 			body := `{"event":"login","appid":"x","openid":"x","phone":"13800138000","client_ip":"","new":false}`
 			mac := hmac.New(sha256.New, []byte(hookSecret))
 			mac.Write([]byte(body))
