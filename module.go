@@ -95,7 +95,7 @@ type Handler struct {
 	TokenFrom []*TokenFrom `json:"token_from,omitempty"`
 
 	// The origins whose web pages may use the site, such as `https://m.example.com`: their preflights are answered,
-	// and they can read all answers and refusals. Default: none.
+	// and they can read all answers and refusals. Default: only the site's own.
 	CORS []string `json:"cors,omitempty"`
 
 	// Nicknames and avatars.
