@@ -2,11 +2,14 @@ package wechatauth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
@@ -43,7 +46,8 @@ func (h *Handler) authenticateIfPresent(r *http.Request) (*jwt.Claims, error) {
 }
 
 // findToken returns the request's only access token. Two of them are refused, for two readers could
-// take two different ones (RFC 6750 section 2).
+// take two different ones (RFC 6750 section 2). One from a cookie is refused where a page of another
+// origin has the browser send it.
 func (h *Handler) findToken(r *http.Request) (string, error) {
 	found := make([]string, 0, 2) // on the stack
 	authorization := r.Header["Authorization"]
@@ -59,16 +63,21 @@ func (h *Handler) findToken(r *http.Request) (string, error) {
 			found = append(found, token)
 		}
 	}
-	if h.TokenFrom != nil {
-		found = append(found, h.TokenFrom.find(r)...)
+	ambient := false
+	for _, place := range h.TokenFrom {
+		before := len(found)
+		found = place.appendTo(found, r)
+		ambient = ambient || place.Cookie != "" && len(found) > before
 	}
-	switch len(found) {
-	case 0:
+	switch {
+	case len(found) == 0:
 		return "", errTokenMissing
-	case 1:
-		return found[0], nil
+	case len(found) > 1:
+		return "", errTwoTokens
+	case ambient && h.crossSite(r):
+		return "", errCrossSite
 	}
-	return "", errTwoTokens
+	return found[0], nil
 }
 
 // bearerToken returns what follows the Bearer scheme, in any case and after any number of spaces.
@@ -90,19 +99,84 @@ func hasBearer(authorization string) bool {
 	return false
 }
 
-func (t *TokenFrom) find(r *http.Request) (tokens []string) {
-	if t.Cookie != "" {
+func (h *Handler) provisionTokenFrom(*caddy.Replacer) error {
+	for i, t := range h.TokenFrom {
+		if t == nil {
+			return errors.New("a token_from is null")
+		}
+		if err := t.check(h.identity); err != nil {
+			return fmt.Errorf("token_from %s: %w", t.name(), err)
+		}
+		if slices.ContainsFunc(h.TokenFrom[:i], func(other *TokenFrom) bool { return other.name() == t.name() }) {
+			return fmt.Errorf("token_from %s: it is configured twice", t.name())
+		}
+	}
+	return nil
+}
+
+// name is the place as it stands in a Caddyfile.
+func (t *TokenFrom) name() string {
+	switch {
+	case t.Query != "":
+		return "query " + t.Query
+	case t.Cookie != "":
+		return "cookie " + t.Cookie
+	case t.Header == "":
+		return "without a name"
+	}
+	return "header " + textproto.CanonicalMIMEHeaderKey(t.Header)
+}
+
+func (t *TokenFrom) check(id identity) error {
+	given := 0
+	for _, name := range []string{t.Query, t.Cookie, t.Header} {
+		if name != "" {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return errors.New("it takes one of query, cookie and header, with a name")
+	case t.Cookie != "" && (&http.Cookie{Name: t.Cookie, Value: "x"}).Valid() != nil:
+		return errors.New("no cookie can have this name")
+	case t.Header == "":
+		return nil
+	case !isHeaderName(t.Header):
+		return errors.New("a header's name is made of letters, digits and -")
+	case textproto.CanonicalMIMEHeaderKey(t.Header) == "Authorization":
+		return errors.New("this header is read anyway: leave the line out")
+	case framingHeaders[textproto.CanonicalMIMEHeaderKey(t.Header)]:
+		return errors.New("this header steers the connection, it can't carry a token")
+	case id.reserved(t.Header):
+		return errors.New("this header carries the identity to the upstream and is removed from what the client sends: take another")
+	}
+	return nil
+}
+
+// appendTo adds the tokens that stand in this place.
+func (t *TokenFrom) appendTo(found []string, r *http.Request) []string {
+	switch {
+	case t.Header != "":
+		for _, value := range r.Header.Values(t.Header) {
+			if token, ok := bearerToken(value); ok {
+				value = token
+			}
+			if value != "" { // what apps send before they have one
+				found = append(found, value)
+			}
+		}
+	case t.Cookie != "":
 		for _, c := range r.CookiesNamed(t.Cookie) {
-			tokens = append(tokens, c.Value)
+			found = append(found, c.Value)
 		}
-		return tokens
-	}
-	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		if value, ok := t.queryValue(pair); ok {
-			tokens = append(tokens, value)
+	default:
+		for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+			if value, ok := t.queryValue(pair); ok {
+				found = append(found, value)
+			}
 		}
 	}
-	return tokens
+	return found
 }
 
 func (t *TokenFrom) queryValue(pair string) (string, bool) {
@@ -125,10 +199,12 @@ func (h *Handler) hideToken(r *http.Request) {
 	if slices.ContainsFunc(r.Header["Authorization"], hasBearer) {
 		delete(r.Header, "Authorization")
 	}
-	if h.TokenFrom == nil {
+	if len(h.TokenFrom) == 0 {
 		return
 	}
-	h.TokenFrom.hide(r)
+	for _, place := range h.TokenFrom {
+		place.hide(r)
+	}
 	// Error routes get the request back as it came (caddyhttp.Server), with this URL.
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		original.URL.RawQuery = r.URL.RawQuery
@@ -136,15 +212,22 @@ func (h *Handler) hideToken(r *http.Request) {
 }
 
 func (t *TokenFrom) hide(r *http.Request) {
-	if t.Query != "" {
+	switch {
+	case t.Header != "":
+		r.Header.Del(t.Header)
+	case t.Cookie != "":
+		t.hideCookie(r.Header)
+	default:
 		r.URL.RawQuery = without(r.URL.RawQuery, "&", func(pair string) bool {
 			_, ok := t.queryValue(pair)
 			return ok
 		})
-		return
 	}
+}
+
+func (t *TokenFrom) hideCookie(header http.Header) {
 	var kept []string
-	for _, line := range r.Header["Cookie"] {
+	for _, line := range header["Cookie"] {
 		line = without(line, ";", func(pair string) bool {
 			name, _, _ := strings.Cut(pair, "=")
 			return strings.TrimSpace(name) == t.Cookie
@@ -154,10 +237,10 @@ func (t *TokenFrom) hide(r *http.Request) {
 		}
 	}
 	if kept == nil {
-		delete(r.Header, "Cookie")
+		delete(header, "Cookie")
 		return
 	}
-	r.Header["Cookie"] = kept
+	header["Cookie"] = kept
 }
 
 // without drops the parts of a list that are to be hidden and leaves the others byte for byte.

@@ -70,7 +70,8 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    headers        cloudrun|none
 //	    header         <Name> <claim>
 //	    authorization  keep|strip
-//	    token_from     query|cookie <name>
+//	    token_from     query|cookie|header <name>
+//	    cors           <origin>...
 //	    profile {
 //	        max_upload <size>
 //	        avatar     <pixels>
@@ -83,7 +84,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    }
 //	}
 //
-// app, platform_certificate, limit, public, optional, phone_required, header and previous_key may be repeated.
+// app, platform_certificate, limit, public, optional, phone_required, header, token_from and previous_key may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -128,6 +129,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return choiceArg(d, &h.Authorization, "keep", "strip")
 	case "token_from":
 		return h.unmarshalTokenFrom(d)
+	case "cors":
+		return allArgs(d, &h.CORS)
 	case "profile":
 		return h.Profile.unmarshal(d)
 	case "hook":
@@ -325,11 +328,13 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	}
 	switch place {
 	case "query":
-		h.TokenFrom = &TokenFrom{Query: name}
+		h.TokenFrom = append(h.TokenFrom, &TokenFrom{Query: name})
 	case "cookie":
-		h.TokenFrom = &TokenFrom{Cookie: name}
+		h.TokenFrom = append(h.TokenFrom, &TokenFrom{Cookie: name})
+	case "header":
+		h.TokenFrom = append(h.TokenFrom, &TokenFrom{Header: name})
 	default:
-		return d.Errf("token_from %s: write query or cookie", place)
+		return d.Errf("token_from %s: write query, cookie or header", place)
 	}
 	return nil
 }

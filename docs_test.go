@@ -35,8 +35,10 @@ var (
 	readmes     = []string{"README.md", "README.zh-CN.md"}
 	operations  = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
 	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands are tested in bench
+	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
+	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance)
+		readmes, operations, performance, web, hookDocs)
 )
 
 // The two commands that the READMEs give for a start. The first runs here as a built program, the second is
@@ -677,7 +679,7 @@ func TestDocumentedLinks(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][]string{readmes, operations, performance} {
+	for _, pair := range [][]string{readmes, operations, performance, web} {
 		for i, doc := range pair {
 			head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
 			if other := "](" + filepath.Base(pair[1-i]) + ")"; !strings.Contains(strings.Join(head, ""), other) {
@@ -778,7 +780,7 @@ func openStore(*testing.T, string) session.Store { return nil }
 // The two languages say the same: they have the same sections, tables, and blocks.
 func TestLanguagesAgree(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][]string{readmes, operations, performance} {
+	for _, pair := range [][]string{readmes, operations, performance, web} {
 		sameShape(t, pair)
 	}
 }

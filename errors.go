@@ -59,6 +59,7 @@ var (
 
 	errUserBlocked   = &apiError{status: 403, Code: "user_blocked", Description: "WeChat does not let this user log in"}
 	errPhoneRequired = &apiError{status: 403, Code: "phone_required", Description: "this needs a phone number: ask the user for it and call the phone route", bearer: "insufficient_scope"}
+	errCrossSite     = &apiError{status: 403, Code: "cross_site", Description: "a page of another origin sent this with the user's cookie: send the token in the Authorization header, or have the origin listed in cors"}
 
 	errDenied     = &apiError{status: 403, Code: "denied", Description: "this server does not let this user in"}
 	errHookFailed = &apiError{status: 403, Code: "denied", Description: "this server can't tell at the moment whether to let this user in; try again later"}
@@ -134,13 +135,16 @@ func because(entry *apiError, cause error) *apiError {
 	return &e
 }
 
+// errorPlaceholder has the code of a refusal.
+const errorPlaceholder = "http.wechat_auth.error"
+
 // refuse answers a request that the guard does not let pass: through the site's error routes if it has
 // some, else in the sidecar's own JSON.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	e := asAPIError(err)
 	h.heedStore(e)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.wechat_auth.error", e.Code)
+		repl.Set(errorPlaceholder, e.Code)
 	}
 	e.setHeader(w.Header())
 	if !hasErrorRoutes(r) {

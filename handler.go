@@ -12,9 +12,13 @@ import (
 	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
-// ServeHTTP strips identity headers, answers the sidecar's own routes, and guards the rest.
+// ServeHTTP strips identity headers, answers preflights and the sidecar's own routes, and guards the rest.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	h.identity.strip(r)
+	if h.cors != nil && h.cors.begin(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 	if r.URL.Path == "" && r.URL.Opaque == "" {
 		r.URL.Path = "/" // as the upstream will see it
 	}
@@ -29,7 +33,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, err)
 	}
 	h.identity.forward(r, claims)
-	return next.ServeHTTP(w, r)
+	err = next.ServeHTTP(w, r)
+	if h.cors != nil {
+		h.cors.finish(w.Header())
+	}
+	return err
 }
 
 // guard decides whether the request may pass, and as whom: nil means as nobody.

@@ -30,9 +30,6 @@ func (h *Handler) provisionIdentity(*caddy.Replacer) (err error) {
 	default:
 		return fmt.Errorf("authorization %s: write keep or strip", h.Authorization)
 	}
-	if t := h.TokenFrom; t != nil && (t.Query == "") == (t.Cookie == "") {
-		return errors.New("token_from takes either query <name> or cookie <name>")
-	}
 	h.identity, err = newIdentity(h.Headers, h.ExtraHeaders)
 	return err
 }

@@ -33,7 +33,7 @@ func init() {
 //
 // Placeholders set on authenticated requests: `{http.auth.user.id}` and `{http.auth.user.openid}` (the
 // openid), `{http.auth.user.appid}`, `{http.auth.user.unionid}`, `{http.auth.user.phone}` and
-// `{http.auth.user.sid}`. A refused request has its error code in `{http.wechat_auth.error}`.
+// `{http.auth.user.sid}`. A refused request has its error code in `{http.wechat_auth.error}`, which is empty on others.
 type Handler struct {
 	// The mini programs served here. At least one.
 	Apps []*App `json:"apps,omitempty"`
@@ -90,8 +90,13 @@ type Handler struct {
 	// Whether the client's access token reaches the upstream: `keep` or `strip`. Default: `keep`.
 	Authorization string `json:"authorization,omitempty"`
 
-	// One more place where the access token may be. Default: the Authorization header alone.
-	TokenFrom *TokenFrom `json:"token_from,omitempty"`
+	// Further places where the access token may be. A request has one token, in one place. Default: the
+	// Authorization header alone.
+	TokenFrom []*TokenFrom `json:"token_from,omitempty"`
+
+	// The origins whose web pages may use the site, such as `https://m.example.com`: their preflights are answered,
+	// and they can read all answers and refusals. Default: only the site's own.
+	CORS []string `json:"cors,omitempty"`
 
 	// Nicknames and avatars.
 	Profile Profile `json:"profile,omitzero"`
@@ -130,6 +135,7 @@ type Handler struct {
 	optional     []openPaths
 	phoneOnly    []closedPaths
 	identity     identity
+	cors         *cors // nil: off
 	now          func() time.Time
 	taken        []string
 }
@@ -270,13 +276,18 @@ type Header struct {
 	Claim string `json:"claim"`
 }
 
-// TokenFrom is a further place for the access token.
+// TokenFrom is a further place for the access token: one of these.
 type TokenFrom struct {
 	// The name of a query parameter. Caddy's access log shows queries in clear: add a `query` log filter.
 	Query string `json:"query,omitempty"`
 
-	// The name of a cookie.
+	// The name of a cookie. Browsers send it whoever wrote the page, so requests that pages of other origins make
+	// and that may change something are refused with 403 `cross_site`, unless `cors` lists the origin.
 	Cookie string `json:"cookie,omitempty"`
+
+	// The name of a header, whose value is the token, with or without `Bearer` before it. Caddy's access log shows
+	// it in clear: add a log filter that deletes it.
+	Header string `json:"header,omitempty"`
 }
 
 // Profile says what nicknames and avatars are taken.
@@ -339,6 +350,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.provisionTokens,
 		h.provisionPaths,
 		h.provisionIdentity,
+		h.provisionTokenFrom,
+		h.provisionCORS,
 		h.provisionLimits,
 		func(*caddy.Replacer) error { return h.provisionProfile(ctx) },
 	} {

@@ -52,6 +52,8 @@ func (f *forwarded) value(placeholder string) (any, bool) {
 		return f.claims.Phone, true
 	case "http.auth.user.sid":
 		return f.claims.SID, true
+	case errorPlaceholder:
+		return "", true // what fails behind the guard has a page, too, and another reason
 	}
 	return nil, false
 }

@@ -81,8 +81,8 @@ func TestTokenElsewhereIsNoToken(t *testing.T) {
 	}
 }
 
-// token_from: one more place, never a second token.
-func TestTokenFromQueryAndCookie(t *testing.T) {
+// token_from: more places, never a second token.
+func TestTokenFromOtherPlaces(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
 	a, b := r.login(t, "main"), r.login(t, "main")
@@ -129,6 +129,21 @@ func TestTokenFromQueryAndCookie(t *testing.T) {
 		{"cookie and header", "cookie", "GET /api", []string{"Cookie: wxtoken=" + a.token, bearer(a.token)}, 400, "invalid_request", ""},
 		{"cookie and query", "cookie", "GET /api?wxtoken=" + a.token, nil, 401, "token_missing", ""},
 		{"cookie kept", "cookie-keep", "GET /api", []string{"Cookie: a=1; wxtoken=" + a.token}, 200, "", "/api"},
+		{"own header", "header", "GET /api", []string{"X-Access-Token: " + a.token}, 200, "", "/api"},
+		{"own header in another case", "header", "GET /api", []string{"x-access-TOKEN:" + a.token}, 200, "", "/api"},
+		{"own header with Bearer", "header", "GET /api", []string{"X-Access-Token: Bearer " + a.token}, 200, "", "/api"},
+		{"own header kept", "header-keep", "GET /api", []string{"X-Access-Token: " + a.token}, 200, "", "/api"},
+		{"own header twice", "header", "GET /api", []string{"X-Access-Token: " + a.token, "X-Access-Token: " + a.token}, 400, "invalid_request", ""},
+		{"own header as a list", "header", "GET /api", []string{"X-Access-Token: " + a.token + ", " + b.token}, 401, "token_invalid", ""},
+		{"own header and Authorization", "header", "GET /api", []string{"X-Access-Token: " + a.token, bearer(a.token)}, 400, "invalid_request", ""},
+		{"own header and cookie", "header", "GET /api", []string{"X-Access-Token: " + a.token, "Cookie: wxtoken=" + b.token}, 400, "invalid_request", ""},
+		{"own header and a stale Authorization", "header", "GET /api", []string{"X-Access-Token: " + a.token, "Authorization: Bearer"}, 400, "invalid_request", ""},
+		{"own header empty, cookie", "header", "GET /api", []string{"X-Access-Token:", "Cookie: wxtoken=" + a.token}, 200, "", "/api"},
+		{"own header empty", "header", "GET /api", []string{"X-Access-Token: "}, 401, "token_missing", ""},
+		{"own header, a word", "header", "GET /api", []string{"X-Access-Token: undefined"}, 401, "token_invalid", ""},
+		{"own header with _", "header", "GET /api", []string{"X_Access_Token: " + a.token}, 401, "token_missing", ""},
+		{"own header as a trailer", "header", "GET /api", []string{"Trailer: X-Access-Token"}, 401, "token_missing", ""},
+		{"own header in Connection", "header", "GET /api", []string{"X-Access-Token: " + a.token, "Connection: X-Access-Token"}, 200, "", "/api"},
 		{"prefixed cookie name", "cookie", "GET /api", []string{"Cookie: __Host-wxtoken=" + a.token}, 401, "token_missing", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -168,6 +183,7 @@ func TestHidingTheTokenLeavesTheRest(t *testing.T) {
 		{"cookie first", "cookie", "/api", "wxtoken=$A; b=2", "/api", "b=2"},
 		{"cookie alone", "cookie", "/api", "wxtoken=$A", "/api", ""},
 		{"public cookie", "cookie", "/public/x", "wxtoken=$A; b=2", "/public/x", "b=2"},
+		{"two places", "header", "/public/x", "wxtoken=$A; b=2", "/public/x", "b=2"},
 		{"another's similar cookie", "cookie", "/public/x", "wxtoken2=1; xwxtoken=2", "/public/x", "wxtoken2=1; xwxtoken=2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

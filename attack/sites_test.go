@@ -128,6 +128,55 @@ var rigSites = []struct{ name, caddyfile string }{
 	}
 	reverse_proxy $UPSTREAM`},
 
+	{"header", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		authorization strip
+		token_from header X-Access-Token
+		token_from cookie wxtoken
+		public /public/*
+		optional /optional/*
+	}
+	reverse_proxy $UPSTREAM`},
+
+	{"header-keep", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token_from header X-Access-Token
+	}
+	reverse_proxy $UPSTREAM`},
+
+	// An upstream that answers CORS for everybody, and one that is away.
+	{"cors", `
+http://cors.test:$PORT, http://127.0.0.1:$PORT {
+	log
+	wechat_auth {
+		$APP_A
+		$COMMON
+		token_from cookie wxtoken
+		cors https://m.example.com http://localhost:5173
+		public /public/*
+	}
+	reverse_proxy /away 127.0.0.1:1
+	reverse_proxy /twice 127.0.0.1:$PORT {
+		header_up Host star.test
+	}
+	reverse_proxy 127.0.0.1:$PORT {
+		header_up Host star.test
+		header_down -Access-Control-Allow-*
+	}
+	handle_errors {
+		respond "{err.status_code} {http.wechat_auth.error}"
+	}
+}
+http://star.test:$PORT {
+	header Access-Control-Allow-Origin *
+	header Access-Control-Allow-Credentials false
+	respond upstream
+}`},
+
 	{"named", `
 	wechat_auth {
 		$APP_A
@@ -282,6 +331,7 @@ var rigSites = []struct{ name, caddyfile string }{
 		$APP_B
 		api $API
 		limit login 4/1h
+		token_from cookie wxtoken
 	}
 	reverse_proxy $UPSTREAM`},
 

@@ -89,6 +89,7 @@ type node struct {
 	options string   // global ones
 	more    string   // further sites
 	echo    string   // what the backend answers
+	backend string   // directives, in place of that on some paths
 	client
 
 	cmd   *exec.Cmd
@@ -151,7 +152,7 @@ func (n *node) site(lines ...string) string {
 	}
 	echo := cmp.Or(n.echo, "openid={http.auth.user.openid} phone={http.auth.user.phone}")
 	return "wechat_auth {\napi " + n.api + "\nlimit login off\nlimit phone off\npublic GET /health\n" +
-		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\nrespond \"" + echo + "\"\n"
+		strings.Join(lines, "\n") + "\n}\nrespond /health " + n.name + "\n" + n.backend + "\nrespond \"" + echo + "\"\n"
 }
 
 // server is the node's site with its address.

@@ -31,6 +31,7 @@ need redis-server command -v redis-server # the Redis store is tested with real 
 need wrk command -v wrk             # the measurements are tried out, shortly, against
 need nginx has_nginx                # what else people put before a backend
 need nodejs command -v node         # tokens are verified in another language, too
+need chromium command -v chromium   # pages of other origins, as a browser treats them
 if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it
 	need npm command -v npm
 fi
