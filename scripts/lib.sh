@@ -31,6 +31,15 @@ quiet() {
 	fi
 }
 
+# compile builds all packages and shows how far it is.
+compile() {
+	local total
+	total=$(go list -deps ./... 2>/dev/null | wc -l)
+	go build -v ./... 2>&1 | awk -v total="$total" '
+		/[ :]/ { print; next } # an error, or a download
+		++n % 100 == 0 { printf "%d of at most %d packages compiled\n", n, total; fflush() }'
+}
+
 # files lists what git has or would take in, as far as it exists. Arguments are pathspecs.
 files() {
 	local f

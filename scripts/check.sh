@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Checks what the tests alone do not: formatting, lint, the builds of xcaddy.md, fuzz targets, and all tests once more
+# with the race detector in random order. It follows scripts/test.sh, which installs what both need.
+#
+# FUZZTIME (2000x) is what a fuzz target gets: so many inputs, for which no fuzzing fails because the machine is
+# slow (go.dev/issue/75804). GOFLAGS reaches every go command.
+set -euo pipefail
+exec </dev/null
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+step formatting
+unformatted=$(files '*.go' | tr '\n' '\0' | xargs -0 gofmt -l)
+[[ -z $unformatted ]] || die "not formatted, run make fmt: $unformatted"
+
+step go.mod
+go mod tidy -diff
+
+step "lint and vet"
+tool golangci-lint fmt --diff
+tool golangci-lint run
+
+step "other systems"
+for system in darwin windows; do
+	GOOS=$system go vet ./session/... ./jwt ./wechat
+done
+
+step "xcaddy.md, run as written"
+bash scripts/docs.sh xcaddy.md "$tmp/docs"
+bash scripts/smoke.sh "$tmp/docs/wechatauth/caddy"
+
+step "fuzz, ${FUZZTIME:=2000x} each"
+FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
+
+# Last, so that Go's own summary closes the output.
+step "test, with the race detector"
+CGO_ENABLED=1 go test -race -shuffle=on -timeout=10m ./...
