@@ -115,6 +115,11 @@ func (r *store) failure(ctx context.Context, op string, cause error) error {
 	if cause == nil {
 		return nil
 	}
+	select {
+	case <-r.closed:
+		return &Error{Op: op, Cause: Closed}
+	default:
+	}
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errSlow) {
 		return ctx.Err()
 	}
@@ -127,8 +132,6 @@ func (r *store) failure(ctx context.Context, op string, cause error) error {
 		return e
 	}
 	switch {
-	case errors.Is(cause, redis.ErrClosed):
-		e.Cause = Closed
 	case isTLS(cause):
 		e.Cause, e.detail = TLSFailed, tlsDetail(cause)
 	case errors.Is(cause, context.DeadlineExceeded):

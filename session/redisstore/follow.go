@@ -74,14 +74,6 @@ func (r *store) Follow(ctx context.Context, report func([]session.Revocation)) e
 		report(kept)
 		kept, last, err = r.news(ctx, last)
 	}
-	select {
-	case <-r.closed:
-		return &Error{Op: "follow", Cause: Closed}
-	default:
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	return r.failure(ctx, "follow", err)
 }
 

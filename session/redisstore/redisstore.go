@@ -137,7 +137,9 @@ func New(cfg Config) (session.Store, error) {
 func (r *store) Close() (err error) {
 	r.once.Do(func() {
 		close(r.closed)
-		err = r.failure(context.Background(), "close", r.client.Close())
+		if r.client.Close() != nil {
+			err = &Error{Op: "close", Cause: Unreachable}
+		}
 	})
 	return err
 }

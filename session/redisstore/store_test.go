@@ -92,6 +92,6 @@ func follow(t testing.TB, s session.Store) (*session.Denylist, *failures) {
 	t.Helper()
 	list := session.NewDenylist(s, session.NewClock(), func() time.Duration { return time.Hour })
 	failures := new(failures)
-	go list.Run(t.Context(), failures.add)
+	go list.Run(t.Context(), failures.add, func() {})
 	return list, failures
 }
