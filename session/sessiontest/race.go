@@ -203,7 +203,8 @@ func parallelUpdates(t *testing.T, f *fixture) {
 	for round := range 10 {
 		value := fmt.Sprint(round)
 		changes := []session.User{{Phone: value}, {UnionID: value}, {Nickname: value}, {Avatar: value}, {Key: []byte(value)}}
-		f.atOnce(2*len(changes), func(i int, node session.Store) {
+		// As many logins as leave the session that the updates come from.
+		f.atOnce(len(changes)+policy.MaxPerUser-1, func(i int, node session.Store) {
 			if i >= len(changes) {
 				wantOutcome(t, node, login(t, node, alice, begin), begin, session.Rotated)
 				return
