@@ -44,7 +44,7 @@ var (
 // The two commands that the READMEs give for a start. The first runs here as a built program, the second is
 // what runs this test.
 const (
-	demoCommand = "go run ./cmd/caddy run --config Caddyfile.example\n"
+	demoCommand = "go run -v ./cmd/caddy run --config Caddyfile.example\n"
 	testCommand = "bash scripts/test.sh\n"
 )
 
