@@ -17,7 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth"
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
 // refreshed is how many sessions are refreshed in turn.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
 // Caddy starts its apps in any order: for a moment the new sites serve, before their store can't be opened.

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
 // disk is all that Redis has ever written down, commands and all: appended, and then as a snapshot, too.
