@@ -261,10 +261,13 @@ func (tx records) revoke(revoked []Revocation) error {
 }
 
 func (tx records) revocations() (kept []Revocation, err error) {
-	err = tx.Scan([]byte{kindRevocation}, func(_, value []byte) error {
+	err = tx.Scan([]byte{kindRevocation}, func(key, value []byte) error {
 		var r Revocation
-		if json.Unmarshal(value, &r) != nil {
+		switch {
+		case json.Unmarshal(value, &r) != nil:
 			return errDamaged
+		case string(key[1:]) != string(r.SID):
+			return errForeign
 		}
 		kept = append(kept, r)
 		return nil
