@@ -217,7 +217,10 @@ func (tx records) account(user Tag) (a Account, err error) {
 	if err := tx.get(recordKey(kindAccount, user[:]), &a); err != nil {
 		return Account{}, err
 	}
-	return a, a.Check(user)
+	if err := a.Check(user); err != nil {
+		return Account{}, err
+	}
+	return a, nil
 }
 
 func (tx records) putAccount(user Tag, a *Account, expires time.Time) error {
