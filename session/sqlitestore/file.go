@@ -1,0 +1,158 @@
+// The file: how it is made, what is in it, and what is said when it can't be used.
+
+package sqlitestore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	applicationID = 0x57584175 // "WXAu"
+	version       = 1
+
+	// walLimit is the size to which the file of the last writes is cut when it has grown.
+	walLimit = 64 << 20
+)
+
+// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that refreshes leave
+// the index alone. Values are JSON as it is, for people who look in with sqlite3; sum is the CRC-32 of key
+// and value.
+const schema = `
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS records (
+	key     BLOB NOT NULL UNIQUE,
+	value   BLOB NOT NULL,
+	sum     INTEGER NOT NULL,
+	expires INTEGER,
+	due     INTEGER
+) STRICT;
+CREATE INDEX IF NOT EXISTS records_due ON records (due) WHERE due IS NOT NULL;
+PRAGMA application_id = 1465401717;
+PRAGMA user_version = 1;
+COMMIT;`
+
+var (
+	pragmas = []string{
+		"busy_timeout(5000)", "auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(full)",
+		"secure_delete(fast)", "temp_store(memory)", "trusted_schema(off)", "cell_size_check(on)",
+		fmt.Sprintf("journal_size_limit(%d)", walLimit),
+	}
+	writePragmas = append(pragmas[:len(pragmas):len(pragmas)], "cache_size(-8192)", "wal_autocheckpoint(0)")
+	viewPragmas  = append(pragmas[:len(pragmas):len(pragmas)], "cache_size(-2048)", "query_only(on)")
+)
+
+// address names a file to the driver.
+func address(file string, pragmas []string) string {
+	path := filepath.ToSlash(file)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/…
+	}
+	query := url.Values{"mode": {"rw"}, "_pragma": pragmas}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
+}
+
+func makeFolder(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("the folder of the session file can't be made; Caddy's user must be allowed to: %w", err)
+	}
+	return nil
+}
+
+// makeFile makes the file if there is none, and takes it and its companions from others' eyes. SQLite gives
+// those that it makes the mode of the file.
+func makeFile(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("the session file can't be written; Caddy's user must be allowed to: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Chmod(file+suffix, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return syncFolder(file)
+}
+
+// check refuses files of others before anything is changed in them.
+func check(file string) error {
+	pool, err := sql.Open("sqlite", address(file, []string{"busy_timeout(5000)"}))
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	var id, format, tables int
+	err = pool.QueryRow(`SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`).Scan(&id, &format, &tables)
+	switch {
+	case err != nil:
+		return explain(file, err)
+	case id == 0 && format == 0 && tables == 0: // new
+		return nil
+	case id != applicationID:
+		return fmt.Errorf("%s is a file of another program: name another one in `store sqlite`", file)
+	case format > version:
+		return fmt.Errorf("%s was written by a newer version of this module (format %d, this one knows %d): "+
+			"run that version, or restore a backup from before", file, format, version)
+	}
+	return nil
+}
+
+// probe reads the edges of the table and its indexes: what is quick, however large the file.
+func probe(pool *sql.DB) error {
+	for _, column := range []string{"rowid", "key", "due"} {
+		for _, order := range []string{"ASC", "DESC"} {
+			rows, err := pool.Query("SELECT value FROM records WHERE " + column + " IS NOT NULL ORDER BY " + column + " " + order + " LIMIT 1")
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+			}
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// explain says what to do about an error of SQLite.
+func explain(file string, err error) error {
+	if errors.Is(err, errDamaged) {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var cause *sqlite.Error
+	if !errors.As(err, &cause) {
+		return err
+	}
+	advice := ""
+	switch cause.Code() & 0xff {
+	case sqlite3.SQLITE_NOTADB:
+		advice = "it is damaged, or no session file: restore a backup, or name another file in `store sqlite`"
+	case sqlite3.SQLITE_CORRUPT:
+		advice = damaged
+	case sqlite3.SQLITE_FULL:
+		advice = "the disk is full: make room"
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		advice = "it and its folder must be writable by Caddy's user"
+	case sqlite3.SQLITE_BUSY:
+		advice = "another program, sqlite3 perhaps, is writing to it: end that"
+	default:
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return fmt.Errorf("%s: %s: %w", file, advice, err)
+}
+
+const damaged = "it is damaged: stop Caddy, and restore a backup or save what is left by sqlite3's .recover"

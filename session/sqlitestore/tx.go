@@ -1,0 +1,174 @@
+// A connection with its statements: the session.Tx of a View or Update.
+
+package sqlitestore
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"hash/crc32"
+	"time"
+)
+
+// conn is a connection. One goroutine at a time uses it.
+type conn struct {
+	raw *sql.Conn
+
+	get, update, insert, remove, scan  *sql.Stmt
+	begin, beginWrite, commit, back    *sql.Stmt
+	savepoint, backToSavepoint, forget *sql.Stmt
+
+	// failed is the first error of SQLite in a transaction: nothing of it can be kept.
+	failed error
+}
+
+func newConn(pool *sql.DB) (*conn, error) {
+	raw, err := pool.Conn(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{raw: raw}
+	for _, s := range []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&c.get, `SELECT value, sum FROM records WHERE key = ?`},
+		{&c.update, `UPDATE records SET value = ?2, sum = ?3, expires = ?4 WHERE key = ?1 AND due <= ?4`},
+		{&c.insert, `INSERT INTO records (key, value, sum, expires, due) VALUES (?1, ?2, ?3, ?4, ?4)
+			ON CONFLICT (key) DO UPDATE SET value = ?2, sum = ?3, expires = ?4, due = ?4`},
+		{&c.remove, `DELETE FROM records WHERE key = ?`},
+		{&c.scan, `SELECT key, value, sum FROM records WHERE key >= ?1 AND (?2 IS NULL OR key < ?2)`},
+		{&c.begin, `BEGIN`},
+		{&c.beginWrite, `BEGIN IMMEDIATE`},
+		{&c.commit, `COMMIT`},
+		{&c.back, `ROLLBACK`},
+		{&c.savepoint, `SAVEPOINT step`},
+		{&c.backToSavepoint, `ROLLBACK TO step`},
+		{&c.forget, `RELEASE step`},
+	} {
+		if *s.stmt, err = raw.PrepareContext(context.Background(), s.text); err != nil {
+			return nil, errors.Join(err, raw.Close())
+		}
+	}
+	return c, nil
+}
+
+// Exec runs a statement that was not prepared.
+func (c *conn) Exec(text string, args ...any) (sql.Result, error) {
+	result, err := c.raw.ExecContext(context.Background(), text, args...)
+	return result, c.fail(err)
+}
+
+// row reads one row of a statement that was not prepared.
+func (c *conn) row(text string, args []any, into ...any) error {
+	return c.fail(c.raw.QueryRowContext(context.Background(), text, args...).Scan(into...))
+}
+
+// run executes a prepared statement.
+func (c *conn) run(s *sql.Stmt, args ...any) error {
+	_, err := s.Exec(args...)
+	return c.fail(err)
+}
+
+func (c *conn) fail(err error) error {
+	if err != nil && c.failed == nil {
+		c.failed = err
+	}
+	return err
+}
+
+// errDamaged is for what SQLite took for sound.
+var errDamaged = errors.New("a record does not have its checksum: " + damaged)
+
+// Get implements session.Tx.
+func (c *conn) Get(key []byte) ([]byte, error) {
+	var value []byte
+	var sum int64
+	switch err := c.get.QueryRow(key).Scan(&value, &sum); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, c.fail(err)
+	}
+	return sound(key, value, sum)
+}
+
+// Put implements session.Tx. As long as a record's time grows, its entry in the index stays.
+func (c *conn) Put(key, value []byte, expires time.Time) error {
+	args := []any{key, value, checksum(key, value), nil}
+	if value == nil {
+		args[1] = []byte{}
+	}
+	if !expires.IsZero() {
+		args[3] = seconds(expires)
+		result, err := c.update.Exec(args...)
+		if err != nil {
+			return c.fail(err)
+		}
+		if n, err := result.RowsAffected(); n > 0 || err != nil {
+			return c.fail(err)
+		}
+	}
+	return c.run(c.insert, args...)
+}
+
+// Delete implements session.Tx.
+func (c *conn) Delete(key []byte) error { return c.run(c.remove, key) }
+
+// Scan implements session.Tx.
+func (c *conn) Scan(prefix []byte, each func(key, value []byte) error) error {
+	if prefix == nil {
+		prefix = []byte{}
+	}
+	var end any
+	if e := after(prefix); e != nil {
+		end = e
+	}
+	rows, err := c.scan.Query(prefix, end)
+	if err != nil {
+		return c.fail(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, value []byte
+		var sum int64
+		if err := rows.Scan(&key, &value, &sum); err != nil {
+			return c.fail(err)
+		}
+		if value, err = sound(key, value, sum); err != nil {
+			return err
+		}
+		if err := each(key, value); err != nil {
+			return err
+		}
+	}
+	return c.fail(rows.Err())
+}
+
+// after returns the first key after all that begin with a prefix, nil if there is none.
+func after(prefix []byte) []byte {
+	end := bytes.TrimRight(bytes.Clone(prefix), "\xff")
+	if len(end) == 0 {
+		return nil
+	}
+	end[len(end)-1]++
+	return end
+}
+
+func sound(key, value []byte, sum int64) ([]byte, error) {
+	if checksum(key, value) != sum {
+		return nil, errDamaged
+	}
+	if value == nil {
+		return []byte{}, nil
+	}
+	return value, nil
+}
+
+func checksum(key, value []byte) int64 {
+	return int64(crc32.Update(crc32.ChecksumIEEE(key), crc32.IEEETable, value))
+}
+
+// seconds rounds up, so that no record goes early.
+func seconds(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }

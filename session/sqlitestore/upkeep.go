@@ -1,0 +1,119 @@
+// The upkeep of the file: last writes are moved into it, what is over is removed, and it shrinks.
+
+package sqlitestore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+const (
+	// checkpointEvery is short, so that each checkpoint is small and disturbs nobody.
+	checkpointEvery = 250 * time.Millisecond
+
+	// restartPages is the length of the log of last writes at which it begins anew. Under a load that
+	// never rests it would grow on and on.
+	restartPages = 4096
+
+	// A step of the sweep is small for the same reason. There is one a checkpoint while there is more to
+	// do, else one in sweepRest.
+	sweepStep = 512
+	sweepRest = 10 * time.Second
+
+	// shrinkStep is the number of pages that a step gives back while more than a quarter of the file is
+	// unused.
+	shrinkStep = 512
+)
+
+// upkeep takes care of the file until the DB is closed.
+func (d *db) upkeep() {
+	ticker := time.NewTicker(checkpointEvery)
+	defer ticker.Stop()
+	failing := false
+	sweepAt := d.clock.Elapsed() + sweepRest // a clock that is set soon after the start is right by then
+	for {
+		select {
+		case <-d.closing:
+			return
+		case <-ticker.C:
+		}
+		err := d.checkpoint()
+		if now := d.clock.Elapsed(); err == nil && now >= sweepAt {
+			var more bool
+			if more, err = d.sweep(); !more {
+				sweepAt = now + sweepRest
+			}
+		}
+		if failed := err != nil; failed != failing {
+			failing = failed
+			d.report(err)
+		}
+	}
+}
+
+func (d *db) report(err error) {
+	if err != nil {
+		d.log.Error("the session file can't be kept up; this is tried again, and told when it works", "error", explain(d.file, err))
+		return
+	}
+	d.log.Info("the session file is kept up again")
+}
+
+// checkpoint moves the last writes into the file. It waits for nobody until the log has grown.
+func (d *db) checkpoint() error {
+	if !d.written.Swap(false) {
+		return nil
+	}
+	pages, err := d.moveWrites("PASSIVE")
+	if err == nil && pages > restartPages {
+		d.writing.Lock() // little is left to move by now
+		_, err = d.moveWrites("RESTART")
+		d.writing.Unlock()
+	}
+	if err != nil {
+		d.written.Store(true)
+	}
+	return err
+}
+
+// moveWrites returns the length of the log.
+func (d *db) moveWrites(mode string) (pages int, err error) {
+	var busy, moved int
+	err = d.checkpoints.row("PRAGMA wal_checkpoint("+mode+")", nil, &busy, &pages, &moved)
+	return pages, err
+}
+
+// sweep removes some of what is over, and gives some unused pages back. It reports whether there may be more
+// to do.
+func (d *db) sweep() (more bool, err error) {
+	over := d.clock.Over().Unix()
+	err = d.Update(context.Background(), func(session.Tx) error {
+		more, err = sweepStepOf(d.writer, over)
+		return err
+	})
+	return more, err
+}
+
+func sweepStepOf(c *conn, over int64) (more bool, err error) {
+	// The time of a record has come, or it was moved and its entry in the index is early.
+	const due = `rowid IN (SELECT rowid FROM records WHERE due < ?1 ORDER BY due LIMIT ?2)`
+	if _, err := c.Exec(`DELETE FROM records WHERE expires < ?1 AND `+due, over, sweepStep); err != nil {
+		return false, err
+	}
+	if _, err := c.Exec(`UPDATE records SET due = expires WHERE expires >= ?1 AND `+due, over, sweepStep); err != nil {
+		return false, err
+	}
+	var unused, pages int
+	if err := c.row(`SELECT EXISTS (SELECT 1 FROM records WHERE due < ?1), freelist_count, page_count
+		FROM pragma_freelist_count, pragma_page_count`, []any{over}, &more, &unused, &pages); err != nil {
+		return false, err
+	}
+	if unused > 64 && unused > pages/4 {
+		more = true
+		_, err = c.Exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", shrinkStep))
+	}
+	return more, err
+}
