@@ -61,11 +61,11 @@ func (h *Handler) provisionHook(repl *caddy.Replacer) (err error) {
 		return nil
 	}
 	made := &hook{timeout: time.Duration(orDefault(h.Hook.Timeout, caddy.Duration(defaultHookTimeout)))}
-	if made.url, err = resolve(repl, "hook", h.Hook.URL); err != nil {
+	if made.url, err = resolveURL(repl, "hook", h.Hook.URL); err != nil {
 		return err
 	}
 	// An address may hold a password, so it is not repeated.
-	if u, err := url.Parse(made.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+	if u, err := url.Parse(made.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return errors.New("hook: write an address such as http://127.0.0.1:3000/wechat-hook")
 	}
 	if h.Hook.Secret == "" {

@@ -45,6 +45,10 @@ func (k *hook) ask(ctx context.Context, event hookEvent) (hookAnswer, error) {
 	if err != nil {
 		return hookAnswer{}, errors.New("its address makes no request")
 	}
+	if user := req.URL.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
 	mac := hmac.New(sha256.New, k.secret)
 	mac.Write(body)
 	req.Header.Set("Content-Type", "application/json")

@@ -282,6 +282,7 @@ func TestHookSaysNoBadly(t *testing.T) {
 		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"allow":false,`)
+			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}},
 		{"status 403", status(403, "")},
@@ -313,6 +314,21 @@ func TestHookSaysYes(t *testing.T) {
 			t.Errorf("the answer was %s", text)
 		}
 	}
+}
+
+// An address with a user is sent as Basic authentication, and the password is what the placeholder stands for.
+func TestHookWithPassword(t *testing.T) {
+	t.Setenv("HOOK_PASSWORD", "p/w@#%2F:?")
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user != "u" || password != "p/w@#%2F:?" {
+			t.Errorf("got user %q, password %q", user, password)
+		}
+		says(`{"allow":true}`)(w, r)
+	})
+	b.url = strings.Replace(b.url, "http://", "http://u:{env.HOOK_PASSWORD}@", 1)
+	s := newSite(t, b.option())
+	want(t, s.login("code", s.fake.LoginCode(s.fake.NewUser(s.appID))), 200, "")
 }
 
 func TestHookAway(t *testing.T) {
