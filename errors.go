@@ -71,6 +71,7 @@ var (
 	errMisconfigured = &apiError{status: 502, Code: "wechat_misconfigured", Description: "WeChat refuses this server's configuration; its operator finds the reason in the log"}
 	errBadAnswer     = &apiError{status: 502, Code: "wechat_bad_answer", Description: "WeChat's answer made no sense"}
 	errUnavailable   = &apiError{status: 503, Code: "wechat_unavailable", Description: "WeChat can't be reached or is busy; try again", retryAfter: 2 * time.Second}
+	errInternal      = &apiError{status: 500, Code: "internal", Description: "a fault in this server; its operator finds the cause in the log"}
 	errStore         = &apiError{status: 503, Code: "store_unavailable", Description: "the session store can't be used at the moment; try again", retryAfter: 2 * time.Second}
 )
 
@@ -140,7 +141,7 @@ const errorPlaceholder = "http.wechat_auth.error"
 // some, else in the sidecar's own JSON.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	e := asAPIError(err)
-	h.heedStore(e)
+	h.logFailure(e)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(errorPlaceholder, e.Code)
 	}
@@ -171,22 +172,28 @@ func hasErrorRoutes(r *http.Request) bool {
 // writeError answers in JSON.
 func (h *Handler) writeError(w http.ResponseWriter, err error) {
 	e := asAPIError(err)
-	h.heedStore(e)
+	h.logFailure(e)
 	e.setHeader(w.Header())
 	writeJSON(w, e.status, e)
 }
 
-// heedStore logs and counts what the store does wrong. What WeChat does wrong was logged when it did,
+// logFailure logs and counts what went wrong in the store or here. What WeChat does wrong was logged when it did,
 // once for all requests that waited for the same call.
-func (h *Handler) heedStore(e *apiError) {
-	if e.Code != errStore.Code || errors.Is(e, context.Canceled) { // the client left
+func (h *Handler) logFailure(e *apiError) {
+	if errors.Is(e, context.Canceled) { // the client left
 		return
 	}
-	metrics.storeErrors.Inc()
-	if errors.Is(e, session.ErrFull) {
-		metrics.storeFull.Inc()
+	switch e.Code {
+	case errInternal.Code:
+		metrics.internalErrors.Inc()
+		h.logger.Error("unexpected error", zap.Error(e.cause))
+	case errStore.Code:
+		metrics.storeErrors.Inc()
+		if errors.Is(e, session.ErrFull) {
+			metrics.storeFull.Inc()
+		}
+		h.logger.Error("store failed", zap.Error(e.cause))
 	}
-	h.logger.Error("store failed", zap.Error(e.cause))
 }
 
 func (e *apiError) setHeader(header http.Header) {
@@ -213,7 +220,7 @@ func (e *apiError) challenge() string {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil { // only this package's own types are written
-		status, text = http.StatusInternalServerError, []byte(`{"error":"store_unavailable"}`)
+		status, text = http.StatusInternalServerError, []byte(`{"error":"internal"}`)
 	}
 	writeBytes(w, status, text)
 }

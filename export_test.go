@@ -1,9 +1,12 @@
 package wechatauth
 
 import (
+	"testing"
+
 	"time"
 
 	"github.com/allegro/bigcache/v3"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
 )
@@ -43,3 +46,16 @@ func (h *Handler) SetStale(d time.Duration) { h.stale = d }
 
 // SetUploadTime bounds how long a form may take. Call it before the handler serves.
 func (h *Handler) SetUploadTime(d time.Duration) { h.uploadTime = d }
+
+// PanicText is what is logged of a panic.
+func PanicText(p any) string { return asError(p).Error() }
+
+// InternalErrors is the number of answers with status 500.
+func InternalErrors(t *testing.T) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := metrics.internalErrors.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}
