@@ -190,8 +190,8 @@ func (h *Handler) verifyToken(token string) (*jwt.Claims, error) {
 // stillGood tells whether a token that was verified would be verified now. What it depends on besides is
 // part of what it is remembered under.
 func (h *Handler) stillGood(c *jwt.Claims, ring *jwt.Ring) bool {
-	now := h.now().Unix()
-	return c.IssuedAt <= now && c.NotBefore <= now && now < c.ExpiresAt && ring.Has(c.KeyID)
+	now := h.now()
+	return c.Begun(now) && now.Unix() < c.ExpiresAt && ring.Has(c.KeyID)
 }
 
 // readKey turns what stands in the configuration into key material: PEM text as it is, a secret for

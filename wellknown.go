@@ -53,7 +53,7 @@ func (h *Handler) discovery(w http.ResponseWriter, _ *http.Request) error {
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{orDefault(h.Token.Algorithm, defaultAlgorithm)},
 		"claims_supported": []string{
-			"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "sid", "appid", "openid", "unionid",
+			"iss", "sub", "aud", "iat", "exp", "jti", "sid", "appid", "openid", "unionid",
 			"phone", "phone_number", "phone_number_verified",
 		},
 	})
