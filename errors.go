@@ -51,6 +51,7 @@ var (
 	errTokenInvalid   = &apiError{status: 401, Code: "token_invalid", Description: "the access token is not valid here", bearer: "invalid_token"}
 	errTokenExpired   = &apiError{status: 401, Code: "token_expired", Description: "the access token has expired", bearer: "invalid_token"}
 	errEncryptedOff   = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
+	errNotEncrypted   = invalidRequest("encryptedData and iv are not base64 of whole blocks: send both in JSON as the phone button gives them; %2B or %3D in one means that it was escaped for a URL")
 	errRefreshInvalid = &apiError{status: 401, Code: "refresh_invalid", Description: "this refresh token is not valid or has expired; log in again"}
 	errRefreshReused  = &apiError{status: 401, Code: "refresh_reused", Description: "this refresh token was used before; the session has ended for safety, log in again"}
 	errSessionRevoked = &apiError{status: 401, Code: "session_revoked", Description: "this session has ended; log in again", bearer: "invalid_token"}
@@ -110,6 +111,9 @@ func asAPIError(err error) *apiError {
 func fromWeChat(we *wechat.Error) *apiError {
 	e := because(byClass[we.Class], we)
 	e.ErrCode, e.RID = we.Code, we.RID
+	if we.RetryAfter > 0 {
+		e.retryAfter = we.RetryAfter
+	}
 	return e
 }
 
