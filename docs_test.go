@@ -415,14 +415,14 @@ func TestDocumentedMiniProgram(t *testing.T) {
 			codesLeft        int
 		}{
 			{"", "", 0},
-			{"token_expired", "", 1},
+			{"token_expired", "", 2},
 			{"token_expired", "refresh_invalid", 0},
 			{"session_revoked", "", 0},
 		} {
 			s := newSite(t, "phone_required /orders/*")
 			u := s.fake.NewUser(s.appID)
 			codes := asJSON(t, map[string]any{
-				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u)},
+				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u), s.fake.LoginCode(u)},
 				"phone": s.fake.PhoneCode(u, "13800138000"),
 			})
 			url := refusing(t, s, func(r *http.Request) string {
@@ -438,7 +438,7 @@ func TestDocumentedMiniProgram(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %+v: %v\n%s", doc, c, err, out)
 			}
-			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d,"avatar":true}`, c.codesLeft)
+			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d,"avatar":true,"nothing":null}`, c.codesLeft)
 			if got := strings.TrimSpace(string(out)); got != want {
 				t.Errorf("%s: %+v: got %s, want %s", doc, c, got, want)
 			}
