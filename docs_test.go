@@ -78,15 +78,14 @@ func TestDocumentsRunAsWritten(t *testing.T) {
 
 // workplace is a machine of its own for one document, as far as folders and ports make one.
 type workplace struct {
-	t      *testing.T
-	root   string
-	caddy  string
-	ports  *strings.Replacer // from the documented ones to free ones
-	cmd    *exec.Cmd
-	log    *startLog
-	done   chan struct{} // closed when cmd has ended with err
-	err    error
-	secret string // of the block that makes one
+	t     *testing.T
+	root  string
+	caddy string
+	ports *strings.Replacer // from the documented ones to free ones
+	cmd   *exec.Cmd
+	log   *startLog
+	done  chan struct{} // closed when cmd has ended with err
+	err   error
 }
 
 func newWorkplace(t *testing.T, caddy string) *workplace {
@@ -247,9 +246,6 @@ func (w *workplace) runBlocks(fences []*fence) {
 	outputs := strings.Split(string(out), end+"\n")
 	compared, seen := 0, map[string]string{}
 	for i, f := range blocks {
-		if f.text == "openssl rand -hex 32\n" {
-			w.secret = strings.TrimSpace(outputs[i])
-		}
 		if f.output == nil {
 			continue
 		}
@@ -291,7 +287,7 @@ func (w *workplace) validate(name, text string) {
 	for _, name := range []string{"WECHAT", "SHOP", "COURIER"} {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s_APPID=wx%016x", name, len(name)), name+"_SECRET="+testSecret)
 	}
-	cmd.Env = append(cmd.Env, "TOKEN_SECRET="+w.secret, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey(), "HOOK_SECRET="+w.sealKey())
+	cmd.Env = append(cmd.Env, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey(), "HOOK_SECRET="+w.sealKey())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Errorf("%s: caddy validate: %v\n%s", name, err, out)
 	}

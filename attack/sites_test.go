@@ -85,6 +85,7 @@ var rigSites = []struct{ name, caddyfile string }{
 	wechat_auth {
 		$APP_A
 		$COMMON
+		cors https://m.example.com
 		authorization strip
 		public /public/*
 		optional /optional/*
