@@ -36,8 +36,9 @@ var (
 	operations  = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
 	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands are tested in bench
 	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
+	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web)
+		readmes, operations, performance, web, paths)
 )
 
 // The two commands that the READMEs give for a start. The first runs here as a built program, the second is
