@@ -3,7 +3,10 @@ package wechatauth
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
@@ -96,11 +99,17 @@ func writeAnswerBytes(w http.ResponseWriter, body []byte) {
 // fly runs an exchange with WeChat that all requests with the same key share. It does not end with the
 // request that started it, only with the app's time limit.
 func fly[T any](ctx context.Context, h *Handler, a *app, key string, exchange func(context.Context) (T, error)) (T, error) {
-	flight := a.flights.DoChan(key, func() (any, error) {
+	var none T
+	flight := a.flights.DoChan(key, func() (answer any, err error) {
+		// The exchange has a goroutine of its own, where a panic would end the process.
+		defer func() {
+			if p := recover(); p != nil {
+				answer, err = none, because(errInternal, asError(p))
+			}
+		}()
 		for _, shared := range []*lease{&h.state.lease, &a.lease} {
 			leave, err := shared.enter()
 			if err != nil {
-				var none T
 				return none, err
 			}
 			defer leave()
@@ -113,7 +122,16 @@ func fly[T any](ctx context.Context, h *Handler, a *app, key string, exchange fu
 	case result := <-flight:
 		return result.Val.(T), result.Err
 	case <-ctx.Done():
-		var none T
 		return none, because(errUnavailable, ctx.Err()) // nobody reads it
 	}
+}
+
+// asError is a panic for the log. The runtime's own texts hold no data; others may quote what the program
+// worked on.
+func asError(p any) error {
+	what := fmt.Sprintf("%T", p)
+	if text, ok := p.(runtime.Error); ok {
+		what = text.Error()
+	}
+	return fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 }

@@ -107,7 +107,7 @@ func (a *App) tokenURL(repl *caddy.Replacer) (string, error) {
 		return "", nil
 	}
 	// An address may hold a password, so it is not repeated.
-	address, err := resolve(repl, "url", a.AccessToken)
+	address, err := resolveURL(repl, "url", a.AccessToken)
 	if err == nil && !strings.HasPrefix(address, "http://") && !strings.HasPrefix(address, "https://") {
 		err = errors.New("write stable, or the http:// or https:// address of a token server")
 	}

@@ -57,7 +57,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	        max_per_user <n>
 //	        stale        <duration>
 //	    }
-//	    store          bolt [<file>]
+//	    store          sqlite [<file>]
 //	    store          memory
 //	    store          redis <url>... {
 //	        seal_key     <secret>
@@ -148,7 +148,7 @@ func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
 	case 1:
 		a.ID = args[0]
 	default:
-		return d.ArgErr()
+		return d.Err("app takes an appid and at most a secret: write app <appid> {env.WECHAT_SECRET}")
 	}
 	if err := eachOption(d, a.unmarshalOption); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if t := a.AccessToken; t != "stable" && !strings.Contains(t, "://") && !strings.Contains(t, "{") {
-			return d.Errf("access_token %s: write stable, or the URL of a token server", t)
+			return d.Err("access_token: write stable, or the URL of a token server")
 		}
 		return nil
 	case "signing":
@@ -200,8 +200,8 @@ func (a *App) unmarshalSigning(d *caddyfile.Dispenser) error {
 }
 
 func keyArgs(d *caddyfile.Dispenser, key *SigningKey) error {
-	if !d.AllArgs(&key.Serial, &key.Value) {
-		return d.ArgErr()
+	if name := d.Val(); !d.AllArgs(&key.Serial, &key.Value) {
+		return d.Errf("%s takes two arguments: write %s <serial> <value>", name, name)
 	}
 	return nil
 }
@@ -272,7 +272,7 @@ func (h *Handler) unmarshalStore(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	id := storesNamespace + "." + name
 	if _, err := caddy.GetModule(id); err != nil {
-		return d.Errf("store %s: write bolt, memory or redis", name)
+		return d.Errf("store %s: write sqlite, memory or redis", name)
 	}
 	store, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {

@@ -32,10 +32,12 @@ func eachOption(d *caddyfile.Dispenser, unmarshal func(*caddyfile.Dispenser) err
 	return nil
 }
 
+// oneArg reads an option's only argument. Its error does not show what stands there, as Dispenser.ArgErr does:
+// it may be the second half of a secret with a blank in it.
 func oneArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if !d.AllArgs(value) {
-		return d.ArgErr()
+		return d.Errf("%s takes one argument; one with blanks needs quotes", name)
 	}
 	if *value == "" {
 		return d.Errf("%s is empty", name)

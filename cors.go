@@ -133,15 +133,15 @@ func (c *cors) begin(header http.Header, r *http.Request) (preflight bool) {
 
 // allowedHeaders are those that the page asks for, without those that only this sidecar sets.
 func (c *cors) allowedHeaders(asked []string) string {
-	allowed := preflightHeaders
+	allowed := []string{preflightHeaders}
 	for _, list := range asked {
 		for name := range strings.SplitSeq(list, ",") {
 			if name = strings.TrimSpace(name); isHeaderName(strings.ReplaceAll(name, "_", "-")) && !c.reserved(name) {
-				allowed += ", " + name
+				allowed = append(allowed, name)
 			}
 		}
 	}
-	return allowed
+	return strings.Join(allowed, ", ")
 }
 
 // finish finds an upstream that answers CORS as well: browsers refuse two values, and it takes long to see why.

@@ -37,8 +37,9 @@ var (
 	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands are tested in bench
 	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
 	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
+	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web, hookDocs)
+		readmes, operations, performance, web, hookDocs, paths)
 )
 
 // The two commands that the READMEs give for a start. The first runs here as a built program, the second is
@@ -79,15 +80,14 @@ func TestDocumentsRunAsWritten(t *testing.T) {
 
 // workplace is a machine of its own for one document, as far as folders and ports make one.
 type workplace struct {
-	t      *testing.T
-	root   string
-	caddy  string
-	ports  *strings.Replacer // from the documented ones to free ones
-	cmd    *exec.Cmd
-	log    *startLog
-	done   chan struct{} // closed when cmd has ended with err
-	err    error
-	secret string // of the block that makes one
+	t     *testing.T
+	root  string
+	caddy string
+	ports *strings.Replacer // from the documented ones to free ones
+	cmd   *exec.Cmd
+	log   *startLog
+	done  chan struct{} // closed when cmd has ended with err
+	err   error
 }
 
 func newWorkplace(t *testing.T, caddy string) *workplace {
@@ -248,9 +248,6 @@ func (w *workplace) runBlocks(fences []*fence) {
 	outputs := strings.Split(string(out), end+"\n")
 	compared, seen := 0, map[string]string{}
 	for i, f := range blocks {
-		if f.text == "openssl rand -hex 32\n" {
-			w.secret = strings.TrimSpace(outputs[i])
-		}
 		if f.output == nil {
 			continue
 		}
@@ -292,7 +289,7 @@ func (w *workplace) validate(name, text string) {
 	for _, name := range []string{"WECHAT", "SHOP", "COURIER"} {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s_APPID=wx%016x", name, len(name)), name+"_SECRET="+testSecret)
 	}
-	cmd.Env = append(cmd.Env, "TOKEN_SECRET="+w.secret, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey(), "HOOK_SECRET="+w.sealKey())
+	cmd.Env = append(cmd.Env, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey(), "HOOK_SECRET="+w.sealKey())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Errorf("%s: caddy validate: %v\n%s", name, err, out)
 	}
@@ -416,14 +413,14 @@ func TestDocumentedMiniProgram(t *testing.T) {
 			codesLeft        int
 		}{
 			{"", "", 0},
-			{"token_expired", "", 1},
+			{"token_expired", "", 2},
 			{"token_expired", "refresh_invalid", 0},
 			{"session_revoked", "", 0},
 		} {
 			s := newSite(t, "phone_required /orders/*")
 			u := s.fake.NewUser(s.appID)
 			codes := asJSON(t, map[string]any{
-				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u)},
+				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u), s.fake.LoginCode(u)},
 				"phone": s.fake.PhoneCode(u, "13800138000"),
 			})
 			url := refusing(t, s, func(r *http.Request) string {
@@ -439,7 +436,7 @@ func TestDocumentedMiniProgram(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %+v: %v\n%s", doc, c, err, out)
 			}
-			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d,"avatar":true}`, c.codesLeft)
+			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d,"avatar":true,"nothing":null}`, c.codesLeft)
 			if got := strings.TrimSpace(string(out)); got != want {
 				t.Errorf("%s: %+v: got %s, want %s", doc, c, got, want)
 			}

@@ -114,22 +114,18 @@ func TestEncryptedDataHasOneAnswer(t *testing.T) {
 		return [2]string{d, v}
 	}
 	flipped := []byte(data)
-	flipped[5] ^= 1
+	flipped[5] = map[bool]byte{true: 'B', false: 'A'}[flipped[5] == 'A']
 	tests := map[string][2]string{
 		"another user's":     {otherData, otherIV},
 		"another iv":         {data, otherIV},
-		"not base64":         {"%%%" + data, iv},
-		"short iv":           {data, "AAAA"},
-		"half a block":       {data[:len(data)-8], iv},
 		"cut at a block":     {data[:64], iv},
-		"one bit":            {string(flipped), iv},
-		"prefix aaaa":        {"aaaa" + data, iv},
+		"a block in front":   {strings.Repeat("A", 64) + data, iv},
+		"a few bits":         {string(flipped), iv},
 		"user info":          {info, infoIV},
 		"not JSON":           encrypt("hello"),
 		"another app":        encrypt(fmt.Sprintf(`{"phoneNumber":"1","purePhoneNumber":"1","countryCode":"86","watermark":{"timestamp":%d,"appid":"wxother"}}`, time.Now().Unix())),
 		"old":                encrypt(fmt.Sprintf(`{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":"86","watermark":{"timestamp":%d,"appid":%q}}`, time.Now().Add(-time.Hour).Unix(), s.appID)),
 		"one field too many": encrypt(fmt.Sprintf(`{"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":"86","admin":true,"watermark":{"timestamp":%d,"appid":%q}}`, time.Now().Unix(), s.appID)),
-		"empty data":         {" ", iv},
 	}
 	var first answer
 	for name, test := range tests {
@@ -146,9 +142,42 @@ func TestEncryptedDataHasOneAnswer(t *testing.T) {
 		}
 	}
 	// And the user's own, who failed with nothing else.
-	for _, name := range []string{"one bit", "user info", "not JSON"} {
+	for _, name := range []string{"a few bits", "user info", "not JSON"} {
 		want(t, s.do("POST", "/auth/phone", s.token(u), object("encryptedData", tests[name][0], "iv", tests[name][1])), 409, "session_key_stale")
 	}
+}
+
+// What was damaged on its way, as by escaping for a URL, decrypts under no key: the client is told what is wrong
+// with it, and its session does not end for it.
+func TestDamagedEncryptedDataIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "encrypted_data on", "limit phone off")
+	u := s.fake.NewUser(s.appID)
+	token := s.token(u)
+	data, iv := s.fake.EncryptedPhone(u, "13800138000")
+	for name, test := range map[string][2]string{
+		"escaped for a URL": {"A%2BA" + data[3:], strings.TrimSuffix(iv, "==") + "%3D%3D"},
+		"escaped iv":        {data, strings.TrimSuffix(iv, "==") + "%3D%3D"},
+		"URL-safe alphabet": {"-_" + data[2:], iv},
+		"not base64":        {"%%%" + data, iv},
+		"short iv":          {data, "AAAA"},
+		"half a block":      {data[:len(data)-8], iv},
+		"prefix aaaa":       {"aaaa" + data, iv},
+		"empty data":        {" ", iv},
+		"far too long":      {strings.Repeat("A", 8192), iv},
+	} {
+		a := s.do("POST", "/auth/phone", token, object("encryptedData", test[0], "iv", test[1]))
+		want(t, a, 400, "invalid_request")
+		if !strings.Contains(a.text("error_description"), "%2B") {
+			t.Errorf("%s: got %s, want what is wrong", name, a.body)
+		}
+	}
+	login := s.login("code", s.fake.LoginCode(u), "encryptedData", data+"%3D", "iv", iv)
+	want(t, login, 200, "")
+	if got := login.text("phone_error", "error"); got != "invalid_request" {
+		t.Errorf("got phone_error %q at login, want invalid_request", got)
+	}
+	want(t, s.do("POST", "/auth/phone", token, object("encryptedData", data, "iv", iv)), 200, "")
 }
 
 // W4: whoever may ask often enough can decrypt and encrypt without the key (a padding oracle). Five

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/wechatauth/avatar"
 	"github.com/caddy-wechat/wechatauth/jwt"
@@ -50,6 +51,7 @@ var (
 	errTokenInvalid   = &apiError{status: 401, Code: "token_invalid", Description: "the access token is not valid here", bearer: "invalid_token"}
 	errTokenExpired   = &apiError{status: 401, Code: "token_expired", Description: "the access token has expired", bearer: "invalid_token"}
 	errEncryptedOff   = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
+	errNotEncrypted   = invalidRequest("encryptedData and iv are not base64 of whole blocks: send both in JSON as the phone button gives them; %2B or %3D in one means that it was escaped for a URL")
 	errRefreshInvalid = &apiError{status: 401, Code: "refresh_invalid", Description: "this refresh token is not valid or has expired; log in again"}
 	errRefreshReused  = &apiError{status: 401, Code: "refresh_reused", Description: "this refresh token was used before; the session has ended for safety, log in again"}
 	errSessionRevoked = &apiError{status: 401, Code: "session_revoked", Description: "this session has ended; log in again", bearer: "invalid_token"}
@@ -71,6 +73,7 @@ var (
 	errBadAnswer     = &apiError{status: 502, Code: "wechat_bad_answer", Description: "WeChat's answer made no sense"}
 	errUnavailable   = &apiError{status: 503, Code: "wechat_unavailable", Description: "WeChat can't be reached or is busy; try again", retryAfter: 2 * time.Second}
 	errHookAway      = &apiError{status: 503, Code: "hook_unavailable", Description: "this server can't tell at the moment whether to let this user go on; try again", retryAfter: 2 * time.Second}
+	errInternal      = &apiError{status: 500, Code: "internal", Description: "a fault in this server; its operator finds the cause in the log"}
 	errStore         = &apiError{status: 503, Code: "store_unavailable", Description: "the session store can't be used at the moment; try again", retryAfter: 2 * time.Second}
 )
 
@@ -83,7 +86,7 @@ func methodNotAllowed(allowed ...string) *apiError {
 	return &apiError{status: 405, Code: "method_not_allowed", Description: "this route takes " + allow, allow: allow}
 }
 
-// asAPIError turns every error of the leaves into HTTP. What it does not know is a store that failed.
+// asAPIError turns every error of the leaves into HTTP. An error that is not in the table is a fault of this program.
 func asAPIError(err error) *apiError {
 	var we *wechat.Error
 	var known *apiError
@@ -105,12 +108,15 @@ func asAPIError(err error) *apiError {
 	case errors.Is(err, avatar.ErrTooLarge):
 		return errPictureSize
 	}
-	return because(errStore, err)
+	return because(errInternal, err)
 }
 
 func fromWeChat(we *wechat.Error) *apiError {
 	e := because(byClass[we.Class], we)
 	e.ErrCode, e.RID = we.Code, we.RID
+	if we.RetryAfter > 0 {
+		e.retryAfter = we.RetryAfter
+	}
 	return e
 }
 
@@ -142,7 +148,7 @@ const errorPlaceholder = "http.wechat_auth.error"
 // some, else in the sidecar's own JSON.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	e := asAPIError(err)
-	h.heedStore(e)
+	h.logFailure(e)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(errorPlaceholder, e.Code)
 	}
@@ -173,19 +179,26 @@ func hasErrorRoutes(r *http.Request) bool {
 // writeError answers in JSON.
 func (h *Handler) writeError(w http.ResponseWriter, err error) {
 	e := asAPIError(err)
-	h.heedStore(e)
+	h.logFailure(e)
 	e.setHeader(w.Header())
 	writeJSON(w, e.status, e)
 }
 
-// heedStore counts what the store does wrong. It was logged when it happened, as was what WeChat does wrong.
-func (h *Handler) heedStore(e *apiError) {
-	if e.Code != errStore.Code || errors.Is(e, context.Canceled) { // the client left
+// logFailure logs and counts what went wrong here, and counts what the store does wrong: that was logged when it
+// happened, as was what WeChat does wrong, once for all requests that waited for the same call.
+func (h *Handler) logFailure(e *apiError) {
+	if errors.Is(e, context.Canceled) { // the client left
 		return
 	}
-	metrics.storeErrors.Inc()
-	if errors.Is(e, session.ErrFull) {
-		metrics.storeFull.Inc()
+	switch e.Code {
+	case errInternal.Code:
+		metrics.internalErrors.Inc()
+		h.logger.Error("unexpected error", zap.Error(e.cause))
+	case errStore.Code:
+		metrics.storeErrors.Inc()
+		if errors.Is(e, session.ErrFull) {
+			metrics.storeFull.Inc()
+		}
 	}
 }
 
@@ -213,7 +226,7 @@ func (e *apiError) challenge() string {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil { // only this package's own types are written
-		status, text = http.StatusInternalServerError, []byte(`{"error":"store_unavailable"}`)
+		status, text = http.StatusInternalServerError, []byte(`{"error":"internal"}`)
 	}
 	writeBytes(w, status, text)
 }

@@ -3,9 +3,11 @@ package wechatauth
 import (
 	"context"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/allegro/bigcache/v3"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
 	"github.com/caddy-wechat/wechatauth/session"
@@ -73,4 +75,17 @@ func (s *countingStore) PutReplay(ctx context.Context, r session.Replay, now tim
 func (s *countingStore) Count(ctx context.Context, key session.Digest, delta int, until, now time.Time) (int, error) {
 	s.writes.Add(1)
 	return s.Store.Count(ctx, key, delta, until, now)
+}
+
+// PanicText is what is logged of a panic.
+func PanicText(p any) string { return asError(p).Error() }
+
+// InternalErrors is the number of answers with status 500.
+func InternalErrors(t *testing.T) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := metrics.internalErrors.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }

@@ -1,26 +1,23 @@
+// The hook: its configuration, and what becomes of its answers.
+
 package wechatauth
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
-
-	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
 const (
@@ -45,6 +42,7 @@ type hook struct {
 	allowOnError bool
 	transport    *http.Transport
 	ended        atomic.Bool
+	reserved     sync.Once // logs that claims of reserved names are dropped
 }
 
 // hookEvent is the question. The phone is as WeChat gives it.
@@ -63,11 +61,11 @@ func (h *Handler) provisionHook(repl *caddy.Replacer) (err error) {
 		return nil
 	}
 	made := &hook{timeout: time.Duration(orDefault(h.Hook.Timeout, caddy.Duration(defaultHookTimeout)))}
-	if made.url, err = resolve(repl, "hook", h.Hook.URL); err != nil {
+	if made.url, err = resolveURL(repl, "hook", h.Hook.URL); err != nil {
 		return err
 	}
 	// An address may hold a password, so it is not repeated.
-	if u, err := url.Parse(made.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+	if u, err := url.Parse(made.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return errors.New("hook: write an address such as http://127.0.0.1:3000/wechat-hook")
 	}
 	if h.Hook.Secret == "" {
@@ -153,6 +151,14 @@ func (h *Handler) ask(ctx context.Context, event hookEvent, session map[string]a
 		return session, nil
 	}
 	answer, err := h.hook.ask(ctx, event)
+	if answer.flaw != "" {
+		h.logger.Warn("the hook says no, in an answer that is wrong", zap.String("event", event.Event), zap.String("flaw", answer.flaw))
+	}
+	if len(answer.reserved) > 0 {
+		h.hook.reserved.Do(func() {
+			h.logger.Warn("the hook gives claims that are the sidecar's own; they are left out", zap.Strings("claims", answer.reserved))
+		})
+	}
 	claims := addClaims(session, answer.claims)
 	if err == nil && tooManyClaims(claims) {
 		err = errors.New("its claims are, with those it gave before, larger than 4 KiB")
@@ -173,78 +179,6 @@ func (h *Handler) ask(ctx context.Context, event hookEvent, session map[string]a
 func tooManyClaims(claims map[string]any) bool {
 	text, err := json.Marshal(claims)
 	return err != nil || len(text) > maxHookClaims
-}
-
-// hookAnswer is what a hook said.
-type hookAnswer struct {
-	allow  bool
-	reason string
-	claims map[string]any
-}
-
-// ask sends the question. Its errors hold nothing of the address, which may hold a secret, nor of the answer.
-func (k *hook) ask(ctx context.Context, event hookEvent) (hookAnswer, error) {
-	body, err := json.Marshal(event)
-	if err != nil {
-		return hookAnswer{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, k.timeout)
-	defer cancel()
-	defer func() {
-		if k.ended.Load() { // nobody will use the connection again
-			k.transport.CloseIdleConnections()
-		}
-	}()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.url, bytes.NewReader(body))
-	if err != nil {
-		return hookAnswer{}, errors.New("its address makes no request")
-	}
-	mac := hmac.New(sha256.New, k.secret)
-	mac.Write(body)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-
-	// Without http.Client there is nobody to follow a redirect.
-	resp, err := k.transport.RoundTrip(req)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return hookAnswer{}, fmt.Errorf("no answer within %s", k.timeout)
-	case err != nil:
-		return hookAnswer{}, errors.New("it can't be reached")
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return hookAnswer{}, fmt.Errorf("it answered with status %d", resp.StatusCode)
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxHookAnswer+1))
-	switch {
-	case err != nil:
-		return hookAnswer{}, errors.New("its answer broke off")
-	case len(text) > maxHookAnswer:
-		return hookAnswer{}, errors.New("its answer is too large")
-	}
-	return parseHookAnswer(text)
-}
-
-func parseHookAnswer(text []byte) (answer hookAnswer, err error) {
-	f, err := parseFields(text)
-	if err != nil {
-		return answer, errors.New("its answer is not one JSON object")
-	}
-	if answer.allow, err = f.flag("allow"); err != nil || f["allow"] == nil {
-		return answer, errors.New(`its answer has no "allow" that is true or false`)
-	}
-	if answer.reason, err = f.text("reason"); err != nil && string(f["reason"]) != "null" {
-		return answer, errors.New("the reason in its answer is no text")
-	}
-	claims := f["claims"]
-	if claims == nil || string(claims) == "null" {
-		return answer, nil
-	}
-	if answer.claims, err = jwt.ParseExtra(string(claims)); err != nil {
-		return answer, errors.New("its claims are not a plain JSON object")
-	}
-	return answer, nil
 }
 
 // denied is the answer to a user whom the hook keeps out, with the reason it gave.

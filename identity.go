@@ -4,24 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
-// reservedPrefix is what the identity headers of WeChat Cloud Run begin with.
-const reservedPrefix = "x-wx-"
-
 // identity turns claims into what the upstream and other Caddy modules see of them.
 type identity struct {
 	cloudRun bool
 	extra    []Header // canonical names
+	removed  []string // folded names; those with reservedPrefix always are
 }
 
 func (h *Handler) provisionIdentity(*caddy.Replacer) (err error) {
@@ -31,6 +27,9 @@ func (h *Handler) provisionIdentity(*caddy.Replacer) (err error) {
 		return fmt.Errorf("authorization %s: write keep or strip", h.Authorization)
 	}
 	h.identity, err = newIdentity(h.Headers, h.ExtraHeaders)
+	if h.namesMethods() {
+		h.identity.removed = append(h.identity.removed, methodOverrides...)
+	}
 	return err
 }
 
@@ -55,7 +54,7 @@ func newIdentity(set string, extra []*Header) (id identity, err error) {
 
 func (id *identity) add(extra Header) error {
 	if !isHeaderName(extra.Name) {
-		return errors.New("a name is made of letters, digits and - (servers that fold _ or . into - would see two headers)")
+		return errors.New("a name is made of letters, digits and - (servers that read everything else as - would see two headers)")
 	}
 	extra.Name = textproto.CanonicalMIMEHeaderKey(extra.Name)
 	if framingHeaders[extra.Name] {
@@ -73,6 +72,7 @@ func (id *identity) add(extra Header) error {
 		}
 	}
 	id.extra = append(id.extra, extra)
+	id.removed = append(id.removed, foldName(extra.Name))
 	return nil
 }
 
@@ -92,115 +92,6 @@ func isHeaderName(name string) bool {
 		}
 	}
 	return name != ""
-}
-
-// strip removes every header the client could use to pose as somebody, in every spelling that some
-// server folds into the real one (CVE-2025-64484, GHSA-f59h-q822-g45g), and keeps the client from
-// having the real one dropped on the way by naming it in Connection.
-func (id *identity) strip(r *http.Request) {
-	for name := range r.Header {
-		if id.reserved(name) {
-			delete(r.Header, name)
-		}
-	}
-	if len(r.Trailer) > 0 {
-		id.stripTrailer(r)
-	}
-	stripUpgrade(r.Header)
-	if values, ok := r.Header["Connection"]; ok {
-		id.stripConnection(r.Header, values)
-	}
-}
-
-// stripTrailer removes identity headers that come behind the body. net/http fills the map when the body
-// ends, also with names that were not announced.
-func (id *identity) stripTrailer(r *http.Request) {
-	body := &trailerBody{ReadCloser: r.Body, end: func() {
-		for name := range r.Trailer {
-			if id.reserved(name) {
-				delete(r.Trailer, name)
-			}
-		}
-	}}
-	body.end()
-	r.Body = body
-}
-
-// trailerBody is a request's body that tells when it ends.
-type trailerBody struct {
-	io.ReadCloser
-	end func()
-}
-
-// Read implements io.Reader.
-func (b *trailerBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.end()
-	}
-	return n, err
-}
-
-// stripUpgrade keeps a client from turning the connection into anything but a WebSocket. Through a tunnel
-// of HTTP/2 (Upgrade: h2c) it could send requests that no guard sees.
-func stripUpgrade(header http.Header) {
-	if values, ok := header["Upgrade"]; ok && (len(values) != 1 || !strings.EqualFold(values[0], "websocket")) {
-		delete(header, "Upgrade")
-	}
-}
-
-func (id *identity) stripConnection(header http.Header, values []string) {
-	var kept []string
-	for _, value := range values {
-		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !id.reserved(option) && !isLostUpgrade(header, option) {
-				kept = append(kept, option)
-			}
-		}
-	}
-	if len(kept) == 0 {
-		delete(header, "Connection")
-		return
-	}
-	header["Connection"] = []string{strings.Join(kept, ", ")}
-}
-
-// isLostUpgrade tells whether a Connection option announces an Upgrade that was removed.
-func isLostUpgrade(header http.Header, option string) bool {
-	return strings.EqualFold(option, "Upgrade") && header["Upgrade"] == nil
-}
-
-func (id *identity) reserved(name string) bool {
-	if len(name) >= len(reservedPrefix) && folds(name[:len(reservedPrefix)], reservedPrefix) {
-		return true
-	}
-	for _, extra := range id.extra {
-		if len(name) == len(extra.Name) && folds(name, extra.Name) {
-			return true
-		}
-	}
-	return false
-}
-
-// folds compares two names of equal length as CGI, WSGI, Rack and PHP do: case does not count, and _
-// and . are the same as -.
-func folds(a, b string) bool {
-	for i := range len(a) {
-		if fold(a[i]) != fold(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func fold(c byte) byte {
-	switch {
-	case c == '_' || c == '.':
-		return '-'
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	}
-	return c
 }
 
 var nobody = new(jwt.Claims)

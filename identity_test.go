@@ -76,9 +76,47 @@ func TestHeaderNamesThatServersReadTwoWaysAreRefused(t *testing.T) {
 	}
 }
 
+// cgiName is the variable that lighttpd makes of a header's name: of all servers it lets most bytes pass for one.
+func cgiName(name string) string {
+	variable := []byte("HTTP_" + name)
+	for i, c := range variable {
+		switch {
+		case 'a' <= c && c <= 'z':
+			variable[i] = c - 'a' + 'A'
+		case (c < 'A' || c > 'Z') && (c < '0' || c > '9'):
+			variable[i] = '_'
+		}
+	}
+	return string(variable)
+}
+
+// A list of spellings was never complete: each byte at each position of a name counts.
+func TestNamesThatAnyServerReadsAsOursAreRemoved(t *testing.T) {
+	t.Parallel()
+	id, err := newIdentity("", []*Header{{Name: "X-User-Id", Claim: "openid"}, {Name: "Role", Claim: "role"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ours := range []string{"X-WX-OPENID", "X-Wx-Phone", "x-wx-", "X-User-Id", "role"} {
+		for i := range len(ours) {
+			for c := range 256 {
+				name := ours[:i] + string([]byte{byte(c)}) + ours[i+1:]
+				got := id.reserved(name)
+				asOurs := cgiName(name)
+				want := strings.HasPrefix(asOurs, "HTTP_X_WX_") || asOurs == "HTTP_X_USER_ID" || asOurs == "HTTP_ROLE"
+				if got != want {
+					t.Errorf("%q: got removed %t, want %t", name, got, want)
+				}
+			}
+		}
+	}
+}
+
 // Whatever the client calls its header, no upstream may read it as one of ours.
 func FuzzHeaderFold(f *testing.F) {
-	for _, seed := range []string{"X-WX-OPENID", "x_wx_openid", "X.Wx-Phone", "X-User-Id", "X_USER.ID", "X-Wx", "Connection"} {
+	for _, seed := range []string{
+		"X-WX-OPENID", "x_wx_openid", "X.Wx-Phone", "X-User-Id", "X_USER.ID", "X~WX~OPENID", "X!User'Id", "X-Wx", "Connection",
+	} {
 		f.Add(seed, "v")
 	}
 	id, err := newIdentity("", []*Header{{Name: "X-User-Id", Claim: "openid"}})
@@ -91,15 +129,16 @@ func FuzzHeaderFold(f *testing.F) {
 			Trailer: http.Header{name: {value}},
 		}
 		id.strip(r)
-		folded := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
-		if !strings.HasPrefix(folded, "x-wx-") && folded != "x-user-id" {
+		if read := cgiName(name); !strings.HasPrefix(read, "HTTP_X_WX_") && read != "HTTP_X_USER_ID" {
 			return
 		}
 		if r.Header[name] != nil || r.Trailer[name] != nil {
 			t.Errorf("%q survived", name)
 		}
-		if strings.Contains(strings.Join(r.Header["Connection"], ","), strings.TrimSpace(name)) {
-			t.Errorf("Connection still names %q: %q", name, r.Header["Connection"])
+		for option := range strings.SplitSeq(strings.Join(r.Header["Connection"], ","), ",") {
+			if strings.TrimSpace(option) == strings.TrimSpace(name) {
+				t.Errorf("Connection still names %q: %q", name, r.Header["Connection"])
+			}
 		}
 	})
 }

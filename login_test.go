@@ -282,8 +282,10 @@ func TestLoginRefusesBadRequestsBeforeWeChatIsCalled(t *testing.T) {
 		})
 	}
 	t.Run("form", func(t *testing.T) {
-		a := s.do("POST", "/auth/login", "", "", "Content-Type", "application/x-www-form-urlencoded")
-		want(t, a, 415, "unsupported_media_type")
+		for _, body := range []string{"", "code=x", "%7B%22code%22%3A%22x%22%7D", "\ufeff{}"} {
+			a := s.do("POST", "/auth/login", "", body, "Content-Type", "application/x-www-form-urlencoded")
+			want(t, a, 415, "unsupported_media_type")
+		}
 	})
 	t.Run("multipart", func(t *testing.T) {
 		a := s.do("POST", "/auth/login", "", "", "Content-Type", "multipart/form-data; boundary=x")

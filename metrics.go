@@ -16,9 +16,10 @@ import (
 
 // metrics outlive a reload: Caddy makes a registry for each configuration, and they register anew.
 var metrics = struct {
-	reused      prometheus.Counter
-	storeErrors prometheus.Counter
-	storeFull   prometheus.Counter
+	reused         prometheus.Counter
+	storeErrors    prometheus.Counter
+	storeFull      prometheus.Counter
+	internalErrors prometheus.Counter
 }{
 	prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "caddy_wechat_auth_refresh_reused_total",
@@ -32,6 +33,10 @@ var metrics = struct {
 		Name: "caddy_wechat_auth_store_full_total",
 		Help: "Requests refused because the memory store was full.",
 	}),
+	prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "caddy_wechat_auth_internal_errors_total",
+		Help: "Requests answered with 500 because of a fault in the module.",
+	}),
 }
 
 func registerMetrics(ctx caddy.Context) error {
@@ -39,7 +44,7 @@ func registerMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{metrics.reused, metrics.storeErrors, metrics.storeFull} {
+	for _, c := range []prometheus.Collector{metrics.reused, metrics.storeErrors, metrics.storeFull, metrics.internalErrors} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -8,7 +8,6 @@ package wechatauth
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -396,16 +395,6 @@ func (h *Handler) Cleanup() error {
 	}
 	h.taken = nil
 	return errors.Join(errs...)
-}
-
-// resolve replaces placeholders; one that is unknown or empty is an error, for a forgotten
-// environment variable must not become an empty secret.
-func resolve(repl *caddy.Replacer, what, s string) (string, error) {
-	out, err := repl.ReplaceOrErr(s, true, true)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", what, err)
-	}
-	return out, nil
 }
 
 // orDefault is the value, or what stands in for one that is not set.

@@ -1,7 +1,6 @@
 package wechatauth
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -203,58 +202,6 @@ func closeAll(what string, all []*Paths) ([]closedPaths, error) {
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-func (p *Paths) check(what string) error {
-	if p == nil || len(p.Paths) == 0 {
-		return fmt.Errorf("%s needs a path", what)
-	}
-	for _, m := range p.Methods {
-		if !slices.Contains(knownMethods, m) {
-			return fmt.Errorf("%s: %q is no method, they are %s", what, m, strings.Join(knownMethods, " "))
-		}
-	}
-	for _, pattern := range p.Paths {
-		if err := checkPattern(what, pattern); err != nil {
-			return fmt.Errorf("%s %s: %w", what, pattern, err)
-		}
-	}
-	return nil
-}
-
-func checkPattern(what, pattern string) error {
-	if !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "*") {
-		return errors.New("a path pattern starts with / or *")
-	}
-	if strings.ContainsAny(pattern, "{}") {
-		return errors.New("a path pattern takes no placeholders")
-	}
-	if _, err := path.Match(pattern, "/"); err != nil {
-		return fmt.Errorf("%w: see Go's path.Match", err)
-	}
-	if what == "public" && matchesEverything(pattern) {
-		return errors.New("this would open everything: name the paths that need no token, or write optional")
-	}
-	if what != "phone_required" && strings.HasPrefix(pattern, "/") && !isCanonical(pattern) {
-		return errors.New(`this can never match: only canonical paths are opened (no .., //, \, ; nor escapes of . / \ ; % # ?)`)
-	}
-	return nil
-}
-
-// matchesEverything finds the patterns that would make the guard pointless, and `/`, which people
-// write when they mean them.
-func matchesEverything(pattern string) bool {
-	return strings.Trim(pattern, "*/?") == ""
-}
-
-func isMethod(s string) bool {
-	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
-}
-
-// knownMethods are those of HTTP and WebDAV. A misspelt one would leave open what it was to restrict.
-var knownMethods = []string{
-	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
-	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH",
 }
 
 // escapeNonASCII writes a pattern as it appears in a request line.

@@ -89,6 +89,8 @@ func (h *Handler) checkProof(p phoneProof) error {
 		return errEncryptedOff
 	case p.encrypted.data == "" || p.encrypted.iv == "":
 		return invalidRequest("encryptedData and iv go together")
+	case !wechat.ValidEncrypted(p.encrypted.data, p.encrypted.iv):
+		return errNotEncrypted
 	}
 	return nil
 }

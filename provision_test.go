@@ -31,6 +31,18 @@ func TestProvisionRefuses(t *testing.T) {
 	if err := os.WriteFile(weak, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	ed25519, err := jwt.GenerateKey("EdDSA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pemText, err := ed25519.ExportPrivate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	strong := filepath.Join(dir, "strong.pem")
+	if err := os.WriteFile(strong, pemText, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct{ name, lines, want string }{
 		{"no app", "timeout 5s", "app <appid> <secret>"},
 		{"app twice", "app wx1 s\napp wx1 t", "twice"},
@@ -43,6 +55,20 @@ func TestProvisionRefuses(t *testing.T) {
 		{"unknown algorithm", "app wx1 s\ntoken {\nalgorithm none\n}", "ES256"},
 		{"HMAC secret one byte short", "app wx1 s\ntoken {\nalgorithm HS256\nkey {env.SHORT}\n}", "32"},
 		{"HMAC secret of zeros", "app wx1 s\ntoken {\nalgorithm HS256\nkey 00000000000000000000000000000000\n}", "key"},
+		{"lower-case algorithm", "app wx1 s\ntoken {\nalgorithm hs256\nkey {env.SHORT}\n}", "write it as HS256"},
+		{"secret for ES256, in clear", "app wx1 s\ntoken {\nkey 0123456789abcdef0123456789abcde\n}", "HS256"},
+		{"secret for EdDSA as previous key", "app wx1 s\ntoken {\nalgorithm EdDSA\nkey " + strong + "\nprevious_key 0123456789abcdef0123456789abcde\n}", "PEM"},
+		{"secret as algorithm", "app wx1 s\ntoken {\nalgorithm 0123456789abcdef0123456789abcde\n}", "ES256"},
+		{"secret in clear that looks like a file", "app wx1 s\ntoken {\nalgorithm HS256\nkey 0123456789abcdef0123456789abcde.pem\n}", "PEM"},
+		{"secret with braces", "app wx1 \"{0123456789abcdef0123456789abcde}\"", "backslash"},
+		{"secret as a default", "app wx1 \"{env.NO_SUCH_VARIABLE:0123456789abcdef0123456789abcde}\"", "NO_SUCH_VARIABLE"},
+		{"hook with a bad address", "app wx1 s\nhook \"http://u:{env.SHORT}@a b/\" {\nsecret {env.LONG}\n}", "write an address"},
+		{"hook with an empty password", "app wx1 s\nhook http://u:{env.EMPTY}@a/ {\nsecret {env.LONG}\n}", "EMPTY"},
+		{"secret as token server", "app wx1 s {\naccess_token http://u:{env.SHORT}@\n}", "URL"},
+		{"secret as private key of signing", "app wx1 s {\nsigning {\nkey k {env.SHORT}\nprivate_key p 0123456789abcdef0123456789abcde\nplatform_certificate c {env.SHORT}\n}\n}", "private_key"},
+		{"secret as symmetric key of signing", "app wx1 s {\nsigning {\nkey k {env.SHORT}\nprivate_key p " + weak + "\nplatform_certificate c " + weak + "\n}\n}", "base64"},
+		{"redis address with a secret", "app wx1 s\nstore redis http://:{env.SHORT}@a", "want redis://"},
+		{"seal key one byte short", "app wx1 s\nstore redis redis://a {\nseal_key {env.SHORT}\n}", "32"},
 		{"secret for ES256", "app wx1 s\ntoken {\nkey {env.SHORT}\n}", "PEM"},
 		{"long secret for ES256", "app wx1 s\ntoken {\nkey {env.LONG}\n}", "PEM"},
 		{"secret that looks like a file", "app wx1 s\ntoken {\nalgorithm HS256\nkey {env.SHORT}.pem\n}", "PEM"},
@@ -58,7 +84,6 @@ func TestProvisionRefuses(t *testing.T) {
 		{"hook secret from a missing variable", "app wx1 s\nhook http://a/hook {\nsecret {env.NO_SUCH_VARIABLE}\n}", "NO_SUCH_VARIABLE"},
 		{"hook without a host", "app wx1 s\nhook /hook {\nsecret {env.LONG}\n}", "write an address"},
 		{"hook of another scheme", "app wx1 s\nhook ftp://a/hook {\nsecret {env.LONG}\n}", "write an address"},
-		{"hook with a password", "app wx1 s\nhook http://u:p@a/hook {\nsecret {env.LONG}\n}", "write an address"},
 		{"avatar too large", "app wx1 s\nprofile {\navatar 5000\n}", "2048"},
 		{"max_upload too large", "app wx1 s\nprofile {\nmax_upload 1GB\n}", "64MiB"},
 		{"token server without a scheme", "app wx1 s {\naccess_token {env.SHORT}\n}", "token server"},

@@ -169,8 +169,9 @@ func TestRememberedTokenIsBoundToItsTime(t *testing.T) {
 	}{
 		{"expired", -60, -60, 60, 60 * time.Second, "401 token_expired"},
 		{"about to expire", -60, -60, 3540, 3500 * time.Second, "o1"},
-		{"before nbf", -3000, -20, 60, -40 * time.Second, "401 token_invalid"},
-		{"before iat", -20, -3000, 60, -40 * time.Second, "401 token_invalid"},
+		{"before nbf", -3000, -20, 60, -60 * time.Second, "401 token_invalid"},
+		{"before iat", -20, -3000, 60, -60 * time.Second, "401 token_invalid"},
+		{"a little before both", -20, -20, 60, -40 * time.Second, "o1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

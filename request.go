@@ -23,7 +23,7 @@ const (
 type fields map[string]json.RawMessage
 
 // readFields reads the body as one JSON object, whatever its content type says, for mini program
-// libraries differ. Forms and multipart cannot be JSON.
+// libraries differ, and curl -d sends JSON as a form.
 func readFields(w http.ResponseWriter, r *http.Request) (fields, error) {
 	body, err := readBody(w, r)
 	if err != nil {
@@ -33,10 +33,6 @@ func readFields(w http.ResponseWriter, r *http.Request) (fields, error) {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	switch mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
-	case mediaType == "application/x-www-form-urlencoded", strings.HasPrefix(mediaType, "multipart/"):
-		return nil, errMediaType
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -44,8 +40,20 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, errTooLarge
 	case err != nil:
 		return nil, invalidRequest("the body broke off")
+	case isForm(r.Header.Get("Content-Type")) && !looksLikeJSON(body):
+		return nil, errMediaType
 	}
 	return body, nil
+}
+
+func isForm(contentType string) bool {
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	return mediaType == "application/x-www-form-urlencoded" || strings.HasPrefix(mediaType, "multipart/")
+}
+
+// looksLikeJSON tells an object from a form, which begins with a name, and from multipart, which begins with dashes.
+func looksLikeJSON(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
 }
 
 func parseFields(body []byte) (fields, error) {

@@ -177,7 +177,8 @@ func readClaims(stored json.RawMessage) (map[string]any, error) {
 	if stored == nil {
 		return nil, nil
 	}
-	return jwt.ParseExtra(string(stored))
+	claims, _, err := jwt.ParseExtra(string(stored))
+	return claims, err
 }
 
 // writeClaims is the reverse of readClaims.

@@ -3,8 +3,6 @@ package wechatauth
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -38,21 +36,4 @@ func (s *Signing) provision(repl *caddy.Replacer) (*wechat.Signing, any, error) 
 	}
 	signing, err := wechat.NewSigning(s.Key.Serial, key, s.PrivateKey.Serial, private, certificates)
 	return signing, []any{s.Key.Serial, key, s.PrivateKey.Serial, private, certificates}, err
-}
-
-// readPEM reads PEM text, or the PEM file of that name.
-func readPEM(repl *caddy.Replacer, text string) ([]byte, error) {
-	resolved, err := repl.ReplaceOrErr(text, true, true)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(resolved, "-----BEGIN") {
-		return []byte(resolved), nil
-	}
-	data, err := os.ReadFile(resolved)
-	if err != nil && text != resolved {
-		// What a placeholder stands for may be key material, so it is not repeated.
-		return nil, fmt.Errorf("%s is neither PEM text nor the name of a file that can be read", text)
-	}
-	return data, err
 }

@@ -2,15 +2,19 @@ package wechatauth
 
 import (
 	"fmt"
+	"log/slog"
+	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-wechat/wechatauth/session"
 	"github.com/caddy-wechat/wechatauth/session/memstore"
+	"github.com/caddy-wechat/wechatauth/session/sqlitestore"
 )
 
 func init() {
+	caddy.RegisterModule(SQLiteStore{})
 	caddy.RegisterModule(MemoryStore{})
 }
 
@@ -27,6 +31,51 @@ type Store interface {
 	// Open returns the store. It is called when a configuration starts, not when it is only validated,
 	// so this is the place to lock files; what is remote must not be waited for.
 	Open(caddy.Context) (session.Store, error)
+}
+
+// SQLiteStore keeps everything in one SQLite file of this machine. It survives restarts. One process at a time
+// can use it; another waits for it at the start.
+type SQLiteStore struct {
+	// The file. Default: `wechat_auth/sessions.db` in Caddy's data directory.
+	File string `json:"file,omitempty"`
+
+	logger *slog.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (SQLiteStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.wechat_auth.stores.sqlite",
+		New: func() caddy.Module { return new(SQLiteStore) },
+	}
+}
+
+// Provision resolves the file's name.
+func (s *SQLiteStore) Provision(ctx caddy.Context) (err error) {
+	file := orDefault(s.File, filepath.Join(caddy.AppDataDir(), "wechat_auth", "sessions.db"))
+	if file, err = resolve(caddy.NewReplacer(), "store sqlite", file); err != nil {
+		return err
+	}
+	s.logger = ctx.Slogger()
+	s.File, err = filepath.Abs(file)
+	return err
+}
+
+// Identity implements Store.
+func (s *SQLiteStore) Identity() string { return "sqlite:" + s.File }
+
+// Open implements Store.
+func (s *SQLiteStore) Open(caddy.Context) (session.Store, error) {
+	return sqlitestore.Open(s.File, sqlitestore.Options{Logger: s.logger})
+}
+
+// UnmarshalCaddyfile reads `sqlite [<file>]`.
+func (s *SQLiteStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the store's name
+	if d.NextArg() {
+		s.File = d.Val()
+	}
+	return noMore(d)
 }
 
 // MemoryStore keeps everything in the process: a restart logs everybody out and forgets every phone.
@@ -76,6 +125,9 @@ func noMore(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
+	_ Store                 = (*SQLiteStore)(nil)
 	_ Store                 = (*MemoryStore)(nil)
+	_ caddy.Provisioner     = (*SQLiteStore)(nil)
+	_ caddyfile.Unmarshaler = (*SQLiteStore)(nil)
 	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
 )

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +90,9 @@ func (k configuredKeys) source() any             { return k.from }
 
 func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Duration) (keySource, error) {
 	alg := orDefault(h.Token.Algorithm, defaultAlgorithm)
+	if err := checkAlgorithm(alg); err != nil {
+		return nil, err
+	}
 	if h.Token.Key != "" {
 		if h.Token.Rotate != 0 {
 			return nil, errors.New("rotate is for automatic keys: leave out key or rotate")
@@ -99,9 +101,6 @@ func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Du
 	}
 	if len(h.Token.PreviousKeys) > 0 {
 		return nil, errors.New("previous_key goes with a key of your own: write key <pem file | secret>")
-	}
-	if !slices.Contains(jwt.Algorithms(), alg) {
-		return nil, fmt.Errorf("algorithm %s: write one of %s", alg, strings.Join(jwt.Algorithms(), " "))
 	}
 	rotate := time.Duration(orDefault(h.Token.Rotate, caddy.Duration(defaultRotate)))
 	if rotate < minRotate {
@@ -118,6 +117,18 @@ func (h *Handler) provisionKeys(repl *caddy.Replacer, issuer string, ttl time.Du
 		keys.once.Do(keys.start)
 		return nil // a store that is away is waited for, not a reason not to start
 	})
+}
+
+func checkAlgorithm(alg string) error {
+	for _, known := range jwt.Algorithms() {
+		switch {
+		case alg == known:
+			return nil
+		case strings.EqualFold(alg, known):
+			return fmt.Errorf("algorithm %s: write it as %s", alg, known)
+		}
+	}
+	return fmt.Errorf("algorithm %.16q: write one of %s", alg, strings.Join(jwt.Algorithms(), " "))
 }
 
 func (h *Handler) configuredKeys(repl *caddy.Replacer, alg string) (keys configuredKeys, err error) {
@@ -183,8 +194,8 @@ func (h *Handler) verifyToken(token string) (*jwt.Claims, error) {
 // stillGood tells whether a token that was verified would be verified now. What it depends on besides is
 // part of what it is remembered under.
 func (h *Handler) stillGood(c *jwt.Claims, ring *jwt.Ring) bool {
-	now := h.now().Unix()
-	return c.IssuedAt <= now && c.NotBefore <= now && now < c.ExpiresAt && ring.Has(c.KeyID)
+	now := h.now()
+	return c.Begun(now) && now.Unix() < c.ExpiresAt && ring.Has(c.KeyID)
 }
 
 // readKey turns what stands in the configuration into key material: PEM text as it is, a secret for
@@ -192,25 +203,26 @@ func (h *Handler) stillGood(c *jwt.Claims, ring *jwt.Ring) bool {
 func readKey(repl *caddy.Replacer, alg, text string) ([]byte, error) {
 	resolved, err := repl.ReplaceOrErr(text, true, true)
 	if err != nil {
-		return nil, err
+		return nil, placeholderError(err)
 	}
-	if strings.Contains(resolved, "-----BEGIN") {
-		return []byte(resolved), nil
+	if strings.HasPrefix(alg, "HS") && !strings.Contains(resolved, "-----BEGIN") {
+		return hmacKey(resolved)
 	}
-	if strings.HasPrefix(alg, "HS") {
-		return hmacKey(text, resolved)
+	data, err := readPEM(repl, text)
+	if err != nil && !fileName.MatchString(text) {
+		err = fmt.Errorf("%w; %s takes a PEM file, a secret goes with algorithm HS256", err, alg)
 	}
-	return readPEM(repl, text)
+	return data, err
 }
 
 // hmacKey is the secret itself. Where a previous key is a PEM file of another algorithm, it is read.
-func hmacKey(text, secret string) ([]byte, error) {
+func hmacKey(secret string) ([]byte, error) {
 	if !strings.HasSuffix(secret, ".pem") {
 		return []byte(secret), nil
 	}
 	data, err := os.ReadFile(secret)
 	if err != nil || !bytes.Contains(data, []byte("-----BEGIN")) {
-		return nil, fmt.Errorf("%s is not a PEM file; an HMAC secret is written as {env.NAME} or {file./path}", text)
+		return nil, errors.New("the value ends in .pem and is not the name of a PEM file; an HMAC secret is written as {env.NAME} or {file./path}")
 	}
 	return data, nil
 }

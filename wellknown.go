@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,11 @@ func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.URL.Query().Get("phone") == "required" && claims.Phone == "" {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // what was not read could have asked for a phone
+		return invalidRequest("the query can't be read")
+	}
+	if slices.Contains(query["phone"], "required") && claims.Phone == "" {
 		return errPhoneRequired
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -53,7 +58,7 @@ func (h *Handler) discovery(w http.ResponseWriter, _ *http.Request) error {
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{orDefault(h.Token.Algorithm, defaultAlgorithm)},
 		"claims_supported": []string{
-			"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "sid", "appid", "openid", "unionid",
+			"iss", "sub", "aud", "iat", "exp", "jti", "sid", "appid", "openid", "unionid",
 			"phone", "phone_number", "phone_number_verified",
 		},
 	})

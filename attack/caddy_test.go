@@ -139,6 +139,7 @@ func (r *rig) load() error {
 	return loadCaddyfile(strings.NewReplacer(
 		"$ALIASED", r.addr["aliased"][len("127.0.0.1"):],
 		"$BEHIND", r.addr["behind-proxy"][len("127.0.0.1"):],
+		"$TLS", r.addr["tls"][len("127.0.0.1"):],
 		"$MAIN", r.addr["main"],
 	).Replace(text))
 }

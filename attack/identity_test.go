@@ -7,12 +7,24 @@ import (
 	"testing"
 )
 
+// folded is a header's name as the most careless server reads it: lighttpd and Apache put one character for
+// all that is neither letter nor digit.
+func folded(name string) string {
+	read := []byte(strings.ToLower(name))
+	for i, c := range read {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			read[i] = '-'
+		}
+	}
+	return string(read)
+}
+
 // identityOf returns every field a backend could take for the user's identity, headers and trailers, with
-// the name as servers behind CGI, WSGI, Rack or PHP read it.
+// the name as servers read it.
 func identityOf(r wireRequest, more ...string) map[string][]string {
 	found := map[string][]string{}
 	for _, f := range slices.Concat(r.fields, r.trailers) {
-		name := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(f.name))
+		name := folded(f.name)
 		if strings.HasPrefix(name, "x-wx-") || slices.Contains(more, name) {
 			found[name] = append(found[name], f.value)
 		}
@@ -70,6 +82,9 @@ var spoofs = []struct {
 	{"one dot", []string{"X-WX.OPENID: evil"}},
 	{"dot and underscore", []string{"X.WX_OPENID: evil"}},
 	{"lower case underscores", []string{"x_wx_phone: 13900139000"}},
+	{"tildes, behind lighttpd", []string{"X~WX~OPENID: o-victim"}},
+	{"any two bytes that are no letters", []string{"X!WX|PHONE: 13900139000", "x'wx+unionid: evil", "X-WX`SOURCE: wx_devtools"}},
+	{"configured name with any byte", []string{"X^User: evil", "x%phone*number: 1", "X&Nick: evil"}},
 	{"all spellings at once", []string{
 		"X-WX-OPENID: evil", "x_wx_openid: evil", "X.WX.OPENID: evil", "x-wx_openid: evil", "X.wx-OPENID: evil",
 	}},

@@ -59,8 +59,9 @@ func TestNothingSecretOfProfileAndHookIsLoggedOrTold(t *testing.T) { // not para
 
 	// The client errs.
 	s.proof(bob, 409, good...)
-	s.proof(bob, 409, "encryptedData", s.add("encryptedData", "AAAA"+good[1]), "iv", good[3])
-	s.proof(bob, 409, "encryptedData", good[1][:64], "iv", s.add("iv", "bm9pdm5vaXZub2l2"))
+	s.proof(bob, 409, "encryptedData", s.add("encryptedData", strings.Repeat("A", 64)+good[1]), "iv", good[3])
+	s.proof(bob, 400, "encryptedData", s.add("encryptedData", "AAAA"+good[1]), "iv", good[3])
+	s.proof(bob, 400, "encryptedData", good[1][:64], "iv", s.add("iv", "bm9pdm5vaXZub2l2"))
 	s.proof(alice, 401, "cloudID", s.add("cloudID", r.fake.CloudID(bob.User, rigPhone)))
 	s.proof(alice, 400, "cloudID", s.add("cloudID", "50_cloud\nlevel=error cloud"))
 	r.fake.Judge("白鲸赌坊", "risky")

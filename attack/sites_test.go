@@ -43,6 +43,10 @@ const rigGlobals = `{
 		trusted_proxies static 127.0.0.0/8
 		trusted_proxies_strict
 	}
+	servers 127.0.0.1$TLS {
+		protocols h1 h2 h3
+		max_header_size 1MB
+	}
 }
 `
 
@@ -62,6 +66,33 @@ var rigSites = []struct{ name, caddyfile string }{
 		header X-User openid
 		header X-Phone-Number phone_number
 		header X-Nick nickname
+	}
+	reverse_proxy $UPSTREAM`},
+
+	// Reached by HTTP/3.
+	{"tls", `
+https://127.0.0.1:$PORT {
+	tls $DIR/tls.crt $DIR/tls.key
+	wechat_auth {
+		$APP_A
+		$COMMON
+		public /public/*
+		public POST /hooks/*
+		optional /optional/*
+		header X-User openid
+		header X-Phone-Number phone_number
+		header X-Nick nickname
+	}
+	reverse_proxy $UPSTREAM
+}`},
+
+	{"front", `
+	wechat_auth {
+		$APP_A
+		$COMMON
+		public GET HEAD /
+		public OPTIONS /*
+		phone_required DELETE /articles/*
 	}
 	reverse_proxy $UPSTREAM`},
 
@@ -85,6 +116,7 @@ var rigSites = []struct{ name, caddyfile string }{
 	wechat_auth {
 		$APP_A
 		$COMMON
+		cors https://m.example.com
 		authorization strip
 		public /public/*
 		optional /optional/*
@@ -460,6 +492,9 @@ func newRigKeys(dir string) (k rigKeys, err error) {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return k, err
 		}
+	}
+	if err := writeCertificate(dir, k.es); err != nil {
+		return k, err
 	}
 	return k, os.WriteFile(filepath.Join(dir, "hs.secret"), k.hs, 0o600)
 }

@@ -40,6 +40,8 @@ func TestWebSocket(t *testing.T) {
 			wantRefused(t, r.exchange(t, "main", raw(tt.line, append(slices.Clone(wsLines), tt.fields...)...)), tt.status, tt.code)
 		})
 	}
+	plain := rigIdentity(alice)
+	delete(plain, "x-user") // which "main" adds
 	for _, tt := range []struct {
 		site, path string
 		identity   map[string][]string
@@ -48,12 +50,13 @@ func TestWebSocket(t *testing.T) {
 		{"main", "/optional/ws", rigIdentity(alice)},
 		{"main", "/public/ws", map[string][]string{}},
 		{"strip", "/public/ws", map[string][]string{}},
+		{"strip", "/ws", plain}, // with cors
 	} {
 		t.Run("echo "+tt.site+strings.ReplaceAll(tt.path, "/", "∕"), func(t *testing.T) {
 			t.Parallel()
 			id := fmt.Sprintf("w%d", r.cases.Add(1))
 			conn := dial(t, r.addr[tt.site])
-			lines := append(slices.Clone(wsLines), bearer(alice.token), "X-WX-OPENID: evil", "Host: site.test", caseHeader+": "+id)
+			lines := append(slices.Clone(wsLines), bearer(alice.token), "X-WX-OPENID: evil", "Origin: "+page, "Host: site.test", caseHeader+": "+id)
 			if _, err := io.WriteString(conn, raw("GET "+tt.path, lines...)); err != nil {
 				t.Fatal(err)
 			}
@@ -121,6 +124,14 @@ func TestHTTP2WebSocket(t *testing.T) {
 			}
 		})
 	}
+	t.Run("hijacked by a foreign page", func(t *testing.T) {
+		t.Parallel()
+		fields := []string{":path: /ws", "cookie: wxtoken=" + r.login(t, "cookie").token, "origin: https://evil.example"}
+		a, reached := r.h2(t, "cookie", overridden(connect, fields)...)
+		if a.status != 403 || !strings.Contains(string(a.body), `"cross_site"`) || len(reached) > 0 {
+			t.Errorf("got %d %s with %v upstream, want 403 cross_site", a.status, a.body, reached)
+		}
+	})
 	for path, identity := range map[string]map[string][]string{"/ws": rigIdentity(alice), "/public/ws": {}, "/get-only": {}} {
 		t.Run("echo "+path, func(t *testing.T) {
 			t.Parallel()

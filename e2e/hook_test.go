@@ -21,8 +21,14 @@ const hookSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 // runHook starts a program that listens at the address, with the secret and the list, until the test ends.
 func runHook(t *testing.T, address, staff, name string, args ...string) (ended chan struct{}) {
 	t.Helper()
+	return runProgram(t, address, []string{"HOOK_ADDRESS=" + address, "HOOK_SECRET=" + hookSecret, "HOOK_STAFF=" + staff}, name, args...)
+}
+
+// runProgram starts a program that listens at the address until the test ends.
+func runProgram(t *testing.T, address string, env []string, name string, args ...string) (ended chan struct{}) {
+	t.Helper()
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "HOOK_ADDRESS="+address, "HOOK_SECRET="+hookSecret, "HOOK_STAFF="+staff)
+	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

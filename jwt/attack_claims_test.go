@@ -45,8 +45,8 @@ func TestClaimsAreChecked(t *testing.T) {
 		{"lifetime of ages", []string{"exp", "9007199254740992"}},
 		{"exp before iat", []string{"exp", fmt.Sprint(now - 1)}},
 		{"exp at iat", []string{"exp", fmt.Sprint(now)}},
-		{"iat ahead", []string{"iat", fmt.Sprint(now + 1)}},
-		{"nbf ahead", []string{"nbf", fmt.Sprint(now + 1)}},
+		{"iat ahead", []string{"iat", fmt.Sprint(now + 31)}},
+		{"nbf ahead", []string{"nbf", fmt.Sprint(now + 31)}},
 		{"backdated iat", []string{"iat", "0"}},
 		{"unionid with a line break", []string{"unionid", `"u\r\nX-WX-OPENID: a"`}},
 		{"unionid empty", []string{"unionid", `""`}},
@@ -66,13 +66,14 @@ func TestClaimsAreChecked(t *testing.T) {
 
 	for _, name := range []string{"exp", "iat", "nbf"} {
 		for _, form := range []string{
-			"", `"9999999999"`, `""`, `null`, `true`, `false`, `[]`, `{}`, `[1]`, `-1`, `-0`, `1.5`, fmt.Sprintf("%d.0", now),
+			`"9999999999"`, `""`, `null`, `true`, `false`, `[]`, `{}`, `[1]`, `-1`, `-0`, `1.5`, fmt.Sprintf("%d.0", now),
 			fmt.Sprintf("%d.5", now+600), `1e9`, `1E9`, `1e18`, `1e300`, `1e400`, `10000000000000000`, `9223372036854775807`,
 			`9223372036854775808`, `18446744073709551616`, `9007199254740993`, `0x10`, `01`, `+1`, `1_000`, `NaN`, `Infinity`, `-Infinity`,
 		} {
 			tests = append(tests, row{name + " " + form, []string{name, form}})
 		}
 	}
+	tests = append(tests, row{"no exp", []string{"exp", ""}}, row{"no iat", []string{"iat", ""}})
 	for _, name := range []string{"iss", "sub", "aud", "jti", "sid", "appid", "openid"} {
 		for _, form := range []string{"", `""`, `null`, `1`, `true`, `{}`, `[""]`, `"\u0000"`, `"a\nb"`} {
 			tests = append(tests, row{name + " " + form, []string{name, form}})
@@ -104,6 +105,9 @@ func TestClaimsThatFit(t *testing.T) {
 		changes []string
 	}{
 		{"audience array", []string{"aud", `["x","` + testAppID + `"]`}},
+		{"clock of the issuer ahead", []string{"iat", fmt.Sprint(now + 30), "nbf", ""}},
+		{"no nbf", []string{"nbf", ""}},
+		{"nbf of another issuer, its clock ahead", []string{"nbf", fmt.Sprint(now + 30)}},
 		{"longest lifetime", []string{"exp", fmt.Sprint(now + 3600)}},
 		{"about to expire", []string{"iat", fmt.Sprint(now - 600), "exp", fmt.Sprint(now + 1)}},
 		{"long openid", []string{"sub", `"` + strings.Repeat("o", 128) + `"`, "openid", `"` + strings.Repeat("o", 128) + `"`}},

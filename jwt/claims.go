@@ -14,7 +14,7 @@ type Claims struct {
 	Subject   string // always the openid
 	Audience  []string
 	IssuedAt  int64
-	NotBefore int64
+	NotBefore int64 // 0 in tokens made here: it only breaks verifiers whose clock is behind
 	ExpiresAt int64
 	ID        string // jti
 

@@ -1,18 +1,26 @@
+// Claims of somebody else.
+
 package jwt
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // ParseExtra reads what somebody else adds to a token as [Claims.Extra]: a JSON
-// object, as strict as the payload of a token. Reserved names are left out.
-func ParseExtra(text string) (map[string]any, error) {
+// object, as strict as the payload of a token. Names that are [Reserved] are left
+// out of it and returned beside it, in order.
+func ParseExtra(text string) (extra map[string]any, reserved []string, err error) {
 	extra, ok := parseObject(text)
 	if !ok {
-		return nil, fmt.Errorf("%w: the extra claims are not a plain JSON object", ErrClaims)
+		return nil, nil, fmt.Errorf("%w: the extra claims are not a plain JSON object", ErrClaims)
 	}
 	for name := range extra {
 		if Reserved(name) {
 			delete(extra, name)
+			reserved = append(reserved, name)
 		}
 	}
-	return extra, nil
+	slices.Sort(reserved)
+	return extra, reserved, nil
 }

@@ -67,7 +67,7 @@ func FuzzVerifyPayload(f *testing.F) {
 		}
 		switch {
 		case c.Issuer != testIssuer, c.AppID != testAppID, c.Subject != c.OpenID, c.OpenID == "", c.SID == "", c.ID == "",
-			c.ExpiresAt <= testNow.Unix(), c.IssuedAt > testNow.Unix(), c.NotBefore > testNow.Unix(),
+			c.ExpiresAt <= testNow.Unix(), c.IssuedAt > testNow.Unix()+30, c.NotBefore > testNow.Unix()+30,
 			c.ExpiresAt-c.IssuedAt > int64(testTTL.Seconds()), c.KeyID != key.ID():
 			t.Fatalf("got %+v accepted", c)
 		}

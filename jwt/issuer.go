@@ -52,9 +52,9 @@ func (i *Issuer) Issue(c Claims) (string, Claims, error) {
 		return "", Claims{}, fmt.Errorf("%w: the lifetime is under a second", ErrClaims)
 	}
 
-	now := clock(i.Now)
+	now := clock(i.Now).Unix()
 	c.Issuer, c.Subject, c.ID = i.Name, c.OpenID, rand.Text()
-	c.IssuedAt, c.NotBefore, c.ExpiresAt = now, now, now+ttl
+	c.IssuedAt, c.NotBefore, c.ExpiresAt = now, 0, now+ttl
 	c.Audience = i.Audience
 	if len(c.Audience) == 0 {
 		c.Audience = []string{c.AppID}
@@ -102,10 +102,9 @@ func (k *Key) sign(payload []byte) (string, error) {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// clock reads the time in whole seconds, the resolution of a token.
-func clock(now func() time.Time) int64 {
+func clock(now func() time.Time) time.Time {
 	if now == nil {
-		now = time.Now
+		return time.Now()
 	}
-	return now().Unix()
+	return now()
 }

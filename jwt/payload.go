@@ -33,7 +33,7 @@ func encodePayload(c *Claims, sealed string) ([]byte, error) {
 	}
 
 	m[claimIssuer], m[claimSubject], m[claimID] = c.Issuer, c.Subject, c.ID
-	m[claimIssuedAt], m[claimNotBefore], m[claimExpiresAt] = c.IssuedAt, c.NotBefore, c.ExpiresAt
+	m[claimIssuedAt], m[claimExpiresAt] = c.IssuedAt, c.ExpiresAt
 	m[claimSID], m[claimAppID], m[claimOpenID] = c.SID, c.AppID, c.OpenID
 	// One audience is a plain string, which every library understands.
 	m[claimAudience] = c.Audience
@@ -83,7 +83,7 @@ func decodePayload(text string) (c *Claims, sealed string, err error) {
 		Subject:   m.required(claimSubject, identifier),
 		Audience:  m.audience(claimAudience),
 		IssuedAt:  m.time(claimIssuedAt),
-		NotBefore: m.time(claimNotBefore),
+		NotBefore: m.optionalTime(claimNotBefore),
 		ExpiresAt: m.time(claimExpiresAt),
 		ID:        m.required(claimID, identifier),
 		SID:       m.required(claimSID, identifier),
@@ -190,6 +190,13 @@ func (m *members) time(name string) int64 {
 		return 0
 	}
 	return int64(n)
+}
+
+func (m *members) optionalTime(name string) int64 {
+	if _, there := m.left[name]; !there {
+		return 0
+	}
+	return m.time(name)
 }
 
 func (m *members) audience(name string) []string {

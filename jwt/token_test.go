@@ -48,7 +48,7 @@ func TestEveryAlgorithmRoundTrips(t *testing.T) {
 				want := fullClaims()
 				want.Issuer, want.Subject, want.Audience = testIssuer, testOpenID, []string{testAppID}
 				want.IssuedAt = testNow.Unix()
-				want.NotBefore, want.ExpiresAt = want.IssuedAt, want.IssuedAt+int64(testTTL.Seconds())
+				want.ExpiresAt = want.IssuedAt + int64(testTTL.Seconds())
 				want.ID, want.KeyID = got.ID, s.key.ID()
 				if !reflect.DeepEqual(*got, want) {
 					t.Errorf("got %+v, want %+v", *got, want)
@@ -58,6 +58,17 @@ func TestEveryAlgorithmRoundTrips(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A backend whose clock is a second behind must take a fresh token ("Token used before issued").
+func TestTokensAreGoodOnMachinesThatAreBehind(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "ES256")
+	behind := func() time.Time { return testNow.Add(-time.Second) }
+	parser := gojwt.NewParser(gojwt.WithValidMethods([]string{"ES256"}), gojwt.WithTimeFunc(behind))
+	if _, err := parser.Parse(s.issue(t), func(*gojwt.Token) (any, error) { return publicOf(t, s), nil }); err != nil {
+		t.Errorf("golang-jwt: %v", err)
 	}
 }
 
@@ -85,7 +96,7 @@ func TestIssuedTokensArePlainJWTs(t *testing.T) {
 			if aud, ok := claims["aud"].(string); !ok || aud != testAppID {
 				t.Errorf("got aud %v, want the plain string %q", claims["aud"], testAppID)
 			}
-			for _, absent := range []string{"phone", "phone_number", "phone_number_verified", "phone_sealed", "unionid", "nickname", "picture"} {
+			for _, absent := range []string{"nbf", "phone", "phone_number", "phone_number_verified", "phone_sealed", "unionid", "nickname", "picture"} {
 				if _, there := claims[absent]; there {
 					t.Errorf("got the claim %s, want it left out", absent)
 				}
@@ -205,7 +216,8 @@ func TestExpiry(t *testing.T) {
 		{"in its last second", testTTL - time.Nanosecond, nil},
 		{"at its end", testTTL, jwt.ErrExpired},
 		{"a year later", 365 * 24 * time.Hour, jwt.ErrExpired},
-		{"before its time", -time.Nanosecond, jwt.ErrInvalid},
+		{"on a machine that is behind", -30 * time.Second, nil},
+		{"on a machine that is far behind", -30*time.Second - time.Nanosecond, jwt.ErrInvalid},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -234,9 +246,10 @@ func TestValue(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Issue: %v", err)
 	}
+	issued.NotBefore = 7
 	want := map[string]any{
 		"iss": testIssuer, "sub": testOpenID, "aud": testAppID, "jti": issued.ID, "sid": testSID,
-		"iat": issued.IssuedAt, "nbf": issued.NotBefore, "exp": issued.ExpiresAt,
+		"iat": issued.IssuedAt, "nbf": int64(7), "exp": issued.ExpiresAt,
 		"appid": testAppID, "openid": testOpenID, "unionid": issued.UnionID,
 		"phone": issued.Phone, "phone_number": issued.PhoneNumber, "phone_number_verified": true,
 		"nickname": issued.Nickname, "picture": issued.Picture, "role": "admin", "level": json.Number("7"),

@@ -46,7 +46,7 @@ type Verifier struct {
 	// TTL is the longest lifetime a token may have, from iat to exp.
 	TTL time.Duration
 
-	// Now is the clock; nil means time.Now. There is no leeway.
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -65,6 +65,16 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 		return nil, ErrInvalid
 	}
 
+	// What is signed is the text as it came. Nothing of it is parsed before it is known to be ours.
+	sig, err := strictBase64.DecodeString(signature)
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	signed := token[:len(header)+1+len(payload)]
+	if key.alg.method.Verify(signed, sig, key.material().public) != nil {
+		return nil, ErrInvalid
+	}
+
 	text, err := strictBase64.DecodeString(payload)
 	if err != nil {
 		return nil, ErrInvalid
@@ -74,43 +84,39 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 		return nil, ErrInvalid
 	}
 	now := clock(v.Now)
-	if !v.accepts(claims, now) {
+	if !v.accepts(claims, now) || sealed != "" && !key.openPhone(sealed, claims) {
 		return nil, ErrInvalid
 	}
-
-	// Only now the costly part. What is signed is the text as it came.
-	sig, err := strictBase64.DecodeString(signature)
-	if err != nil {
-		return nil, ErrInvalid
-	}
-	signed := token[:len(header)+1+len(payload)]
-	if key.alg.method.Verify(signed, sig, key.material().public) != nil {
-		return nil, ErrInvalid
-	}
-	if sealed != "" && !key.openPhone(sealed, claims) {
-		return nil, ErrInvalid
-	}
-
-	if claims.ExpiresAt <= now {
+	if claims.ExpiresAt <= now.Unix() {
 		return nil, ErrExpired
 	}
 	claims.KeyID = key.id
 	return claims, nil
 }
 
+// maxAhead is how far the clock of the machine that issued a token may be ahead
+// of the one that verifies it. There is no such leeway for the end of a token.
+const maxAhead = 30 * time.Second
+
+// Begun tells whether the token's time has come, as far as clocks agree.
+func (c *Claims) Begun(now time.Time) bool {
+	latest := now.Add(maxAhead).Unix()
+	return c.IssuedAt <= latest && c.NotBefore <= latest
+}
+
 // accepts checks everything that configuration and clock have a say in, but
-// not expiry, which may only be told once the signature is known to be good.
-func (v *Verifier) accepts(c *Claims, now int64) bool {
+// not expiry, which is told apart from all else.
+func (v *Verifier) accepts(c *Claims, now time.Time) bool {
 	if c.Issuer != v.Issuer || !slices.Contains(v.AppIDs, c.AppID) || !v.addressed(c) {
 		return false
 	}
-	// A longer life than ours, or a start in the future, is a token of another
-	// configuration or another maker, whatever key it was signed with.
+	// A longer life than ours, or a start in the far future, is a token of
+	// another configuration or another maker, whatever key it was signed with.
 	lifetime := c.ExpiresAt - c.IssuedAt
 	if lifetime <= 0 || lifetime > int64(v.TTL/time.Second) {
 		return false
 	}
-	return c.IssuedAt <= now && c.NotBefore <= now
+	return c.Begun(now)
 }
 
 func (v *Verifier) addressed(c *Claims) bool {

@@ -24,10 +24,12 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	wechat_sandbox [<matcher>] {
 //		app <appid> <secret>
 //		open_platform
+//		host <name>...
 //	}
 //
 // app is required and may be repeated for several mini programs. open_platform
-// gives the users a unionid.
+// gives the users a unionid. host names under which the sandbox answers, besides
+// localhost and IP addresses; it may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -47,8 +49,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Err("open_platform already specified")
 			}
 			h.OpenPlatform = true
+		case "host":
+			names := d.RemainingArgs()
+			if len(names) == 0 {
+				return d.ArgErr()
+			}
+			h.Hosts = append(h.Hosts, names...)
 		default:
-			return d.Errf("unrecognized subdirective: %s (want app or open_platform)", d.Val())
+			return d.Errf("unrecognized subdirective: %s (want app, open_platform or host)", d.Val())
 		}
 	}
 	return nil

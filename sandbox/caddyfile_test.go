@@ -28,6 +28,11 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 			"wechat_sandbox {\n app wx1 {env.SECRET}\n app wx2 s2\n open_platform\n}",
 			`{"apps":[{"appid":"wx1","secret":"{env.SECRET}"},{"appid":"wx2","secret":"s2"}],"open_platform":true}`,
 		},
+		{
+			"hosts",
+			"wechat_sandbox {\n app wx1 s1\n host wechat {env.NAME}\n host fake\n}",
+			`{"apps":[{"appid":"wx1","secret":"s1"}],"hosts":["wechat","{env.NAME}","fake"]}`,
+		},
 		{"nothing, which Provision refuses", "wechat_sandbox", `{}`},
 	}
 	for _, tt := range tests {
@@ -62,6 +67,7 @@ func TestUnmarshalCaddyfileErrors(t *testing.T) {
 		{"open_platform with argument", "wechat_sandbox {\n open_platform on\n}", "wrong argument count"},
 		{"open_platform with a block", "wechat_sandbox {\n open_platform {\n x\n }\n}", "unrecognized subdirective: {"},
 		{"open_platform twice", "wechat_sandbox {\n open_platform\n open_platform\n}", "open_platform already specified"},
+		{"host without a name", "wechat_sandbox {\n host\n}", "wrong argument count"},
 		{"unknown subdirective", "wechat_sandbox {\n user alice\n}", "unrecognized subdirective: user"},
 	}
 	for _, tt := range tests {

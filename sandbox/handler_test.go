@@ -56,7 +56,7 @@ func serve(t *testing.T, h *sandbox.Handler, r *http.Request) *httptest.Response
 
 func request(method, target, body string) *http.Request {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.RemoteAddr = "127.0.0.1:40000"
+	r.RemoteAddr, r.Host = "127.0.0.1:40000", "localhost:8090"
 	return r
 }
 

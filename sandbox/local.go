@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -56,16 +58,59 @@ func localIP(s string) bool {
 	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
 }
 
-// refuse answers a public caller. Only the first is logged as a warning, so
-// that a scan does not fill the log.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request) {
+// named reports whether the request is for a name that leads here by the operator's will. A web page can make
+// its own name lead to 127.0.0.1 (DNS rebinding) and then read the answers; it cannot do so with these.
+func (h *Handler) named(r *http.Request) bool {
+	host := strings.ToLower(hostname(r.Host))
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	host = strings.TrimSuffix(host, ".")
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(h.names, host)
+}
+
+// hostname cuts the port off, and the brackets of an IPv6 address.
+func hostname(host string) string {
+	if name, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") == "" {
+		return name
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+// ownOrigin reports whether no web page sent the request, or one of this very host. Others cannot read the
+// answer, but what they post would be done.
+func ownOrigin(r *http.Request) bool {
+	for _, origin := range r.Header.Values("Origin") {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || !strings.EqualFold(u.Host, r.Host) {
+			return false
+		}
+	}
+	return true
+}
+
+// refusal returns why a request is not answered, "" if it is.
+func (h *Handler) refusal(r *http.Request) (code, description string) {
+	switch {
+	case !local(r):
+		return "public_address", "the WeChat sandbox answers loopback and private addresses only"
+	case !h.named(r):
+		return "unknown_host", "the WeChat sandbox answers under localhost and IP addresses; name others with the host option of wechat_sandbox"
+	case !ownOrigin(r):
+		return "foreign_origin", "the WeChat sandbox does not answer web pages of other origins; leave out the Origin header, or ask from a server"
+	}
+	return "", ""
+}
+
+// refuse answers a request that must not reach the sandbox. Only the first is logged as a warning, so that a
+// scan does not fill the log.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, code, description string) {
 	level := zap.DebugLevel
 	if h.state.refused.CompareAndSwap(false, true) {
 		level = zap.WarnLevel
 	}
-	if c := h.logger.Check(level, "wechat_sandbox is reachable from a public address; refused"); c != nil {
-		c.Write(zap.String("remote_addr", r.RemoteAddr), zap.String("path", r.URL.Path))
+	if c := h.logger.Check(level, "wechat_sandbox refused a request"); c != nil {
+		c.Write(zap.String("reason", code), zap.String("remote_addr", r.RemoteAddr), zap.String("host", r.Host), zap.String("path", r.URL.Path))
 	}
-	writeError(w, http.StatusForbidden, "public_address",
-		"the WeChat sandbox answers loopback and private addresses only")
+	writeError(w, http.StatusForbidden, code, description)
 }

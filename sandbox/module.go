@@ -14,6 +14,7 @@ package sandbox
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -45,7 +46,8 @@ func init() {
 //
 // Callers with an address that is not loopback, link-local or private are
 // refused with 403, and so is every request that was forwarded for one. There
-// is no switch to allow them.
+// is no switch to allow them. Requests for a name that is neither localhost nor
+// one of the hosts are refused, too, and those of web pages of other origins.
 //
 // Users, codes and tokens live in memory. They survive a config reload that
 // leaves the apps as they are, and are shared by all handlers of the same apps.
@@ -57,7 +59,12 @@ type Handler struct {
 	// unionid, the same in every app. Default: false.
 	OpenPlatform bool `json:"open_platform,omitempty"`
 
-	key    string // in the pool; empty: nothing acquired
+	// Names under which the sandbox answers, besides localhost and IP
+	// addresses: for containers that know it by a name. Default: none.
+	Hosts []string `json:"hosts,omitempty"`
+
+	names  []string // Hosts, without placeholders and in small letters
+	key    string   // in the pool; empty: nothing acquired
 	state  *state
 	logger *zap.Logger
 }
@@ -86,6 +93,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	apps, err := h.resolve()
 	if err != nil {
+		return err
+	}
+	if err := h.resolveHosts(); err != nil {
 		return err
 	}
 	if err := h.acquire(apps); err != nil {
@@ -126,6 +136,21 @@ func (h *Handler) resolve() ([]App, error) {
 	return apps, nil
 }
 
+func (h *Handler) resolveHosts() error {
+	repl := caddy.NewReplacer()
+	for _, host := range h.Hosts {
+		name, err := repl.ReplaceOrErr(host, true, true)
+		if err != nil {
+			return fmt.Errorf("host: %w", err)
+		}
+		if strings.ContainsAny(name, ":/*@ ") || name == "" {
+			return fmt.Errorf("host %q: write a name alone, without scheme, port or wildcard", name)
+		}
+		h.names = append(h.names, strings.ToLower(strings.TrimSuffix(name, ".")))
+	}
+	return nil
+}
+
 // Cleanup gives the fake back. It also runs after a Provision that failed half
 // way, which took nothing, and must not give back what others still use.
 func (h *Handler) Cleanup() error {
@@ -144,8 +169,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !ok {
 		return next.ServeHTTP(w, r)
 	}
-	if !local(r) {
-		h.refuse(w, r)
+	if code, description := h.refusal(r); code != "" {
+		h.refuse(w, r, code, description)
 		return nil
 	}
 	route(w, r)

@@ -18,8 +18,8 @@ trusts() {
 	[[ -n ${SSL_CERT_FILE:-} || -d ${SSL_CERT_DIR:-/none} || $(uname) != Linux ]] ||
 		[[ -s /etc/ssl/certs/ca-certificates.crt || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]]
 }
-has_nginx() {
-	command -v nginx || [[ -x /usr/sbin/nginx ]] # where not everybody's PATH leads
+has_server() {
+	command -v "$1" || [[ -x /usr/sbin/$1 ]] # where not everybody's PATH leads
 }
 
 need ca-certificates trusts         # Go modules come over TLS
@@ -29,7 +29,8 @@ need curl command -v curl           # the documentation's commands
 need openssl command -v openssl     # keys and signatures that Go did not make
 need redis-server command -v redis-server # the Redis store is tested with real servers
 need wrk command -v wrk             # the measurements are tried out, shortly, against
-need nginx has_nginx                # what else people put before a backend
+need nginx has_server nginx         # what else people put before a backend
+need lighttpd has_server lighttpd   # and what runs CGI programs
 need nodejs command -v node         # tokens are verified in another language, too
 need chromium command -v chromium   # pages of other origins, as a browser treats them
 if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -13,11 +14,11 @@ var (
 	// ErrUnavailable is wrapped by every error of a store that could not tell or could not write.
 	ErrUnavailable = errors.New("session: the store can't be used")
 
-	// ErrFull is wrapped, beside ErrUnavailable, by a store that has no room left.
-	ErrFull = errors.New("session: the store is full")
+	// ErrFull is wrapped by a store that has no room left.
+	ErrFull = fmt.Errorf("%w: it is full", ErrUnavailable)
 
-	// ErrClosed is wrapped, beside ErrUnavailable, by every operation of a store that was closed.
-	ErrClosed = errors.New("session: the store is closed")
+	// ErrClosed is wrapped by every operation of a store that was closed.
+	ErrClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
 
 	// ErrEnded is returned for a change of a session that has ended, or of a login that began before all
 	// sessions of its user were ended.

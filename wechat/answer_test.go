@@ -145,6 +145,47 @@ func TestCode2SessionReads(t *testing.T) {
 	}
 }
 
+// The tap was paid for: what WeChat leaves out is made up for where it follows from the rest, and never costs the number.
+func TestPhoneNumberTakesWhatIsThere(t *testing.T) {
+	t.Parallel()
+	const mark = `"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}`
+	for name, tt := range map[string]struct{ info, number, e164 string }{
+		"no country, China":          {`"phoneNumber":"13800138000","purePhoneNumber":"13800138000",` + mark, "13800138000", "+8613800138000"},
+		"no country, abroad":         {`"phoneNumber":"85291234567","purePhoneNumber":"91234567",` + mark, "85291234567", "+85291234567"},
+		"no country, plus":           {`"phoneNumber":"+852 91234567","purePhoneNumber":"91234567",` + mark, "+852 91234567", "+85291234567"},
+		"no country, which is open":  {`"phoneNumber":"91234567","purePhoneNumber":"91234567",` + mark, "91234567", ""},
+		"no country, numbers differ": {`"phoneNumber":"13900139000","purePhoneNumber":"13800138000",` + mark, "13900139000", ""},
+		"no pure, China":             {`"phoneNumber":"13800138000","countryCode":"86",` + mark, "13800138000", "+8613800138000"},
+		"no pure, China with code":   {`"phoneNumber":"+86 13800138000","countryCode":86,` + mark, "+86 13800138000", "+8613800138000"},
+		"no pure, abroad":            {`"phoneNumber":"85291234567","countryCode":"852",` + mark, "85291234567", "+85291234567"},
+		"the number alone":           {`"phoneNumber":"13800138000",` + mark, "13800138000", ""},
+		"the number alone, plus":     {`"phoneNumber":"+8613800138000",` + mark, "+8613800138000", "+8613800138000"},
+		"empty":                      {`"phoneNumber":"13800138000","purePhoneNumber":"","countryCode":"",` + mark, "13800138000", ""},
+		"null":                       {`"phoneNumber":"13800138000","purePhoneNumber":null,"countryCode":null,` + mark, "13800138000", ""},
+		"an object":                  {`"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":{},` + mark, "13800138000", "+8613800138000"},
+		"a line break":               {`"phoneNumber":"13800138000","purePhoneNumber":"1\r\nX: 1","countryCode":"86\r\n",` + mark, "13800138000", ""},
+		"pure a number":              {`"phoneNumber":"13800138000","purePhoneNumber":13800138000,"countryCode":"86",` + mark, "13800138000", "+8613800138000"},
+		"number a number":            {`"phoneNumber":13800138000,"purePhoneNumber":"13800138000","countryCode":"86",` + mark, "13800138000", "+8613800138000"},
+		"no number, China":           {`"purePhoneNumber":"13800138000","countryCode":"86",` + mark, "13800138000", "+8613800138000"},
+		"no number, abroad":          {`"purePhoneNumber":"91234567","countryCode":"852",` + mark, "85291234567", "+85291234567"},
+		"number with a line break":   {`"phoneNumber":"1\r\nX: 1","purePhoneNumber":"13800138000","countryCode":"86",` + mark, "13800138000", "+8613800138000"},
+		"no time":                    {`"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":"86","watermark":{"appid":"` + testAppID + `"}`, "13800138000", "+8613800138000"},
+		"time zero":                  {`"phoneNumber":"13800138000","purePhoneNumber":"13800138000","countryCode":"86","watermark":{"timestamp":0,"appid":"` + testAppID + `"}`, "13800138000", "+8613800138000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, newFake().on(phonePath, text(`{"errcode":0,"phone_info":{`+tt.info+`}}`)))
+			got, err := client.PhoneNumber(t.Context(), testCode, testOpenID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Number != tt.number || got.E164() != tt.e164 {
+				t.Errorf("got %q, %q, want %q, %q", got.Number, got.E164(), tt.number, tt.e164)
+			}
+		})
+	}
+}
+
 func TestPhoneNumberReads(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -154,7 +195,9 @@ func TestPhoneNumberReads(t *testing.T) {
 		{"China", `"13800138000"`, `"13800138000"`, `"86"`, "+8613800138000"},
 		{"country code as number", `"13800138000"`, `"13800138000"`, `86`, "+8613800138000"},
 		{"abroad", `"+15005550006"`, `"5005550006"`, `"1"`, "+15005550006"},
-		{"country code with plus", `"13800138000"`, `"13800138000"`, `"+86"`, ""},
+		{"country code with plus", `"13800138000"`, `"13800138000"`, `"+86"`, "+8613800138000"},
+		{"Jamaica", `"18765551234"`, `"5551234"`, `"1876"`, "+18765551234"},
+		{"Jamaica, as number", `"+1876 5551234"`, `"5551234"`, `1876`, "+18765551234"},
 		{"country code 0", `"13800138000"`, `"13800138000"`, `0`, ""},
 		{"country code negative", `"13800138000"`, `"13800138000"`, `-86`, ""},
 		{"country code too long", `"138001380"`, `"138001380"`, `"8686"`, ""},

@@ -145,8 +145,13 @@ func (c *caller) read(ctx context.Context, op string, got reply) (answer, error)
 	if err == nil && got.sealed {
 		a, err = c.open(ctx, op, got, a)
 	}
-	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeRetiredIP {
-		c.closeIdle()
+	if e, ok := errors.AsType[*Error](err); ok {
+		switch e.Code {
+		case codeRetiredIP:
+			c.closeIdle()
+		case codeDayQuota:
+			e.RetryAfter = untilMidnight(c.now())
+		}
 	}
 	return a, err
 }

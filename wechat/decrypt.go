@@ -51,6 +51,17 @@ func DecryptPhone(sessionKey, encryptedData, iv, appID string, now time.Time) (P
 	return p, nil
 }
 
+// ValidEncrypted reports whether encryptedData and iv are base64 of whole blocks. Others were damaged on their way and decrypt under
+// no key, which everybody can see who sent them: to say so tells nothing of the key.
+func ValidEncrypted(encryptedData, iv string) bool {
+	_, data := decodeBase64(encryptedData, wholeBlocks)
+	_, start := decodeBase64(iv, oneBlock)
+	return data && start
+}
+
+func oneBlock(n int) bool    { return n == aes.BlockSize }
+func wholeBlocks(n int) bool { return n > 0 && n%aes.BlockSize == 0 }
+
 // decrypt returns the text of any data that the mini program got encrypted. With a wrong padding it returns all of the text, beside
 // the error.
 func decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
@@ -58,11 +69,11 @@ func decrypt(sessionKey, encryptedData, iv string) ([]byte, error) {
 	if err != nil || len(key) != aes.BlockSize {
 		return nil, ErrDecrypt
 	}
-	start, ok := decodeBase64(iv, func(n int) bool { return n == aes.BlockSize })
+	start, ok := decodeBase64(iv, oneBlock)
 	if !ok {
 		return nil, ErrDecrypt
 	}
-	text, ok := decodeBase64(encryptedData, func(n int) bool { return n > 0 && n%aes.BlockSize == 0 })
+	text, ok := decodeBase64(encryptedData, wholeBlocks)
 	if !ok {
 		return nil, ErrDecrypt
 	}
@@ -117,10 +128,7 @@ var (
 	indentation = regexp.MustCompile(`[\r\n][ \t\r\n]+`)
 )
 
-var (
-	pureNumberPattern    = regexp.MustCompile(`^[0-9]{4,14}$`)
-	countryNumberPattern = regexp.MustCompile(`^[1-9][0-9]{0,3}$`)
-)
+var pureNumberPattern = regexp.MustCompile(`^[0-9]{4,14}$`)
 
 // parseEncryptedPhone takes a phone object, in any order and with any blanks between, and nothing else; see [DecryptPhone] for why.
 func parseEncryptedPhone(text []byte, appID string) (Phone, bool) {
@@ -131,7 +139,7 @@ func parseEncryptedPhone(text []byte, appID string) (Phone, bool) {
 	info, _ := parseObject(text)
 	mark, _ := info.object("watermark")
 	p, wrong := parsePhone(info, appID)
-	if wrong != "" || len(info) != 4 || len(mark) != 2 {
+	if wrong != "" || len(info) != 4 || len(mark) != 2 || !isText(info["phoneNumber"]) || !isText(info["purePhoneNumber"]) || !info.has("countryCode") {
 		return Phone{}, false
 	}
 
@@ -147,6 +155,8 @@ func parseEncryptedPhone(text []byte, appID string) (Phone, bool) {
 	return p, p.consistent()
 }
 
+func isText(raw []byte) bool { return len(raw) > 0 && raw[0] == '"' }
+
 // isStrange reports what no phone object has a use for.
 func isStrange(r rune) bool {
 	return r == '\\' || r > '~' || r < ' ' && r != '\t' && r != '\r' && r != '\n'
@@ -155,7 +165,7 @@ func isStrange(r rune) bool {
 // consistent reports whether the parts are digits, and phoneNumber is the other two together or the number alone. How exactly
 // WeChat writes foreign numbers is not documented: "85291234567", "+85291234567" and "+852 91234567" are all taken.
 func (p Phone) consistent() bool {
-	if !pureNumberPattern.MatchString(p.PureNumber) || !countryNumberPattern.MatchString(p.CountryCode) {
+	if !pureNumberPattern.MatchString(p.PureNumber) || !callingCode.MatchString(p.CountryCode) {
 		return false
 	}
 	whole, ok := strings.CutPrefix(strings.TrimPrefix(p.Number, "+"), p.CountryCode)

@@ -5,6 +5,7 @@ package wechat
 import (
 	"net/netip"
 	"regexp"
+	"time"
 )
 
 // codeBusy is "system error": try again a little later.
@@ -12,6 +13,18 @@ const codeBusy = -1
 
 // codeRetiredIP is answered by an address that WeChat no longer uses.
 const codeRetiredIP = 48017
+
+// codeDayQuota is answered until midnight in Beijing; the other quotas are a minute's.
+const codeDayQuota = 45009
+
+// beijing has no daylight saving time, and the machine may have no time zones.
+var beijing = time.FixedZone("CST", 8*60*60)
+
+func untilMidnight(now time.Time) time.Duration {
+	now = now.In(beijing)
+	year, month, day := now.Date()
+	return time.Date(year, month, day+1, 0, 0, 0, 0, beijing).Sub(now)
+}
 
 // These two are how WeChat says that a session_key is not the user's: there is none, or it is another.
 const (

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
@@ -239,5 +240,31 @@ func TestClassesHaveNamesOfTheirOwn(t *testing.T) {
 	}
 	if want := int(wechat.ClassBadAnswer) + 1; len(seen) != want {
 		t.Errorf("got %d names, want %d", len(seen), want)
+	}
+}
+
+// The quota of the day comes back at midnight in Beijing: to try again after a minute is in vain all day.
+func TestDayQuotaSaysWhenItComesBack(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		now  string
+		code int
+		want time.Duration
+	}{
+		{"2026-11-29T15:59:30Z", 45009, 30 * time.Second},
+		{"2026-11-29T16:00:00Z", 45009, 24 * time.Hour},
+		{"2026-12-31T22:00:00+08:00", 45009, 2 * time.Hour},
+		{"2026-11-29T15:59:30Z", 45011, 0},
+		{"2026-11-29T15:59:30Z", 44991, 0},
+	} {
+		now, err := time.Parse(time.RFC3339, tt.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := newClient(t, newFake().on(phonePath, errcode(tt.code, "")), func(cfg *wechat.Config) { cfg.Now = func() time.Time { return now } })
+		_, err = client.PhoneNumber(t.Context(), testCode, testOpenID)
+		if e := new(wechat.Error); !errors.As(err, &e) || e.RetryAfter != tt.want {
+			t.Errorf("%d at %s: got %v, want to retry after %s", tt.code, tt.now, err, tt.want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The calls an [Error] can come from. Each is the last element of the path WeChat gives the call, so an operator finds it in
@@ -101,6 +102,9 @@ type Error struct {
 	Class  Class  // what the failure means
 	IP     string // with errcode 40164: the address to put on the whitelist
 	Reason string // a sentence of this package's own, never WeChat's
+
+	// RetryAfter is how long the call will be refused, where WeChat tells: a quota of the day comes back at midnight in Beijing.
+	RetryAfter time.Duration
 
 	// cause is context.Canceled, context.DeadlineExceeded or nil: sentinels carry no data, the errors of net/http do.
 	cause error

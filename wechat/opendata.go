@@ -51,7 +51,7 @@ func (c *Client) PhoneFromCloudID(ctx context.Context, cloudID, openid string) (
 	if !p.freshAt(c.now()) {
 		return Phone{}, badCloudID("the cloudID is older than 5 minutes, or the clock is wrong")
 	}
-	return p, nil
+	return p.whole(), nil
 }
 
 // openData finds the phone that a cloudID stands for. WeChat does not document how it says that a cloudID is wrong or too old, so

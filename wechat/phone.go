@@ -10,15 +10,16 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 )
 
 // Phone is a phone number that WeChat verified for a user. Printing or logging it shows none of its fields.
 type Phone struct {
 	Number      string    // as WeChat shows it; numbers outside China carry their country code
-	PureNumber  string    // without country code
-	CountryCode string    // "86"
-	At          time.Time // when the user gave it
+	PureNumber  string    // without country code; "" if WeChat leaves it out
+	CountryCode string    // "86"; "" if WeChat leaves it out
+	At          time.Time // when the user gave it; zero if WeChat leaves it out
 }
 
 var (
@@ -71,24 +72,17 @@ func (c *Client) PhoneNumber(ctx context.Context, code, openid string) (Phone, e
 	if wrong != "" {
 		return Phone{}, badAnswer(OpPhoneNumber, wrong)
 	}
-	return p, nil
+	return p.whole(), nil
 }
 
 // parsePhone reads the object that WeChat describes a phone number by, in whichever way it comes. wrong says what does not fit; it
-// is empty when all does.
+// is empty when all does. The user's tap is paid for, so what is not needed may be missing: a number and whose it is are enough.
 func parsePhone(info answer, appID string) (p Phone, wrong string) {
-	var ok bool
-	p.Number, ok = info.text("phoneNumber")
-	if !ok || !phoneNumberPattern.MatchString(p.Number) {
+	p.Number = info.visible("phoneNumber", phoneNumberPattern)
+	p.PureNumber = info.visible("purePhoneNumber", phoneNumberPattern)
+	p.CountryCode = info.visible("countryCode", countryCodePattern)
+	if p.Number == "" && p.PureNumber == "" {
 		return Phone{}, "phoneNumber is missing or malformed"
-	}
-	p.PureNumber, ok = info.text("purePhoneNumber")
-	if !ok || !phoneNumberPattern.MatchString(p.PureNumber) {
-		return Phone{}, "purePhoneNumber is missing or malformed"
-	}
-	p.CountryCode, ok = info.textOrNumber("countryCode")
-	if !ok || !countryCodePattern.MatchString(p.CountryCode) {
-		return Phone{}, "countryCode is missing or malformed"
 	}
 
 	mark, ok := info.object("watermark")
@@ -98,12 +92,30 @@ func parsePhone(info answer, appID string) (p Phone, wrong string) {
 	if got, ok := mark.text("appid"); !ok || got != appID {
 		return Phone{}, "the watermark is not this mini program's"
 	}
-	at, ok := mark.integer("timestamp")
-	if !ok || at <= 0 || at > maxTimestamp {
-		return Phone{}, "the watermark's timestamp is missing or malformed"
+	if at, ok := mark.integer("timestamp"); ok && 0 < at && at <= maxTimestamp {
+		p.At = time.Unix(at, 0)
 	}
-	p.At = time.Unix(at, 0)
 	return p, ""
+}
+
+// visible returns a text or number that fits the pattern, "" for anything else.
+func (a answer) visible(name string, pattern *regexp.Regexp) string {
+	s, ok := a.textOrNumber(name)
+	if !ok || !pattern.MatchString(s) {
+		return ""
+	}
+	return s
+}
+
+// whole returns p with the number that WeChat shows, if WeChat gave the parts alone.
+func (p Phone) whole() Phone {
+	if p.Number == "" {
+		p.Number = p.PureNumber
+		if country := strings.TrimPrefix(p.CountryCode, "+"); country != "86" {
+			p.Number = country + p.PureNumber
+		}
+	}
+	return p
 }
 
 const (
@@ -121,20 +133,37 @@ func (p Phone) freshAt(now time.Time) bool {
 }
 
 var (
-	countryDigits  = regexp.MustCompile(`^[1-9][0-9]{0,2}$`)
+	// callingCode has up to three digits. The islands that share country code 1 are told apart by the four that WeChat gives.
+	callingCode    = regexp.MustCompile(`^([1-9][0-9]{0,2}|1[0-9]{3})$`)
 	nationalDigits = regexp.MustCompile(`^[0-9]{1,14}$`)
+	chineseMobile  = regexp.MustCompile(`^1[3-9][0-9]{9}$`)
+	writing        = strings.NewReplacer("+", "", " ", "", "-", "")
 )
 
-// E164 returns the number in the form "+8613800138000", and "" when country code or number are not plain digits or are too long
-// for that form.
+// E164 returns the number in the form "+8613800138000", and "" when it does not follow from what WeChat gave, or does not fit.
 func (p Phone) E164() string {
-	// ITU-T E.164 allows 15 digits in all.
-	if !countryDigits.MatchString(p.CountryCode) || !nationalDigits.MatchString(p.PureNumber) ||
-		len(p.CountryCode)+len(p.PureNumber) > 15 {
+	whole, pure, country := writing.Replace(p.Number), writing.Replace(p.PureNumber), strings.TrimPrefix(p.CountryCode, "+")
+	switch {
+	case country == "" && pure == "":
+		if strings.HasPrefix(p.Number, "+") && nationalDigits.MatchString(whole[1:]) && len(whole) <= maxE164 {
+			return "+" + whole
+		}
+	case pure == "":
+		pure = strings.TrimPrefix(whole, country)
+	case country == "":
+		country, _ = strings.CutSuffix(whole, pure)
+		if country == "" && chineseMobile.MatchString(pure) { // all others carry theirs
+			country = "86"
+		}
+	}
+	if !callingCode.MatchString(country) || !nationalDigits.MatchString(pure) || len(country)+len(pure) > maxE164 {
 		return ""
 	}
-	return "+" + p.CountryCode + p.PureNumber
+	return "+" + country + pure
 }
+
+// maxE164 is the number of digits that ITU-T E.164 allows in all.
+const maxE164 = 15
 
 // String returns a fixed text.
 func (p Phone) String() string {

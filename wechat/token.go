@@ -5,7 +5,10 @@ package wechat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -61,6 +64,25 @@ type flight struct {
 	done  chan struct{} // closed when token and err are set
 	token token
 	err   *Error
+	crash *crash // nil unless the fetch panicked
+}
+
+// crash is a panic of a fetch. It goes on in the goroutines of those who wait, whose callers can recover it: in the fetch's own it
+// would end the process. Its text is one of the runtime and names code, not data.
+type crash struct{ text string }
+
+// Error implements error.
+func (c *crash) Error() string { return c.text }
+
+// RuntimeError implements runtime.Error.
+func (*crash) RuntimeError() {}
+
+func newCrash(p any) *crash {
+	what := fmt.Sprintf("%T", p)
+	if text, ok := p.(runtime.Error); ok {
+		what = text.Error()
+	}
+	return &crash{fmt.Sprintf("%s in the fetch of an access token\n%s", what, debug.Stack())}
 }
 
 func newTokenCache(fetch func(context.Context) (grant, error), now func() time.Time, logger *slog.Logger) *tokenCache {
@@ -100,6 +122,9 @@ func (t *tokenCache) get(ctx context.Context, op string) (token, error) {
 	case <-ctx.Done():
 		return token{}, gaveUp(ctx, op)
 	}
+	if f.crash != nil {
+		panic(f.crash)
+	}
 	if f.err != nil {
 		e := *f.err // a copy for each: they are the callers' to keep
 		return token{}, &e
@@ -122,6 +147,13 @@ func (t *tokenCache) start(now time.Time, early bool) {
 	f := &flight{done: make(chan struct{})}
 	t.inFlight = f
 	t.running.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				f.crash = newCrash(p)
+				t.logger.Error("the fetch of an access token panicked", "reason", f.crash)
+				t.land(f, now, grant{}, unavailable(OpToken, "no access token"))
+			}
+		}()
 		g, err := t.fetch(t.ctx)
 		t.land(f, now, g, err)
 		if err != nil && early && t.ctx.Err() == nil {

@@ -315,3 +315,32 @@ func TestTheClockIsTheConfigs(t *testing.T) {
 		t.Errorf("got %d token calls, want 2", got)
 	}
 }
+
+// A fault in the fetch of the token reaches those who wait for it, whose callers can recover it; in the fetch's own
+// goroutine it would end the process. The text does not quote what the program worked on.
+func TestAPanicInTheFetchIsTheCallers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		fake := newFake().on(tokenPath, func(*http.Request) (*http.Response, error) {
+			if broken {
+				panic("s3cret")
+			}
+			return reply(200, goodToken), nil
+		})
+		client := newClient(t, fake)
+		for range 3 {
+			func() {
+				defer func() {
+					p := fmt.Sprint(recover())
+					if !strings.Contains(p, "token_test.go") || strings.Contains(p, "s3cret") {
+						t.Errorf("got %s, want the stack of the fetch without the value", p)
+					}
+				}()
+				_, _ = client.PhoneNumber(t.Context(), testCode, testOpenID)
+			}()
+		}
+		broken = false
+		mustPhone(t, client)
+	})
+}
