@@ -30,8 +30,8 @@ var (
 // Each is one step: it happens as a whole or not at all, and when it returns nil, what it wrote survives
 // whatever the store survives. What is missing or past its time is no error. Errors other than ErrEnded and
 // those of the context wrap ErrUnavailable, and hold no value. A store never returns a record of another key
-// than the one asked for. Records are dropped some time after they are over, by a [Clock]: one process whose
-// clock is ahead for a while must not drop what the others need.
+// than the one asked for. All texts are valid UTF-8. Records are dropped some time after they are over, by a
+// [Clock]: one process whose clock is ahead for a while must not drop what the others need.
 //
 // A method that ends sessions returns their revocations, so that its caller refuses their tokens at once.
 // Other processes get them through Follow.
@@ -88,11 +88,6 @@ type Store interface {
 
 	// Close ends the store; Follow returns. A second Close does no harm.
 	Close() error
-}
-
-// Backuper is a Store that can copy itself to a new file while it is used.
-type Backuper interface {
-	Backup(ctx context.Context, file string) error
 }
 
 // Login is a new session and what came with it.
