@@ -90,6 +90,11 @@ type Store interface {
 	Close() error
 }
 
+// Backuper is a Store that can copy itself to a new file while it is used.
+type Backuper interface {
+	Backup(ctx context.Context, file string) error
+}
+
 // Login is a new session and what came with it.
 type Login struct {
 	Session    Session // with its User, LastUse (now) and TokensUntil
