@@ -52,52 +52,60 @@ func (a *Account) isZero() bool {
 // Expires returns when the account may be dropped.
 func (a *Account) Expires(now time.Time, p Policy) time.Time {
 	if a.User.UserID == (UserID{}) {
-		return now.Add(TombstoneLife)
+		return now.Add(TombstoneLife + RecordMargin)
 	}
 	return now.Add(max(UserLife, p.Lifetime) + RecordMargin)
 }
 
-// Login adds a session and what came with it. When the user has more than Policy.MaxPerUser sessions, the
-// oldest are ended: they are returned, and stay, with Ended set, until Drop. It returns ErrEnded, with the
-// account unchanged, if the login began in an earlier generation.
+// Login adds a session and what came with it. When the user has more than Policy.MaxPerUser sessions at the
+// session's site, the oldest are ended, and those that are over before all others: they are returned, and
+// stay, with Ended set, until Drop. It returns ErrEnded, with the account unchanged, if the login began in an
+// earlier generation.
 func (a *Account) Login(l Login) (evicted []Revocation, err error) {
 	if a.Generation != l.Generation {
 		return nil, ErrEnded
 	}
-	now := l.Session.LastUse
 	a.User.Merge(l.User)
-	a.prune(now, l.Policy)
+	a.prune(l)
 	l.Session.Claims = knownClaims(l.Session.Claims)
 	a.Sessions = append(a.Sessions, l.Session)
-	a.evict(l.Policy.MaxPerUser, func(s *Session) bool { return now.Before(s.Ends(l.Policy)) })
-	a.evict(l.Policy.MaxPerUser, func(*Session) bool { return true }) // those that are over go first
+	a.evict(l)
 	for i := range a.Sessions {
 		if s := &a.Sessions[i]; s.Ended != Unknown {
-			evicted = append(evicted, s.Revocation(Ending{Now: now, Policy: l.Policy}))
+			evicted = append(evicted, s.Revocation(Ending{Now: l.Session.LastUse, Policy: l.Policy}))
 		}
 	}
 	return evicted, nil
 }
 
-// evict ends the oldest of the counted sessions beyond a number.
-func (a *Account) evict(most int, counts func(*Session) bool) {
-	n := 0
-	for i := range slices.Backward(a.Sessions) {
-		s := &a.Sessions[i]
-		if s.Ended != Unknown || !counts(s) {
-			continue
+// prune drops the sessions that have been over for longer than RecordMargin, and whose tokens have. A session
+// of another site goes after UserLife: the policy there is not known here. The login's own is there if a store
+// repeats a step whose answer it did not get.
+func (a *Account) prune(l Login) {
+	a.Sessions = slices.DeleteFunc(a.Sessions, func(s Session) bool {
+		ends := s.LastUse.Add(UserLife)
+		if s.site() == l.Session.site() {
+			ends = s.Ends(l.Policy)
 		}
-		if n++; n > most {
-			s.Ended = Evicted
-		}
-	}
+		return s.SID == l.Session.SID || l.Session.LastUse.After(later(ends, s.TokensUntil).Add(RecordMargin))
+	})
 }
 
-// prune drops the sessions that have been over for longer than RecordMargin, and whose tokens have.
-func (a *Account) prune(now time.Time, p Policy) {
-	a.Sessions = slices.DeleteFunc(a.Sessions, func(s Session) bool {
-		return now.After(later(s.Ends(p), s.TokensUntil).Add(RecordMargin))
-	})
+// evict ends the sessions of the login's site beyond Policy.MaxPerUser. The newest keep their places, and one
+// that is over has a place only if no other needs it.
+func (a *Account) evict(l Login) {
+	places := l.Policy.MaxPerUser
+	for _, over := range []bool{false, true} {
+		for i := range slices.Backward(a.Sessions) {
+			s := &a.Sessions[i]
+			if s.Ended != Unknown || s.site() != l.Session.site() || l.Session.LastUse.Before(s.Ends(l.Policy)) == over {
+				continue
+			}
+			if places--; places < 0 {
+				s.Ended = Evicted
+			}
+		}
+	}
 }
 
 // Drop removes sessions whose revocations are written.
@@ -179,7 +187,7 @@ func (a *Account) Erase(e Ending) []Revocation {
 
 // Check completes an account that was read from a store. It returns an error if it can't be that of the tag.
 func (a *Account) Check(user Tag) error {
-	if id := a.User.UserID; id != (UserID{}) && id.Tag() != user {
+	if a.User.UserID.Tag() != user && (a.User.UserID != (UserID{}) || len(a.Sessions) > 0) {
 		return errForeign
 	}
 	for i := range a.Sessions {

@@ -215,7 +215,10 @@ func (tx records) account(user Tag) (a Account, err error) {
 	if err := tx.get(recordKey(kindAccount, user[:]), &a); err != nil {
 		return Account{}, err
 	}
-	return a, a.Check(user)
+	if err := a.Check(user); err != nil {
+		return Account{}, err
+	}
+	return a, nil
 }
 
 func (tx records) putAccount(user Tag, a *Account, expires time.Time) error {
@@ -260,10 +263,13 @@ func (tx records) revoke(revoked []Revocation) error {
 }
 
 func (tx records) revocations() (kept []Revocation, err error) {
-	err = tx.Scan([]byte{kindRevocation}, func(_, value []byte) error {
+	err = tx.Scan([]byte{kindRevocation}, func(key, value []byte) error {
 		var r Revocation
-		if json.Unmarshal(value, &r) != nil {
+		switch {
+		case json.Unmarshal(value, &r) != nil:
 			return errDamaged
+		case string(key[1:]) != string(r.SID):
+			return errForeign
 		}
 		kept = append(kept, r)
 		return nil

@@ -144,6 +144,11 @@ func (s *Session) Revocation(e Ending) Revocation {
 	return Revocation{SID: s.SID, Until: later(s.TokensUntil, e.Now.Add(e.Policy.TokenTTL))}
 }
 
+func (s *Session) site() Site {
+	_, site, _ := s.SID.Parse()
+	return site
+}
+
 // owns reports whether a session can be that of the account.
 func (s *Session) owns(user Tag) bool {
 	tag, _, ok := s.SID.Parse()

@@ -31,8 +31,8 @@ var (
 // Each is one step: it happens as a whole or not at all, and when it returns nil, what it wrote survives
 // whatever the store survives. What is missing or past its time is no error. Errors other than ErrEnded and
 // those of the context wrap ErrUnavailable, and hold no value. A store never returns a record of another key
-// than the one asked for. Records are dropped some time after they are over, by a [Clock]: one process whose
-// clock is ahead for a while must not drop what the others need.
+// than the one asked for. All texts are valid UTF-8. Records are dropped some time after they are over, by a
+// [Clock]: one process whose clock is ahead for a while must not drop what the others need.
 //
 // A method that ends sessions returns their revocations, so that its caller refuses their tokens at once.
 // Other processes get them through Follow.

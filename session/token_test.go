@@ -1,6 +1,10 @@
+// Refresh tokens, the names of sessions, and their texts.
+
 package session_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,11 +13,14 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-var bob = session.UserID{AppID: "wx0123456789abcdef", OpenID: "oBob"}
+var (
+	bob  = session.UserID{AppID: "wx0123456789abcdef", OpenID: "oBob"}
+	site = session.NewSite("https://mini.example")
+)
 
 func TestRefreshTokenIsReadAsWritten(t *testing.T) {
 	t.Parallel()
-	made, token := session.New(bob, time.Now())
+	made, token := session.New(bob, site, time.Now())
 	got, ok := session.ParseRefreshToken(token.Text())
 	if !ok || got != token {
 		t.Fatalf("got another token, %t", ok)
@@ -22,14 +29,14 @@ func TestRefreshTokenIsReadAsWritten(t *testing.T) {
 		t.Error("the token read is not the session's")
 	}
 	user, at, ok := made.SID.Parse()
-	if !ok || user != bob.Tag() || !at.Equal(made.Created.Truncate(time.Millisecond)) {
-		t.Errorf("got %v made at %v, %t, want %v at %v", user, at, ok, bob.Tag(), made.Created)
+	if !ok || user != bob.Tag() || at != site {
+		t.Errorf("got %v at %v, %t, want %v at %v", user, at, ok, bob.Tag(), site)
 	}
 }
 
 func TestMalformedTokensAreNone(t *testing.T) {
 	t.Parallel()
-	_, token := session.New(bob, time.Now())
+	_, token := session.New(bob, site, time.Now())
 	text := token.Text()
 	for name, wrong := range map[string]string{
 		"empty":             "",
@@ -64,7 +71,7 @@ func TestTokensAreAllDifferent(t *testing.T) {
 	seen := map[string]bool{}
 	now := time.Now()
 	for range 10_000 {
-		made, token := session.New(bob, now)
+		made, token := session.New(bob, site, now)
 		for _, text := range []string{string(made.SID), token.Text()} {
 			if seen[text] {
 				t.Fatal("the same text came twice")
@@ -76,7 +83,7 @@ func TestTokensAreAllDifferent(t *testing.T) {
 
 func TestASuccessorNeedsTokenAndSalt(t *testing.T) {
 	t.Parallel()
-	_, token := session.New(bob, time.Now())
+	_, token := session.New(bob, site, time.Now())
 	next := token.Successor([]byte("salt"))
 	if next.Text() != token.Successor([]byte("salt")).Text() {
 		t.Error("the same token and salt gave two successors")
@@ -87,7 +94,7 @@ func TestASuccessorNeedsTokenAndSalt(t *testing.T) {
 	if next.Text() == token.Successor([]byte("pepper")).Text() {
 		t.Error("another salt gave the same successor")
 	}
-	_, other := session.New(bob, time.Now())
+	_, other := session.New(bob, site, time.Now())
 	if next.Digest() == other.Successor([]byte("salt")).Digest() {
 		t.Error("another token gave the same successor")
 	}
@@ -95,7 +102,7 @@ func TestASuccessorNeedsTokenAndSalt(t *testing.T) {
 
 func TestPrintingATokenDoesNotShowIt(t *testing.T) {
 	t.Parallel()
-	_, token := session.New(bob, time.Now())
+	_, token := session.New(bob, site, time.Now())
 	secret := token.Text()[len(token.SID):]
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		for _, printed := range []string{
@@ -127,9 +134,26 @@ func TestUsersHaveTagsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// A token that differs from a good one in a single character is another token, or none: no two texts are one
+// token.
+func TestEachTextIsAnotherToken(t *testing.T) {
+	t.Parallel()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=\x00\r\n\t \x80"
+	_, token := session.New(bob, site, time.Now())
+	text := token.Text()
+	for i := range len(text) {
+		for j := range len(alphabet) {
+			mutated := text[:i] + alphabet[j:j+1] + text[i+1:]
+			if got, ok := session.ParseRefreshToken(mutated); ok && (got == token) != (mutated == text) {
+				t.Errorf("%q at %d: got the same token", alphabet[j], i)
+			}
+		}
+	}
+}
+
 func FuzzParseRefreshToken(f *testing.F) {
-	_, token := session.New(bob, time.UnixMilli(1_800_000_000_000))
-	for _, seed := range []string{"", token.Text(), token.Text() + "\n", string(token.SID), strings.Repeat("_", 115)} {
+	_, token := session.New(bob, site, time.UnixMilli(1_800_000_000_000))
+	for _, seed := range []string{"", token.Text(), token.Text() + "\n", string(token.SID), strings.Repeat("_", len(token.Text()))} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -142,6 +166,27 @@ func FuzzParseRefreshToken(f *testing.F) {
 		}
 		if _, _, ok := token.SID.Parse(); !ok {
 			t.Error("a token without a session's name was read")
+		}
+	})
+}
+
+// FuzzSID: a name that is one has one text, and belongs to one user at one site.
+func FuzzSID(f *testing.F) {
+	made, _ := session.New(bob, site, time.UnixMilli(1_800_000_000_000))
+	for _, seed := range []string{"", string(made.SID), string(made.SID) + "\n", strings.Repeat("_", len(made.SID))} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		user, at, ok := session.SID(text).Parse()
+		if !ok {
+			return
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || base64.RawURLEncoding.EncodeToString(raw) != text {
+			t.Errorf("got a name of %q, %v", text, err)
+		}
+		if !bytes.HasPrefix(raw, append(user[:], at[:]...)) {
+			t.Errorf("got user %v at %v of %q", user, at, text)
 		}
 	})
 }

@@ -45,7 +45,42 @@ type rule struct {
 	test func(*testing.T, *fixture)
 }
 
-var rules = []rule{}
+var rules = []rule{
+	{"RandomOperationsAgreeWithTheAccount", agreesWithModel},
+	{"FiftyUsesOfOneTokenMakeOneLineage", parallelUsesMakeOneLineage},
+	{"ReuseEndsTheSessionWhoeverComesFirst", parallelReuse},
+	{"LoginsAtOnceLeaveAsManySessionsAsAllowed", parallelLogins},
+	{"NoLoginOutlivesTheEndOfAll", loginsRaceEndAll},
+	{"NoLoginBringsAnErasedUserBack", loginsRaceErase},
+	{"NoUpdateBringsAnErasedUserBack", updatesRaceErase},
+	{"UpdatesAtOnceAreAllKept", parallelUpdates},
+	{"FiftyCountsAreFifty", parallelCounts},
+	{"OneOfTwentySwapsWins", parallelSwaps},
+	{"AReplayIsNeverBeforeItsSession", replayIsNeverBeforeSession},
+	{"TheFirstLoggedInGoesWhateverTheClocksSay", firstLoggedInGoes},
+	{"AllSessionsEndWhateverTheClocksSay", allEndWhateverTheClocksSay},
+	{"ARevocationOutlivesEveryToken", revocationOutlivesTokens},
+	{"EndingAnUnknownSessionRevokesItsName", endOfUnknown},
+	{"SessionsPastTheirTimeAreFound", pastSessionsAreFound},
+	{"AWrongClockDropsNothing", aWrongClockDropsNothing},
+	{"WhatIsOverIsDropped", whatIsOverIsDropped},
+	{"FollowReportsAllAtFirst", followReportsAllAtFirst},
+	{"FollowReportsTheOtherNodesRevocations", followReportsOtherNodes},
+	{"FollowMissesNothingAtItsBeginning", followMissesNothing},
+	{"FollowBeats", followBeats},
+	{"FollowEndsAndBeginsAgain", followEndsAndBeginsAgain},
+	{"CloseEndsFollow", closeEndsFollow},
+	{"AppsAndUsersAreApart", usersAreApart},
+	{"StrangeNamesAreKept", strangeNames},
+	{"LargeValuesAreKept", largeValues},
+	{"ReplaysHoldAnything", replaysHoldAnything},
+	{"CountersEndInTime", countersEndInTime},
+	{"WhatWasAcknowledgedIsThereAfterARestart", restartKeepsAll},
+	{"AClosedStoreSaysSo", closedStoreSaysSo},
+	{"AStoreMayBeClosedAtWork", closeAtWork},
+	{"ACancelledCallWritesNothing", cancelledCallWritesNothing},
+	{"ErrorsHoldNoValues", errorsHoldNoValues},
+}
 
 // fixture is a Fixture with its clocks.
 type fixture struct {
@@ -71,6 +106,14 @@ func (f *fixture) nodes() []session.Store {
 		return []session.Store{f.Store}
 	}
 	return []session.Store{f.Store, f.Second}
+}
+
+// last returns another node than the first, if there is one.
+func (f *fixture) last() session.Store {
+	if f.Second == nil {
+		return f.Store
+	}
+	return f.Second
 }
 
 // reopen restarts the first node.

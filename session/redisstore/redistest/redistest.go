@@ -27,7 +27,7 @@ const patience = 15 * time.Second
 // Server is a running Redis.
 type Server struct {
 	Addr string // host:port
-	URL  string // for session.RedisConfig
+	URL  string // for redisstore.Config
 
 	dir    string
 	mode   string // --sentinel, if not empty

@@ -5,7 +5,7 @@ package redistest_test
 import (
 	"testing"
 
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
 func TestServerKeepsItsDataOverARestart(t *testing.T) {

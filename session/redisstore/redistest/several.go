@@ -11,7 +11,7 @@ import (
 // Cluster is a Redis Cluster of three nodes without replicas.
 type Cluster struct {
 	Nodes []*Server
-	URLs  []string // for session.RedisConfig
+	URLs  []string // for redisstore.Config
 }
 
 // busPort stands in a configuration for a free port, chosen when the server starts.
@@ -48,7 +48,7 @@ func StartCluster(t testing.TB) *Cluster {
 // Sentinel is a master with one replica, and the sentinel that watches both.
 type Sentinel struct {
 	Master, Replica, Sentinel *Server
-	URL                       string // for session.RedisConfig
+	URL                       string // for redisstore.Config
 }
 
 // StartSentinel runs a master, a replica and a sentinel that takes a master for dead within a second.

@@ -1,0 +1,357 @@
+// The rules of accounts.
+
+package session_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+var (
+	start  = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	policy = session.Policy{
+		Idle: time.Hour, Lifetime: 24 * time.Hour, Grace: 30 * time.Second, MaxPerUser: 3, TokenTTL: 15 * time.Minute,
+	}
+)
+
+// people is an account whose sessions have names.
+type people struct {
+	t *testing.T
+	session.Account
+	tokens map[string]session.RefreshToken
+}
+
+func newPeople(t *testing.T) *people {
+	t.Helper()
+	return &people{t: t, tokens: map[string]session.RefreshToken{}}
+}
+
+// login adds a session of a name, which other sites' begin with "other".
+func (p *people) login(name string, at time.Time) []session.Revocation {
+	p.t.Helper()
+	where := site
+	if strings.HasPrefix(name, "other") {
+		where = session.NewSite("https://other.example")
+	}
+	made, token := session.New(bob, where, at)
+	p.tokens[name] = token
+	evicted, err := p.Login(session.Login{
+		Session: made, User: session.User{UserID: bob, FirstSeen: at}, Generation: p.Generation, Policy: policy,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return evicted
+}
+
+func (p *people) names(sids ...session.SID) string {
+	var names []string
+	for _, sid := range sids {
+		for name, token := range p.tokens {
+			if token.SID == sid {
+				names = append(names, name)
+			}
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// listed returns the names of the sessions in their order, those that have ended in brackets.
+func (p *people) listed() string {
+	var names []string
+	for _, s := range p.Sessions {
+		name := p.names(s.SID)
+		if s.Ended != session.Unknown {
+			name = "(" + name + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+func (p *people) revoked(revoked []session.Revocation) string {
+	var sids []session.SID
+	for _, r := range revoked {
+		sids = append(sids, r.SID)
+	}
+	return p.names(sids...)
+}
+
+func TestLoginsBeyondTheLimitEndTheOldest(t *testing.T) {
+	t.Parallel()
+	type at struct {
+		name  string
+		after time.Duration
+	}
+	for _, test := range []struct {
+		name    string
+		logins  []at
+		used    string // refreshed an hour less a minute after the start
+		last    at
+		evicted string
+		listed  string
+	}{
+		{
+			name:   "as many as allowed",
+			logins: []at{{"a", 0}, {"b", 0}}, last: at{"c", 0}, listed: "a b c",
+		}, {
+			name:   "one more",
+			logins: []at{{"a", 0}, {"b", 0}, {"c", 0}}, last: at{"d", 0}, evicted: "a", listed: "(a) b c d",
+		}, {
+			name:   "the first goes, not that with the earliest time",
+			logins: []at{{"a", 10 * time.Minute}, {"b", -10 * time.Minute}, {"c", 0}}, last: at{"d", 0},
+			evicted: "a", listed: "(a) b c d",
+		}, {
+			name:   "one that is over goes before one that is used",
+			logins: []at{{"a", 0}, {"b", 0}, {"c", 0}}, used: "a", last: at{"d", time.Hour},
+			evicted: "b", listed: "a (b) c d",
+		}, {
+			name:   "those that are over stay while there is room",
+			logins: []at{{"a", 0}, {"b", 0}}, last: at{"c", 24 * time.Hour}, listed: "a b c",
+		}, {
+			name:   "those that have been over for long are gone",
+			logins: []at{{"a", 0}, {"b", 2 * time.Hour}}, last: at{"c", 26 * time.Hour}, listed: "b c",
+		}, {
+			name:   "another site's are not counted, nor judged by this site's policy",
+			logins: []at{{"other", 0}, {"a", 0}, {"b", 0}}, last: at{"c", 300 * 24 * time.Hour}, listed: "other c",
+		}, {
+			name:   "another site's are gone after years",
+			logins: []at{{"other", 0}}, last: at{"c", session.UserLife + session.RecordMargin + 1}, listed: "c",
+		}, {
+			name:   "each site has its own limit",
+			logins: []at{{"other 1", 0}, {"a", 0}, {"b", 0}, {"other 2", 0}, {"other 3", 0}, {"c", 0}}, last: at{"other 4", 0},
+			evicted: "other 1", listed: "(other 1) a b other 2 other 3 c other 4",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPeople(t)
+			for _, l := range test.logins {
+				p.Drop(p.login(l.name, start.Add(l.after)))
+			}
+			if test.used != "" {
+				p.Refresh(session.NewRedemption(p.tokens[test.used], start.Add(59*time.Minute), policy))
+			}
+			evicted := p.login(test.last.name, start.Add(test.last.after))
+			if got := p.revoked(evicted); got != test.evicted {
+				t.Errorf("got %q evicted, want %q", got, test.evicted)
+			}
+			if got := p.listed(); got != test.listed {
+				t.Errorf("got %q listed, want %q", got, test.listed)
+			}
+			p.Drop(evicted)
+			if strings.Contains(p.listed(), "(") {
+				t.Errorf("got %q listed after the revocations are written", p.listed())
+			}
+		})
+	}
+}
+
+// A store whose answer got lost does a login again: the user has one session, not two.
+func TestALoginMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	made, _ := session.New(bob, site, start)
+	l := session.Login{Session: made, User: session.User{UserID: bob}, Policy: policy}
+	var a session.Account
+	for range 2 * policy.MaxPerUser {
+		if evicted, err := a.Login(l); err != nil || len(evicted) > 0 || len(a.Sessions) != 1 {
+			t.Fatalf("got %d sessions, %d evicted, %v; want one", len(a.Sessions), len(evicted), err)
+		}
+	}
+}
+
+func TestLoginsOfAnEarlierGenerationAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*session.Account, session.Ending) []session.Revocation{
+		"end of all": (*session.Account).EndAll, "erasure": (*session.Account).Erase,
+	} {
+		p := newPeople(t)
+		p.login("a", start.Add(10*time.Minute)) // its node's clock is ahead
+		p.login("b", start)
+		late, _ := session.New(bob, site, start.Add(time.Hour))
+		l := session.Login{Session: late, User: session.User{UserID: bob, Phone: "1"}, Generation: p.Generation, Policy: policy}
+		asker, token := session.New(bob, site, start)
+		p.tokens["asker"] = token
+
+		revoked := end(&p.Account, session.Ending{Now: start, Policy: policy, SID: asker.SID})
+		if got := p.revoked(revoked); got != "asker a b" {
+			t.Errorf("%s: got %q revoked, want all and who asked", name, got)
+		}
+		if len(p.Sessions) > 0 {
+			t.Errorf("%s: got %q listed, want none", name, p.listed())
+		}
+		before := text(t, p.Account)
+		if _, err := p.Login(l); !errors.Is(err, session.ErrEnded) || text(t, p.Account) != before {
+			t.Errorf("%s: got %v and %s, want %v and nothing changed", name, err, text(t, p.Account), session.ErrEnded)
+		}
+		if erased := p.User.UserID == (session.UserID{}); erased != (name == "erasure") {
+			t.Errorf("%s: got user %s", name, text(t, p.User))
+		}
+		p.login("c", start)
+		if p.listed() != "c" {
+			t.Errorf("%s: got %q listed after a later login, want it", name, p.listed())
+		}
+	}
+}
+
+func text(t *testing.T, value any) string {
+	t.Helper()
+	data, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestEndAllCountsTheAskerOnce(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	for _, name := range []string{"a", "b", "c"} {
+		p.login(name, start)
+	}
+	revoked := p.EndAll(session.Ending{Now: start, Policy: policy, SID: p.tokens["b"].SID})
+	if got := p.revoked(revoked); got != "b a c" {
+		t.Errorf("got %q revoked, want each once", got)
+	}
+}
+
+// Found with two nodes, ttl 2s and ttl 1h: a token was good again two minutes after the logout.
+func TestARevocationOutlivesTheTokensOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	last := start.Add(time.Hour)
+	brief := policy
+	brief.TokenTTL = 2 * time.Second
+	e := session.Ending{Now: start, Policy: brief}
+	for name, end := range map[string]func(*people) []session.Revocation{
+		"end":        func(p *people) []session.Revocation { return p.End(p.tokens["a"].SID, e) },
+		"end of all": func(p *people) []session.Revocation { return p.EndAll(e) },
+		"erasure":    func(p *people) []session.Revocation { return p.Erase(e) },
+		"reuse": func(p *people) []session.Revocation {
+			return p.Refresh(session.NewRedemption(p.tokens["a"].Successor(nil), start, brief)).Revoked
+		},
+		"eviction": func(p *people) []session.Revocation {
+			made, _ := session.New(bob, site, start)
+			one := brief
+			one.MaxPerUser = 1
+			evicted, _ := p.Login(session.Login{Session: made, User: session.User{UserID: bob}, Policy: one})
+			return evicted
+		},
+	} {
+		p := newPeople(t)
+		p.login("a", start)
+		if _, err := p.Update(session.Update{SID: p.tokens["a"].SID, User: session.User{UserID: bob}, TokensUntil: last}); err != nil {
+			t.Fatal(err)
+		}
+		r := session.NewRedemption(p.tokens["a"], start, policy) // of a node whose tokens live for less
+		r.TokensUntil = start.Add(time.Minute)
+		p.Refresh(r)
+		if revoked := end(p); len(revoked) != 1 || !revoked[0].Until.Equal(last) {
+			t.Errorf("%s: got %s, want it revoked until %v", name, text(t, revoked), last)
+		}
+	}
+	var none session.Account
+	sid := session.SID("gone")
+	want := []session.Revocation{{SID: sid, Until: start.Add(2 * time.Second)}}
+	if got := none.End(sid, e); !slices.Equal(got, want) {
+		t.Errorf("a record that is gone: got %s, want %s", text(t, got), text(t, want))
+	}
+}
+
+func TestUpdates(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	p.login("a", start)
+	p.login("ended", start)
+	p.Session(p.tokens["ended"].SID).Ended = session.Evicted
+	late := start.Add(100 * policy.Lifetime)
+	for _, test := range []struct {
+		name   string
+		update session.Update
+		want   error
+		claims string
+		user   string
+	}{
+		{"claims", session.Update{SID: p.tokens["a"].SID, Claims: json.RawMessage(`{"a":1}`)}, nil, `{"a":1}`, ""},
+		{"none", session.Update{SID: p.tokens["a"].SID}, nil, `{"a":1}`, ""},
+		{"phone", session.Update{SID: p.tokens["a"].SID, User: session.User{Phone: "1"}}, nil, `{"a":1}`, "1"},
+		{"null", session.Update{SID: p.tokens["a"].SID, Claims: json.RawMessage("null")}, nil, "", "1"},
+		{"past its time", session.Update{SID: p.tokens["a"].SID, User: session.User{Phone: "2"}, Now: late}, nil, "", "2"},
+		{"ended", session.Update{SID: p.tokens["ended"].SID, User: session.User{Phone: "3"}}, session.ErrEnded, "", "2"},
+		{"unknown", session.Update{SID: "unknown", User: session.User{Phone: "3"}}, session.ErrEnded, "", "2"},
+		{"nobody's", session.Update{User: session.User{Phone: "3"}}, session.ErrEnded, "", "2"},
+		{
+			"another user's", session.Update{SID: p.tokens["a"].SID, User: session.User{UserID: session.UserID{OpenID: "x"}, Phone: "3"}},
+			session.ErrEnded, "", "2",
+		},
+	} {
+		if test.update.User.OpenID == "" {
+			test.update.User.UserID = bob
+		}
+		got, err := p.Update(test.update)
+		if !errors.Is(err, test.want) || string(got.Claims) != test.claims {
+			t.Errorf("%s: got %s, %v, want %s, %v", test.name, got.Claims, err, test.claims, test.want)
+		}
+		if p.User.Phone != test.user {
+			t.Errorf("%s: got phone %q, want %q", test.name, p.User.Phone, test.user)
+		}
+	}
+	p.Erase(session.Ending{Now: start, Policy: policy})
+	if _, err := p.Update(session.Update{SID: p.tokens["a"].SID, User: session.User{UserID: bob}}); !errors.Is(err, session.ErrEnded) {
+		t.Errorf("after the erasure: got %v, want %v", err, session.ErrEnded)
+	}
+}
+
+// A tombstone outlives every login under way, and an account its sessions and its user's absence, on machines
+// whose clocks are a day apart.
+func TestAccountsExpire(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	p.login("a", start)
+	long := policy
+	long.Lifetime = 3 * session.UserLife
+	for name, test := range map[string]struct {
+		policy session.Policy
+		want   time.Duration
+	}{
+		"user": {policy, session.UserLife}, "long session": {long, long.Lifetime},
+	} {
+		if got := p.Expires(start, test.policy); got.Before(start.Add(test.want + session.RecordMargin)) {
+			t.Errorf("%s: got %v, want %v later than needed", name, got, session.RecordMargin)
+		}
+	}
+	p.Erase(session.Ending{Now: start, Policy: policy})
+	if got := p.Expires(start, policy); got.Before(start.Add(session.TombstoneLife+session.RecordMargin)) || got.After(start.Add(48*time.Hour)) {
+		t.Errorf("tombstone: got %v, want about a day", got)
+	}
+}
+
+func TestForeignAccountsAreRefused(t *testing.T) {
+	t.Parallel()
+	eve := session.UserID{AppID: bob.AppID, OpenID: "oEve"}
+	ofBob, _ := session.New(bob, site, start)
+	ofEve, _ := session.New(eve, site, start)
+	for name, test := range map[string]struct {
+		account session.Account
+		ok      bool
+	}{
+		"none":            {session.Account{}, true},
+		"tombstone":       {session.Account{Generation: 7}, true},
+		"own":             {session.Account{User: session.User{UserID: bob}, Sessions: []session.Session{ofBob}}, true},
+		"another user":    {session.Account{User: session.User{UserID: eve}}, false},
+		"another session": {session.Account{User: session.User{UserID: bob}, Sessions: []session.Session{ofBob, ofEve}}, false},
+		"nobody":          {session.Account{Sessions: []session.Session{ofBob}}, false},
+		"no session":      {session.Account{User: session.User{UserID: bob}, Sessions: []session.Session{{}}}, false},
+	} {
+		if err := test.account.Check(bob.Tag()); (err == nil) != test.ok {
+			t.Errorf("%s: got %v, want one that fits: %t", name, err, test.ok)
+		} else if err != nil && strings.Contains(err.Error(), "oEve") {
+			t.Errorf("%s: got %q, want an error without values", name, err)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// Accounts: read, changed by the rules of package session, and written if nobody else was faster.
+
+package redisstore
+
+import (
+	"context"
+	"crypto/rand"
+	"math/big"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+// account is a stored account.
+type account struct {
+	session.Account
+	version string // "" if there is none
+	numbers map[session.SID]uint32
+}
+
+// Account implements session.Store. It is one round trip.
+func (r *store) Account(ctx context.Context, user session.Tag) (session.Account, error) {
+	a, err := r.load(ctx, "account", user)
+	return a.Account, err
+}
+
+// load reads an account.
+func (r *store) load(ctx context.Context, op string, user session.Tag) (account, error) {
+	ctx, cancel, err := r.begin(ctx, op)
+	if err != nil {
+		return account{}, err
+	}
+	defer cancel()
+	fields, err := r.client.HGetAll(ctx, r.accountKey(user)).Result()
+	if err == nil {
+		var a account
+		if a, err = r.decode(user, fields); err == nil {
+			return a, nil
+		}
+	}
+	return account{}, r.failure(ctx, op, err)
+}
+
+// decode reads the fields of an account, none if it was never seen.
+func (r *store) decode(user session.Tag, fields map[string]string) (a account, err error) {
+	if len(fields) == 0 {
+		return a, nil
+	}
+	a.version, a.numbers = fields[versionField], map[session.SID]uint32{}
+	for field, stored := range fields {
+		switch field {
+		case versionField:
+		case userField:
+			a.Generation, a.User, err = r.decodeUser(r.accountKey(user), stored)
+		default:
+			var s session.Session
+			var number uint32
+			s, number, err = r.decodeSession(user, field, stored)
+			a.Sessions, a.numbers[s.SID] = append(a.Sessions, s), number
+		}
+		if err != nil {
+			return account{}, err
+		}
+	}
+	slices.SortFunc(a.Sessions, func(b, c session.Session) int { return int(a.numbers[b.SID]) - int(a.numbers[c.SID]) })
+	if fields[userField] == "" || a.Check(user) != nil {
+		return account{}, &Error{Cause: BadRecord}
+	}
+	return a, nil
+}
+
+// change reads an account, changes it, and writes what is different now. When another caller was faster it
+// begins again: do may be called more than once.
+func (r *store) change(ctx context.Context, op string, user session.Tag, now time.Time, p session.Policy,
+	do func(context.Context, *session.Account) error,
+) error {
+	ctx, cancel, err := r.begin(ctx, op)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	// With one version for all attempts a step that is sent again, because its answer was lost, is known
+	// to be done.
+	next := newVersion()
+	for {
+		before, err := r.load(ctx, op, user)
+		if err != nil {
+			return err
+		}
+		after := before.Account
+		after.Sessions = slices.Clone(after.Sessions)
+		if err := do(ctx, &after); err != nil {
+			return err
+		}
+		done, err := r.swap(ctx, op, user, &before, &after, next, after.Expires(now, p).Sub(now))
+		if done || err != nil {
+			return err
+		}
+		if !pause(ctx) {
+			return r.failure(ctx, op, &Error{Cause: Busy})
+		}
+	}
+}
+
+func newVersion() string {
+	raw := make([]byte, 8)
+	_, _ = rand.Read(raw) // never fails
+	return string(raw)
+}
+
+// pause waits for a moment that differs among callers, and reports false if there is no time left.
+func pause(ctx context.Context) bool {
+	n, _ := rand.Int(rand.Reader, big.NewInt(int64(5*time.Millisecond)))
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Duration(n.Int64())):
+		return true
+	}
+}
+
+// swap writes what differs between two states, and reports false if the account is not in the first any more.
+func (r *store) swap(ctx context.Context, op string, user session.Tag, before *account, after *session.Account,
+	next string, life time.Duration,
+) (bool, error) {
+	gone, written, err := r.difference(user, before, after)
+	if err != nil {
+		return false, r.failure(ctx, op, err)
+	}
+	if len(gone)+len(written) == 0 {
+		return true, nil
+	}
+	// The life of a known user is only ever extended: the policy of a caller may be a shorter one.
+	exactly := 0
+	if after.User.UserID == (session.UserID{}) {
+		exactly = 1
+	}
+	args := append([]any{before.version, next, life.Milliseconds(), exactly, len(gone)}, gone...)
+	reply, err := r.run(ctx, op, changeScript, []string{r.accountKey(user)}, append(args, written...)...)
+	return reply == int64(1), err
+}
+
+// difference returns the fields that are gone, and the fields and values that are new.
+func (r *store) difference(user session.Tag, before *account, after *session.Account) (gone, written []any, err error) {
+	if err := after.Check(user); err != nil {
+		return nil, nil, &Error{Cause: Unfit}
+	}
+	key := r.accountKey(user)
+	if before.version == "" || before.Generation != after.Generation || !reflect.DeepEqual(before.User, after.User) {
+		value, err := r.encodeUser(key, after.Generation, &after.User)
+		if err != nil {
+			return nil, nil, err
+		}
+		written = append(written, userField, value)
+	}
+	last := uint32(0)
+	for _, number := range before.numbers {
+		last = max(last, number)
+	}
+	for i := range after.Sessions {
+		s := &after.Sessions[i]
+		if old := before.Session(s.SID); old != nil && reflect.DeepEqual(old, s) {
+			continue
+		}
+		number, ok := before.numbers[s.SID]
+		if !ok {
+			last++
+			number = last
+		}
+		field, ok := fieldOf(user, s.SID)
+		if !ok {
+			return nil, nil, &Error{Cause: Unfit}
+		}
+		value, err := r.encodeSession(key, field, number, s)
+		if err != nil {
+			return nil, nil, err
+		}
+		written = append(written, field, value)
+	}
+	for i := range before.Sessions {
+		if sid := before.Sessions[i].SID; after.Session(sid) == nil {
+			field, _ := fieldOf(user, sid)
+			gone = append(gone, field)
+		}
+	}
+	return gone, written, nil
+}

@@ -1,2 +1,0 @@
--- KEYS: the note. ARGV: its value and its life.
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

@@ -1,0 +1,164 @@
+// Logins, refreshes, updates and endings.
+
+package redisstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+// Login implements session.Store. It is two round trips, one more if there is a replay, and three more if
+// sessions have to go. These are marked with the login, so that nobody can use them, and stay until they are
+// revoked: should this call die before, the next login goes on with them.
+func (r *store) Login(ctx context.Context, l session.Login) (revoked []session.Revocation, err error) {
+	user, now := l.Session.User.Tag(), l.Session.LastUse
+	if _, ok := fieldOf(user, l.Session.SID); !ok || l.Session.User != l.User.UserID {
+		return nil, r.failure(ctx, "login", &Error{Cause: Unfit})
+	}
+	err = r.change(ctx, "login", user, now, l.Policy, func(_ context.Context, a *session.Account) error {
+		a.Drop([]session.Revocation{{SID: l.Session.SID}}) // an earlier attempt, whose answer was lost
+		revoked, err = a.Login(l)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx) // what is begun is finished
+	if err := r.finish(ctx, "login", user, revoked, now, l.Policy); err != nil {
+		return nil, err
+	}
+	return revoked, r.putReplay(ctx, l.Replay, now)
+}
+
+// finish revokes sessions that are marked as ended, and then drops them.
+func (r *store) finish(ctx context.Context, op string, user session.Tag, ended []session.Revocation, now time.Time, p session.Policy) error {
+	if len(ended) == 0 {
+		return nil
+	}
+	if err := r.revoke(ctx, op, ended); err != nil {
+		return err
+	}
+	return r.change(ctx, op, user, now, p, func(_ context.Context, a *session.Account) error {
+		a.Drop(ended)
+		return nil
+	})
+}
+
+// Refresh implements session.Store. It is one round trip, and three more if the session has to go.
+func (r *store) Refresh(ctx context.Context, d session.Redemption) (session.Refreshed, error) {
+	const op = "refresh"
+	user, _, ok := d.SID.Parse()
+	field, known := fieldOf(user, d.SID)
+	if !ok || !known {
+		return session.Refreshed{}, nil
+	}
+	key := r.accountKey(user)
+	claims, err := r.encodeClaims(key, field, d.Claims)
+	if err != nil {
+		return session.Refreshed{}, r.failure(ctx, op, err)
+	}
+	if len(d.Salt) != saltSize {
+		return session.Refreshed{}, r.failure(ctx, op, &Error{Cause: Unfit})
+	}
+	replace := 0
+	if d.Claims != nil {
+		replace = 1
+	}
+	life := max(session.UserLife, d.Policy.Lifetime) + session.RecordMargin
+	reply, err := r.run(ctx, op, refreshScript, []string{key},
+		field, d.Family[:], d.Token[:], d.Next[:], d.Salt, d.Now.UnixMilli(), d.Policy.Idle.Milliseconds(),
+		d.Policy.Lifetime.Milliseconds(), d.Policy.Grace.Milliseconds(), millisUp(d.TokensUntil), claims, replace,
+		newVersion(), life.Milliseconds())
+	if err != nil {
+		return session.Refreshed{}, err
+	}
+	result, err := r.refreshed(user, field, d, reply)
+	if err != nil {
+		return session.Refreshed{}, r.failure(ctx, op, err)
+	}
+	return result, r.finish(context.WithoutCancel(ctx), op, user, result.Revoked, d.Now, d.Policy)
+}
+
+// refreshed reads the reply of the script.
+func (r *store) refreshed(user session.Tag, field string, d session.Redemption, reply any) (session.Refreshed, error) {
+	list, _ := reply.([]any)
+	if len(list) == 1 && list[0] == int64(session.Unknown) {
+		return session.Refreshed{}, nil
+	}
+	if len(list) != 3 {
+		return session.Refreshed{}, &Error{Cause: BadRecord}
+	}
+	outcome, _ := list[0].(int64)
+	record, _ := list[1].(string)
+	known, _ := list[2].(string)
+	a, err := r.decode(user, map[string]string{field: record, userField: known})
+	if err != nil {
+		return session.Refreshed{}, err
+	}
+	result := session.Refreshed{Outcome: session.Outcome(outcome)}
+	switch s := a.Sessions[0]; result.Outcome {
+	case session.Rotated, session.Repeated:
+		result.Session, result.User = s, a.User
+	case session.Reused:
+		result.Revoked = []session.Revocation{s.Revocation(session.Ending{Now: d.Now, Policy: d.Policy})}
+	default:
+		return session.Refreshed{}, &Error{Cause: BadRecord}
+	}
+	return result, nil
+}
+
+// Update implements session.Store. It is two round trips, one more if there is a replay.
+func (r *store) Update(ctx context.Context, u session.Update) (updated session.Updated, err error) {
+	err = r.change(ctx, "update", u.User.Tag(), u.Now, session.Policy{}, func(_ context.Context, a *session.Account) error {
+		updated, err = a.Update(u)
+		return err
+	})
+	if err != nil {
+		return session.Updated{}, err
+	}
+	return updated, r.putReplay(context.WithoutCancel(ctx), u.Replay, u.Now)
+}
+
+// End implements session.Store.
+func (r *store) End(ctx context.Context, sid session.SID, e session.Ending) ([]session.Revocation, error) {
+	user, _, ok := sid.Parse()
+	if !ok {
+		return nil, nil
+	}
+	return r.end(ctx, "end", user, e, func(a *session.Account) []session.Revocation { return a.End(sid, e) })
+}
+
+// EndAll implements session.Store.
+func (r *store) EndAll(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+	return r.end(ctx, "end all", user, e, func(a *session.Account) []session.Revocation { return a.EndAll(e) })
+}
+
+// Erase implements session.Store.
+func (r *store) Erase(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+	return r.end(ctx, "erase", user, e, func(a *session.Account) []session.Revocation { return a.Erase(e) })
+}
+
+// end ends sessions in three round trips. Revocations are written before the account: should the second step
+// fail, the sessions are revoked, if not yet removed, and the caller knows that it has to try again.
+func (r *store) end(ctx context.Context, op string, user session.Tag, e session.Ending,
+	end func(*session.Account) []session.Revocation,
+) (revoked []session.Revocation, err error) {
+	err = r.change(ctx, op, user, e.Now, e.Policy, func(ctx context.Context, a *session.Account) error {
+		// Those of an earlier attempt are written.
+		news := slices.DeleteFunc(end(a), func(n session.Revocation) bool {
+			return slices.ContainsFunc(revoked, func(o session.Revocation) bool { return o.SID == n.SID && !o.Until.Before(n.Until) })
+		})
+		if err := r.revoke(ctx, op, news); err != nil {
+			return err
+		}
+		revoked = append(revoked, news...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return revoked, nil
+}
