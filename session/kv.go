@@ -245,12 +245,17 @@ func (tx records) put(key []byte, record any, expires time.Time) error {
 	return tx.Put(key, value, expires)
 }
 
+// revocationKey is a digest: a name that is none of ours may be long.
+func revocationKey(sid SID) []byte {
+	name := sha256.Sum256([]byte(sid))
+	return recordKey(kindRevocation, name[:])
+}
+
 // revoke writes revocations, which never shorten those that are there.
 func (tx records) revoke(revoked []Revocation) error {
 	for i := range revoked {
 		var old Revocation
-		name := sha256.Sum256([]byte(revoked[i].SID)) // a name that is none of ours may be long
-		key := recordKey(kindRevocation, name[:])
+		key := revocationKey(revoked[i].SID)
 		if err := tx.get(key, &old); err != nil {
 			return err
 		}
@@ -268,7 +273,7 @@ func (tx records) revocations() (kept []Revocation, err error) {
 		switch {
 		case json.Unmarshal(value, &r) != nil:
 			return errDamaged
-		case string(key[1:]) != string(r.SID):
+		case !bytes.Equal(key, revocationKey(r.SID)):
 			return errForeign
 		}
 		kept = append(kept, r)
