@@ -29,6 +29,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
 var (
@@ -604,7 +606,8 @@ func TestDocumentedIdentity(t *testing.T) {
 			headers = append(headers, strings.ToUpper(name))
 		}
 	}
-	claimNames := slices.Collect(maps.Keys(claims(t, token)))
+	claimNames := jwt.Names()
+	sameNames(t, "claims of a token", slices.Collect(maps.Keys(claims(t, token))), claimNames)
 	placeholders := matches(t, "placeholders.go", `"(http\.auth\.user\.\w+)"`)
 	placeholders = append(placeholders, matches(t, "errors.go", `"(http\.wechat_auth\.\w+)"`)...)
 

@@ -123,7 +123,7 @@ func parseHookAnswer(text []byte) (answer hookAnswer, err error) {
 }
 
 // parseHookClaims takes an empty list for none: that is how PHP writes an empty object.
-func parseHookClaims(text json.RawMessage) (claims map[string]any, reserved []string, err error) {
+func parseHookClaims(text []byte) (claims map[string]any, reserved []string, err error) {
 	var list []json.RawMessage
 	if len(text) == 0 || json.Unmarshal(text, &list) == nil && len(list) == 0 {
 		return nil, nil, nil

@@ -66,7 +66,7 @@ func matchesEverything(pattern string) bool {
 	return strings.Contains(pattern, "*") && strings.Trim(pattern, "*/?") == ""
 }
 
-// onlyPreflights tells whether a rule is for OPTIONS alone, by which a request neither changes anything nor
+// onlyPreflights reports whether a rule is for OPTIONS alone, by which a request neither changes anything nor
 // reads any of it. HEAD does read: servers run what GET runs and answer with its header.
 func (p *Paths) onlyPreflights() bool {
 	return slices.Equal(p.Methods, []string{http.MethodOptions})
@@ -78,7 +78,7 @@ var (
 )
 
 // translate turns a pattern in the language of another router, which would match nothing that was meant,
-// into one of ours, and says why.
+// into one of ours, and gives the reason.
 func translate(pattern string) (meant, why string) {
 	meant = pattern
 	for {
@@ -106,7 +106,7 @@ func translateOnce(pattern string) (meant, why string) {
 	return strings.Join(segments, "/"), why
 }
 
-// isPrefix tells whether a pattern is compared byte for byte but for the * at its end, so that ? is no wildcard.
+// isPrefix reports whether a pattern is compared byte for byte but for the * at its end, so that ? is no wildcard.
 func isPrefix(pattern string) bool {
 	return strings.IndexByte(pattern, '*') == len(pattern)-1
 }

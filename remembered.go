@@ -135,6 +135,13 @@ const (
 	forItsApp     // the audience is the app, and nobody else
 )
 
+// texts are the claims that are written as they are, in the order of a record.
+func texts(c *jwt.Claims) [10]*string {
+	return [...]*string{
+		&c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
+	}
+}
+
 // encodeClaims writes claims as a record: times, flags, then texts with their lengths in front. Left out
 // are the subject, for it is the openid, and the issuer, for it is the site's.
 func encodeClaims(c *jwt.Claims) ([]byte, error) {
@@ -152,10 +159,8 @@ func encodeClaims(c *jwt.Claims) ([]byte, error) {
 		audience = nil
 	}
 	w.record = append(w.record, flags)
-	for _, text := range []string{
-		c.OpenID, c.ID, c.SID, c.AppID, c.UnionID, c.Phone, c.PhoneNumber, c.Nickname, c.Picture, c.KeyID,
-	} {
-		w.text(text)
+	for _, text := range texts(c) {
+		w.text(*text)
 	}
 	w.count(len(audience))
 	for _, text := range audience {
@@ -212,9 +217,7 @@ func decodeClaims(record string) *jwt.Claims {
 	c.IssuedAt, c.NotBefore, c.ExpiresAt = r.time(), r.time(), r.time()
 	flags := r.take(1)[0]
 	c.PhoneNumberVerified = flags&phoneVerified != 0
-	for _, text := range []*string{
-		&c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
-	} {
+	for _, text := range texts(&c.Claims) {
 		*text = r.text()
 	}
 	c.Subject = c.OpenID

@@ -1,14 +1,17 @@
+// Request bodies, read strictly.
+
 package wechatauth
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -20,7 +23,7 @@ const (
 )
 
 // fields is a request's JSON object.
-type fields map[string]json.RawMessage
+type fields map[string]jsontext.Value
 
 // readFields reads the body as one JSON object, whatever its content type says, for mini program
 // libraries differ, and curl -d sends JSON as a form.
@@ -56,68 +59,13 @@ func looksLikeJSON(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
 }
 
-func parseFields(body []byte) (fields, error) {
-	if !utf8.Valid(body) {
-		return nil, invalidRequest("the body is not UTF-8")
-	}
-	f, err := parseObject(body)
-	if err != nil {
-		return nil, invalidRequest("the body must be one JSON object without repeated keys")
+// parseFields is strict, as the package json is by itself: two readers must never see two different values.
+// Names repeat at no depth and match exactly, and nothing follows the object.
+func parseFields(body []byte) (f fields, err error) {
+	if err := json.Unmarshal(body, &f); err != nil || f == nil { // null is nil
+		return nil, invalidRequest("the body must be one JSON object in UTF-8 without repeated keys")
 	}
 	return f, nil
-}
-
-var errNotObject = errors.New("not one JSON object")
-
-// parseObject is strict where encoding/json is not: two readers must never see two different values,
-// so repeated keys are refused at every depth, and names match exactly.
-func parseObject(body []byte) (fields, error) {
-	if err := checkKeys(body); err != nil {
-		return nil, err
-	}
-	var f fields
-	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, err
-	}
-	if f == nil { // null
-		return nil, errNotObject
-	}
-	return f, nil
-}
-
-// checkKeys finds repeated keys. It tracks the objects that are open; nil stands for an array.
-func checkKeys(body []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	var open []map[string]bool
-	expectKey := false
-	for {
-		token, err := dec.Token()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if delim, ok := token.(json.Delim); ok {
-			switch delim {
-			case '{':
-				open = append(open, map[string]bool{})
-			case '[':
-				open = append(open, nil)
-			default:
-				open = open[:len(open)-1]
-			}
-		} else if expectKey {
-			keys, key := open[len(open)-1], token.(string)
-			if keys[key] {
-				return errNotObject
-			}
-			keys[key] = true
-			expectKey = false
-			continue
-		}
-		expectKey = len(open) > 0 && open[len(open)-1] != nil
-	}
 }
 
 // readOptionalFields is readFields for routes whose body may be missing.

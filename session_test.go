@@ -3,6 +3,7 @@ package wechatauth_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -209,6 +210,11 @@ func TestDiscovery(t *testing.T) {
 	a := s.do("GET", path, "", "")
 	if a.status != 200 || a.text("issuer") != "https://api.example.com/auth" || a.text("jwks_uri") != "https://api.example.com/auth/.well-known/jwks.json" {
 		t.Errorf("got %d %s", a.status, a.body)
+	}
+	for _, claim := range []string{"nickname", "picture", "phone", "exp"} {
+		if supported, _ := a.field("claims_supported").([]any); !slices.Contains(supported, any(claim)) || slices.Contains(supported, any("nbf")) {
+			t.Errorf("got %v, want %s among them and no nbf", supported, claim)
+		}
 	}
 	for _, issuer := range []string{"http://api.example.com/auth", "https://api.example.com/", "wechat"} {
 		s := newSite(t, "token {\nissuer "+issuer+"\n}")

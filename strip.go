@@ -18,7 +18,7 @@ const reservedPrefix = "x-wx-"
 // that its removal from the query would protect nobody.
 var methodOverrides = []string{"x-http-method-override", "x-http-method", "x-method-override"}
 
-// namesMethods tells whether some rule holds for certain methods only.
+// namesMethods reports whether some rule holds for certain methods only.
 func (h *Handler) namesMethods() bool {
 	return slices.ContainsFunc(slices.Concat(h.Public, h.Optional, h.PhoneRequired), func(p *Paths) bool { return len(p.Methods) > 0 })
 }
@@ -55,7 +55,7 @@ func (id *identity) stripTrailer(r *http.Request) {
 	r.Body = body
 }
 
-// trailerBody is a request's body that tells when it ends.
+// trailerBody is a request's body that calls end when it ends.
 type trailerBody struct {
 	io.ReadCloser
 	end func()
@@ -94,12 +94,12 @@ func (id *identity) stripConnection(header http.Header, values []string) {
 	header["Connection"] = []string{strings.Join(kept, ", ")}
 }
 
-// isLostUpgrade tells whether a Connection option announces an Upgrade that was removed.
+// isLostUpgrade reports whether a Connection option announces an Upgrade that was removed.
 func isLostUpgrade(header http.Header, option string) bool {
 	return strings.EqualFold(option, "Upgrade") && header["Upgrade"] == nil
 }
 
-// reserved tells whether some server could read a name as one that only this handler may set.
+// reserved reports whether some server could read a name as one that only this handler may set.
 func (id *identity) reserved(name string) bool {
 	if len(name) >= len(reservedPrefix) && foldsTo(name[:len(reservedPrefix)], reservedPrefix) {
 		return true

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
 // jwks publishes the keys that verify this site's tokens.
@@ -57,10 +59,7 @@ func (h *Handler) discovery(w http.ResponseWriter, _ *http.Request) error {
 		"response_types_supported":              []string{"none"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{orDefault(h.Token.Algorithm, defaultAlgorithm)},
-		"claims_supported": []string{
-			"iss", "sub", "aud", "iat", "exp", "jti", "sid", "appid", "openid", "unionid",
-			"phone", "phone_number", "phone_number_verified",
-		},
+		"claims_supported":                      jwt.Names(),
 	})
 	return nil
 }

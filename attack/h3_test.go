@@ -47,18 +47,23 @@ func writeCertificate(dir string, key *ecdsa.PrivateKey) error {
 	return os.WriteFile(filepath.Join(dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600)
 }
 
-// h3 sends one request on a connection of its own, as h2 does; trailers follow a body if there are any. Status
-// 0 means that the server reset the stream or the connection.
-func (r *rig) h3(t *testing.T, site string, fields, trailers []string) (status int, reached []wireRequest) {
+func dialH3(t *testing.T, addr string) *quic.Conn {
 	t.Helper()
-	id := fmt.Sprintf("q%d", r.cases.Add(1))
-	conn, err := quic.DialAddr(t.Context(), r.addr[site], &tls.Config{
+	conn, err := quic.DialAddr(t.Context(), addr, &tls.Config{
 		InsecureSkipVerify: true, NextProtos: []string{"h3"}, ServerName: "127.0.0.1",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.CloseWithError(0, "") }()
+	t.Cleanup(func() { _ = conn.CloseWithError(0, "") })
+	return conn
+}
+
+// h3 sends one request to site "tls", as h2 does; trailers follow a body if there are any. Status 0 means that
+// the server reset the stream or the connection.
+func (r *rig) h3(t *testing.T, conn *quic.Conn, fields, trailers []string) (status int, reached []wireRequest) {
+	t.Helper()
+	id := fmt.Sprintf("q%d", r.cases.Add(1))
 	stream, err := conn.OpenStreamSync(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,127 +1,107 @@
+// The claims of a token.
+
 package jwt
 
-// What a token says.
-
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// Claims is what a token says about its user. Times are Unix seconds. An empty
+// Claims describes a token and its user. Times are Unix seconds. An empty
 // string is a claim that is not there.
 type Claims struct {
-	Issuer    string
-	Subject   string // always the openid
-	Audience  []string
-	IssuedAt  int64
-	NotBefore int64 // 0 in tokens made here: it only breaks verifiers whose clock is behind
-	ExpiresAt int64
-	ID        string // jti
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"` // always the openid
+	Audience  Audience `json:"aud"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	ID        string   `json:"jti"`
 
-	SID     string
-	AppID   string
-	OpenID  string
-	UnionID string
+	SID     string `json:"sid"`
+	AppID   string `json:"appid"`
+	OpenID  string `json:"openid"`
+	UnionID string `json:"unionid,omitempty"`
 
-	Phone               string // as WeChat gives it, without a country code where it is Chinese
-	PhoneNumber         string // E.164
-	PhoneNumberVerified bool
-	Nickname            string
-	Picture             string
+	Phone               string `json:"phone,omitempty"`        // as WeChat gives it, without a country code where it is Chinese
+	PhoneNumber         string `json:"phone_number,omitempty"` // E.164
+	PhoneNumberVerified bool   `json:"phone_number_verified,omitzero"`
+	Nickname            string `json:"nickname,omitempty"`
+	Picture             string `json:"picture,omitempty"`
 
 	// Extra holds claims under names that are not [Reserved]. Out of a token,
 	// numbers are json.Number: exactly what was written.
-	Extra map[string]any
+	Extra map[string]any `json:",embed"`
+
+	// NotBefore is the nbf claim of tokens that others made; 0 is none. Tokens
+	// made here have none: it only breaks verifiers whose clock is behind.
+	NotBefore int64 `json:"-"`
 
 	// KeyID is the id of the key that signed. It is no claim: it stands in the
 	// token's header.
-	KeyID string
+	KeyID string `json:"-"`
 }
 
-const (
-	claimIssuer              = "iss"
-	claimSubject             = "sub"
-	claimAudience            = "aud"
-	claimIssuedAt            = "iat"
-	claimNotBefore           = "nbf"
-	claimExpiresAt           = "exp"
-	claimID                  = "jti"
-	claimSID                 = "sid"
-	claimAppID               = "appid"
-	claimOpenID              = "openid"
-	claimUnionID             = "unionid"
-	claimPhone               = "phone"
-	claimPhoneNumber         = "phone_number"
-	claimPhoneNumberVerified = "phone_number_verified"
-	claimPhoneSealed         = "phone_sealed"
-	claimNickname            = "nickname"
-	claimPicture             = "picture"
+// payload is the JSON of claims, with what only the text of a token has. Its
+// own fields come before those of Claims that have the same name.
+type payload struct {
+	Claims
+	NotBefore   *int64  `json:"nbf,omitempty"`
+	UnionID     *string `json:"unionid,omitempty"` // if it is there, it is not empty
+	PhoneSealed *string `json:"phone_sealed,omitempty"`
+}
+
+var (
+	claimNames, claimFields = namedFields[Claims]()
+	reserved, _             = namedFields[payload]()
 )
 
-var reservedClaims = []string{
-	claimIssuer, claimSubject, claimAudience, claimIssuedAt, claimNotBefore, claimExpiresAt, claimID,
-	claimSID, claimAppID, claimOpenID, claimUnionID,
-	claimPhone, claimPhoneNumber, claimPhoneNumberVerified, claimPhoneSealed,
-	claimNickname, claimPicture,
+// namedFields returns the JSON names of a struct's fields in order, and their
+// places.
+func namedFields[T any]() (names []string, places map[string]int) {
+	places = make(map[string]int)
+	t := reflect.TypeFor[T]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			names = append(names, name)
+			places[name] = i
+		}
+	}
+	return names, places
 }
+
+// Names returns the names of the claims that tokens made here may have, Extra
+// apart.
+func Names() []string { return slices.Clone(claimNames) }
 
 // Reserved tells whether a claim name belongs to this package, so that nobody
 // else may set it. Case does not matter: a backend in Go that reads the token
 // with encoding/json takes "OpenID" for "openid".
 func Reserved(name string) bool {
-	for _, reserved := range reservedClaims {
-		if strings.EqualFold(name, reserved) {
-			return true
-		}
-	}
-	return false
+	same := func(other string) bool { return strings.EqualFold(name, other) }
+	return slices.ContainsFunc(claimNames, same) || slices.ContainsFunc(reserved, same)
 }
 
 // Value returns a claim by its JSON name, Extra included, and whether it is
 // there. It is a string, a bool, an int64 for times, or what Extra holds; the
 // audience is a string when there is one, else a []string.
 func (c *Claims) Value(name string) (any, bool) {
-	switch name {
-	case claimIssuer:
-		return c.Issuer, c.Issuer != ""
-	case claimSubject:
-		return c.Subject, c.Subject != ""
-	case claimAudience:
-		if len(c.Audience) == 1 {
-			return c.Audience[0], true
-		}
-		return slices.Clone(c.Audience), len(c.Audience) > 0
-	case claimIssuedAt:
-		return c.IssuedAt, c.IssuedAt != 0
-	case claimNotBefore:
-		return c.NotBefore, c.NotBefore != 0
-	case claimExpiresAt:
-		return c.ExpiresAt, c.ExpiresAt != 0
-	case claimID:
-		return c.ID, c.ID != ""
-	case claimSID:
-		return c.SID, c.SID != ""
-	case claimAppID:
-		return c.AppID, c.AppID != ""
-	case claimOpenID:
-		return c.OpenID, c.OpenID != ""
-	case claimUnionID:
-		return c.UnionID, c.UnionID != ""
-	case claimPhone:
-		return c.Phone, c.Phone != ""
-	case claimPhoneNumber:
-		return c.PhoneNumber, c.PhoneNumber != ""
-	case claimPhoneNumberVerified:
-		return c.PhoneNumberVerified, c.PhoneNumberVerified
-	case claimNickname:
-		return c.Nickname, c.Nickname != ""
-	case claimPicture:
-		return c.Picture, c.Picture != ""
+	i, ok := claimFields[name]
+	if !ok {
+		value, ok := c.Extra[name]
+		return value, ok && !Reserved(name)
 	}
-
-	if Reserved(name) {
+	field := reflect.ValueOf(c).Elem().Field(i)
+	if field.IsZero() {
 		return nil, false
 	}
-	value, ok := c.Extra[name]
-	return value, ok
+	audience, ok := field.Interface().(Audience)
+	switch {
+	case !ok:
+		return field.Interface(), true
+	case len(audience) == 1:
+		return audience[0], true
+	}
+	return slices.Clone([]string(audience)), true
 }

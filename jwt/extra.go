@@ -5,14 +5,15 @@ package jwt
 import (
 	"fmt"
 	"slices"
+
+	"github.com/go-json-experiment/json"
 )
 
 // ParseExtra reads what somebody else adds to a token as [Claims.Extra]: a JSON
 // object, as strict as the payload of a token. Names that are [Reserved] are left
 // out of it and returned beside it, in order.
 func ParseExtra(text string) (extra map[string]any, reserved []string, err error) {
-	extra, ok := parseObject(text)
-	if !ok {
+	if json.Unmarshal([]byte(text), &extra, strict) != nil { // its text quotes values
 		return nil, nil, fmt.Errorf("%w: the extra claims are not a plain JSON object", ErrClaims)
 	}
 	for name := range extra {

@@ -74,7 +74,7 @@ func (i *Issuer) Issue(c Claims) (string, Claims, error) {
 
 	// Reading back what was written is what makes good the promise that no
 	// token leaves here that Verify would not take.
-	issued, _, err := decodePayload(string(payload))
+	issued, _, err := decodePayload(payload)
 	if err != nil {
 		return "", Claims{}, err
 	}

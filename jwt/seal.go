@@ -8,8 +8,9 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
+
+	"github.com/go-json-experiment/json"
 )
 
 // sealInfo separates the sealing key from the signing key it comes from.
@@ -67,13 +68,13 @@ func (k *Key) openPhone(sealed string, c *Claims) bool {
 	if err != nil {
 		return false
 	}
-	object, ok := parseObject(string(text))
-	if !ok {
+	var phone sealedPhone
+	if json.Unmarshal(text, &phone, strict, json.RejectUnknownMembers(true)) != nil ||
+		!plainText(phone.Phone) || !plainText(phone.PhoneNumber) {
 		return false
 	}
-	m := members{left: object}
-	c.Phone, c.PhoneNumber = m.text("phone"), m.text("phone_number")
-	return m.bad == "" && len(m.left) == 0
+	c.Phone, c.PhoneNumber = phone.Phone, phone.PhoneNumber
+	return true
 }
 
 // sealContext ties a seal to its token. Otherwise whoever can sign but not

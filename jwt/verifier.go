@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 var (
@@ -79,7 +81,7 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	if err != nil {
 		return nil, ErrInvalid
 	}
-	claims, sealed, err := decodePayload(string(text))
+	claims, sealed, err := decodePayload(text)
 	if err != nil {
 		return nil, ErrInvalid
 	}
@@ -159,14 +161,16 @@ func (r *Ring) keyFor(header string) *Key {
 	if err != nil {
 		return nil
 	}
-	fields, ok := parseObject(string(text))
-	if !ok || len(fields) != 3 || fields["typ"] != "JWT" {
+	var h struct {
+		Algorithm string `json:"alg"`
+		KeyID     string `json:"kid"`
+		Type      string `json:"typ"`
+	}
+	if json.Unmarshal(text, &h, strict, json.RejectUnknownMembers(true)) != nil || h.Type != "JWT" {
 		return nil
 	}
-
-	kid, _ := fields["kid"].(string)
-	key := r.load().byID[kid]
-	if key == nil || fields["alg"] != key.alg.name {
+	key := r.load().byID[h.KeyID]
+	if key == nil || h.Algorithm != key.alg.name {
 		return nil
 	}
 	return key
