@@ -39,6 +39,7 @@ func reopenTest(t *testing.T, file string, clock *session.Clock) *db {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.running.Go(d.upkeep)
 	t.Cleanup(func() { _ = d.Close() })
 	return d
 }
