@@ -1,10 +1,10 @@
-// Command scale measures how a Caddy with wechat_auth grows with its sessions: how fast it starts on a store
-// that is full of them, what memory it takes, how long a refresh lasts, and how large the store is.
+// Command scale measures a store that is full of sessions: how large it is, how fast it starts, what memory
+// it takes, and how long a refresh lasts with one client and with many that never rest.
 //
 //	go run ./bench/scale
 //
-// fills bolt files and Redis servers with 1,000, 100,000 and 1,000,000 sessions, starts Caddy on each, and
-// prints tables. It needs redis-server, and Linux.
+// fills a SQLite file and a Redis server with 1,000,000 users who are logged in once. It needs redis-server,
+// and Linux.
 package main
 
 import (
@@ -13,158 +13,106 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
-	"strconv"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/bench/internal/lab"
-	"github.com/caddy-wechat/wechatauth/bench/internal/report"
-)
-
-const (
-	resultsFile = "bench/results/scale.json"
-	pictureFile = "docs/growth.svg"
 )
 
 type options struct {
-	sizes    []int
-	stores   []string
-	rounds   int
-	duration time.Duration
-	clients  int
-	expiring int
-	ahead    time.Duration // what passes at least between the filling of what expires and its end
-	docs     bool
-	limit    time.Duration
-	caddy    string
+	sessions, clients int
+	alone, together   time.Duration
+	kind, address     string // of the store, in a part
+	tokens            string // the file with the refresh tokens, in a part
 }
 
 func main() {
-	err := run(os.Args[1:])
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
 	}
 }
 
-func parse(args []string) (o options, err error) {
-	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
-	sizes := flags.String("sessions", "1000,100000,1000000", "how many sessions, one size after the other")
-	stores := flags.String("stores", "bolt,redis", "which stores")
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds of refreshing, of which the table has the median")
-	flags.DurationVar(&o.duration, "d", 5*time.Second, "time of one round")
-	flags.IntVar(&o.clients, "clients", 64, "clients that refresh at once")
-	flags.IntVar(&o.expiring, "expiring", 100_000, "sessions that expire in the largest store while others are refreshed")
-	flags.BoolVar(&o.docs, "docs", false, "write tables and picture into docs, and the results into "+resultsFile)
-	flags.StringVar(&o.caddy, "caddy", "", "a built Caddy to measure, instead of one built from this checkout")
-	flags.DurationVar(&o.limit, "limit", 2*time.Hour, "time after which everything is ended")
-	short := flags.Bool("short", false, "few sessions and one short round: tells whether everything works, and nothing else")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
-	}
-	o.stores, o.ahead = strings.Split(*stores, ","), 10*time.Second
-	if *short {
-		*sizes = "100,1000"
-		o.rounds, o.duration, o.clients, o.expiring, o.ahead = 1, 100*time.Millisecond, 8, 300, time.Second
-	}
-	for size := range strings.SplitSeq(*sizes, ",") {
-		n, err := strconv.Atoi(size)
-		if err != nil || n < 1 {
-			return o, fmt.Errorf("%q is no number of sessions", size)
-		}
-		o.sizes = append(o.sizes, n)
-	}
-	slices.Sort(o.sizes)
-	for _, store := range o.stores {
-		if store != "bolt" && store != "redis" {
-			return o, fmt.Errorf("there is no store %q to fill: bolt or redis", store)
-		}
-	}
-	if o.rounds < 1 || o.duration <= 0 || o.clients < 1 || o.clients > o.sizes[0] || o.expiring < 1 {
-		return o, errors.New("every number must be above zero, and clients not above the sessions")
-	}
-	return o, nil
-}
-
 func run(args []string) error {
-	o, err := parse(args)
-	if err != nil {
+	var o options
+	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
+	stores := flags.String("stores", "sqlite,redis", "which stores")
+	limit := flags.Duration("limit", time.Hour, "time after which everything is ended")
+	part := flags.String("part", "", "a part of the work in a process of its own: fill or refresh")
+	flags.IntVar(&o.sessions, "sessions", 1_000_000, "how many sessions")
+	flags.IntVar(&o.clients, "clients", 64, "clients that refresh at once")
+	flags.DurationVar(&o.alone, "alone", 10*time.Second, "time of one client")
+	flags.DurationVar(&o.together, "d", time.Minute, "time of many clients")
+	flags.StringVar(&o.kind, "kind", "", "of a part: the store")
+	flags.StringVar(&o.address, "address", "", "of a part: the store's")
+	flags.StringVar(&o.tokens, "tokens", "", "of a part: the file with the refresh tokens")
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	return lab.Run(o.limit, func(ctx context.Context, l *lab.Lab) error { return measure(ctx, l, o) })
+	if o.clients < 1 || o.sessions < o.clients || flags.NArg() > 0 {
+		return errors.New("want one client or more, as many sessions or more, and no arguments")
+	}
+	return lab.Run(*limit, func(ctx context.Context, l *lab.Lab) error {
+		switch *part {
+		case "fill":
+			return fill(ctx, o)
+		case "refresh":
+			return refresh(ctx, o)
+		}
+		for kind := range strings.SplitSeq(*stores, ",") {
+			o.kind = kind
+			if err := measure(ctx, l, o); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
+		}
+		return nil
+	})
 }
 
-// results is what -docs saves.
-type results struct {
-	Machine report.Text
-	Points  []point
-	Expiry  []expiry
-	Further map[string]float64 // store → bytes that one more session of a known user takes
-}
-
+// measure fills a store and refreshes, each in a process of its own, so that one does not need the memory of
+// the other.
 func measure(ctx context.Context, l *lab.Lab, o options) error {
-	b := &bench{options: o, lab: l}
-	var err error
-	if b.caddy, err = l.Caddy(ctx, o.caddy); err != nil {
-		return err
-	}
-	r := results{Further: map[string]float64{}}
-	for _, kind := range o.stores {
-		for _, sessions := range o.sizes {
-			p, e, err := b.measurePoint(ctx, kind, sessions)
-			if err != nil {
-				return fmt.Errorf("%s, %d sessions: %w", kind, sessions, err)
-			}
-			r.Points = append(r.Points, p)
-			if e != nil {
-				r.Expiry = append(r.Expiry, *e)
-			}
-		}
-		if r.Further[kind], err = b.measureFurther(ctx, kind); err != nil {
-			return fmt.Errorf("%s, further sessions: %w", kind, err)
-		}
-	}
-	var programs [][]string
-	if path, err := lab.Find("redis-server", "redis-server"); err == nil && slices.Contains(o.stores, "redis") {
-		programs = append(programs, []string{path, "--version"})
-	}
-	r.Machine = report.Machine(programs...)
-	return publish(o, r)
-}
-
-// publish prints the results, and writes them where -docs wants them.
-func publish(o options, r results) error {
-	growth, expiry := growthTable(r.Points, o.clients), expiryTable(r.Expiry, o.clients)
-	fmt.Print("\n", report.Markdown(0, r.Machine, growth, expiry))
-	var cost report.Load
-	sizes, err := report.Table{}, report.Read(report.LoadFile, &cost)
-	if err == nil {
-		sizes, err = sizing(r, cost)
-	}
-	if err != nil {
-		fmt.Printf("\nNo sizing, which also needs what `go run ./bench/load -docs` leaves: %v\n", err)
-		if o.docs {
+	o.tokens = l.Path(o.kind + ".tokens")
+	switch o.kind {
+	case "sqlite":
+		o.address = l.Path("sessions.db")
+	case "redis":
+		server, err := l.StartRedis(ctx)
+		if err != nil {
 			return err
 		}
-	} else {
-		fmt.Print("\n", report.Markdown(0, sizes))
+		defer server.Stop()
+		o.address = "redis://" + server.Addr
+	default:
+		return errors.New("no such store: sqlite or redis")
 	}
-	if !o.docs {
-		return nil
+	fmt.Printf("%s, %d users with a session each\n", o.kind, o.sessions)
+	for _, part := range []string{"fill", "refresh"} {
+		self := exec.CommandContext(ctx, os.Args[0], "-part", part, "-kind", o.kind, "-address", o.address, "-tokens", o.tokens,
+			"-sessions", fmt.Sprint(o.sessions), "-clients", fmt.Sprint(o.clients), "-alone", o.alone.String(), "-d", o.together.String())
+		self.Stdout, self.Stderr = os.Stdout, os.Stderr
+		if err := self.Run(); err != nil {
+			return fmt.Errorf("%s: %w", part, err)
+		}
+		if o.kind == "sqlite" {
+			fmt.Printf("  file after %-24s %8.1f MB\n", part, megabytes(o.address))
+		}
+		if err := exec.CommandContext(ctx, "sync").Run(); err != nil { // so that it is not in the way of the next part
+			return fmt.Errorf("sync: %w", err)
+		}
 	}
-	settings := report.Text{
-		fmt.Sprintf(" Median of %d rounds of %v each.", o.rounds, o.duration),
-		fmt.Sprintf("共 %d 轮，每轮 %v，取中位数。", o.rounds, o.duration),
+	return nil
+}
+
+// megabytes is the size of a file and of those that belong to it.
+func megabytes(file string) (sum float64) {
+	files, _ := filepath.Glob(file + "*")
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			sum += float64(info.Size()) / 1e6
+		}
 	}
-	return errors.Join(
-		report.Write(".", "growth", growth, report.Text{r.Machine[0] + settings[0], r.Machine[1] + settings[1]}),
-		report.Write(".", "expiry", expiry),
-		report.Write(".", "sizing", sizes),
-		os.WriteFile(pictureFile, []byte(picture(r.Points)), 0o644),
-		report.Save(resultsFile, r),
-	)
+	return sum
 }

@@ -17,3 +17,17 @@ func TestDB(t *testing.T) {
 		return sessiontest.DBFixture{DB: d, Sweep: func(*testing.T) { d.sweep(0) }}
 	})
 }
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	sessiontest.Run(t, func(t *testing.T, clock, _ *session.Clock) sessiontest.Fixture {
+		d := newDB(64 << 20)
+		d.clock = clock
+		sweep := func(*testing.T) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.sweep(0)
+		}
+		return sessiontest.Fixture{Store: session.NewKVStore(d), Sweep: sweep}
+	})
+}

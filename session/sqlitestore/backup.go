@@ -33,7 +33,7 @@ func (d *db) backup(ctx context.Context, file string) (err error) {
 			err = errors.Join(err, os.Remove(file))
 		}
 	}()
-	if _, err := d.views.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
+	if _, err := d.pool.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
 		return fmt.Errorf("%w: backup: %w", session.ErrUnavailable, explain(d.file, err))
 	}
 	return errors.Join(f.Sync(), syncFolder(file))

@@ -213,7 +213,7 @@ func (d *db) Close() error {
 // release ends what open began.
 func (d *db) release() (err error) {
 	for _, c := range d.conns {
-		err = errors.Join(err, c.raw.Close())
+		err = errors.Join(err, c.close())
 	}
 	for _, pool := range []*sql.DB{d.views, d.pool} { // the last one to close moves the last writes into the file
 		if pool != nil {

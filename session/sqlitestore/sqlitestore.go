@@ -47,10 +47,11 @@ func Open(file string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.running.Go(d.upkeep)
 	return &Store{session.NewKVStore(d), d}, nil
 }
 
-// openDB opens the DB below a Store.
+// openDB opens the DB below a Store, without its upkeep.
 func openDB(file string, opts Options, clock *session.Clock) (d *db, err error) {
 	if file, err = filepath.Abs(file); err != nil {
 		return nil, err
@@ -71,7 +72,6 @@ func openDB(file string, opts Options, clock *session.Clock) (d *db, err error) 
 		return nil, errors.Join(err, d.release())
 	}
 	d.running.Go(d.write)
-	d.running.Go(d.upkeep)
 	return d, nil
 }
 

@@ -27,6 +27,26 @@ func TestDB(t *testing.T) {
 	})
 }
 
+func TestStore(t *testing.T) {
+	t.Parallel()
+	sessiontest.Run(t, func(t *testing.T, clock, _ *session.Clock) sessiontest.Fixture {
+		d, file := openTest(t, clock)
+		s := session.NewKVStore(d)
+		return sessiontest.Fixture{
+			Store: s,
+			Reopen: func(t *testing.T) session.Store {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				d = reopenTest(t, file, clock)
+				s = session.NewKVStore(d)
+				return s
+			},
+			Sweep: func(t *testing.T) { sweepAll(t, d) },
+		}
+	})
+}
+
 func openTest(t *testing.T, clock *session.Clock) (d *db, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "folder", "sessions.db")
@@ -39,6 +59,7 @@ func reopenTest(t *testing.T, file string, clock *session.Clock) *db {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.running.Go(d.upkeep)
 	t.Cleanup(func() { _ = d.Close() })
 	return d
 }

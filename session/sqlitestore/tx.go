@@ -19,6 +19,8 @@ type conn struct {
 	begin, beginWrite, commit, back    *sql.Stmt
 	savepoint, backToSavepoint, forget *sql.Stmt
 
+	stmts []*sql.Stmt // all of them
+
 	// failed is the first error of SQLite in a transaction: nothing of it can be kept.
 	failed error
 }
@@ -48,10 +50,19 @@ func newConn(pool *sql.DB) (*conn, error) {
 		{&c.forget, `RELEASE step`},
 	} {
 		if *s.stmt, err = raw.PrepareContext(context.Background(), s.text); err != nil {
-			return nil, errors.Join(err, raw.Close())
+			return nil, errors.Join(err, c.close())
 		}
+		c.stmts = append(c.stmts, *s.stmt)
 	}
 	return c, nil
+}
+
+// close ends the statements first: the driver would keep a connection that has any.
+func (c *conn) close() (err error) {
+	for _, s := range c.stmts {
+		err = errors.Join(err, s.Close())
+	}
+	return errors.Join(err, c.raw.Close())
 }
 
 // Exec runs a statement that was not prepared.

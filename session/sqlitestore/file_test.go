@@ -1,0 +1,211 @@
+// The file as others see it: its modes, backups, sqlite3, and its size.
+
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+// Phones are in the file: nobody else may read it, also where it was readable before.
+func TestFilesAreForTheirOwnerAlone(t *testing.T) {
+	t.Parallel()
+	d, file := openTest(t, session.NewClock())
+	closeTest(t, d)
+	if err := os.Chmod(file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	d = reopenTest(t, file, session.NewClock())
+	if err := put(d, "a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{
+		"": 0o600, "-wal": 0o600, "-shm": 0o600, ".lock": 0o600, "/..": 0o700 | fs.ModeDir,
+	} {
+		path := file + name
+		if name == "/.." {
+			path = filepath.Dir(file)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != want {
+			t.Errorf("%s: got mode %v, want %v", path, info.Mode(), want)
+		}
+	}
+}
+
+// After a stop there is one file to take along.
+func TestCloseLeavesOneFile(t *testing.T) {
+	t.Parallel()
+	d, file := openTest(t, session.NewClock())
+	if err := put(d, "a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	closeTest(t, d)
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(file + suffix); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: got %v, want %v", suffix, err, fs.ErrNotExist)
+		}
+	}
+}
+
+func TestBackupWhileWriting(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "it's 100% a?b#c.db")
+	d := reopenTest(t, file, session.NewClock())
+	s := &Store{session.NewKVStore(d), d}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for client := range 4 {
+		writers.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				for _, key := range []string{"a", "b"} { // a is never behind b
+					if err := put(d, fmt.Sprint(key, client), fmt.Sprintf("%09d", i)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(t.Context(), backup); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a file: got %v, want %v", err, fs.ErrExist)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Backup(cancelled, backup+"2"); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
+	}
+	if _, err := os.Stat(backup + "2"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half a backup: got %v, want %v", err, fs.ErrNotExist)
+	}
+	stop()
+	writers.Wait()
+	if info, err := os.Stat(backup); err != nil || info.Mode() != 0o600 {
+		t.Errorf("got mode %v, %v, want 0600", info.Mode(), err)
+	}
+	copied := reopenTest(t, backup, session.NewClock())
+	for client := range 4 {
+		a, errA := get(copied, fmt.Sprint("a", client))
+		b, errB := get(copied, fmt.Sprint("b", client))
+		if errA != nil || errB != nil || a < b || a == "" {
+			t.Errorf("got %q and %q, %v, %v, want the first not behind the second", a, b, errA, errB)
+		}
+	}
+	closeTest(t, d)
+	if err := s.Backup(t.Context(), backup+"3"); !errors.Is(err, session.ErrClosed) {
+		t.Errorf("closed: got %v, want %v", err, session.ErrClosed)
+	}
+}
+
+// sqlite3 looks in while the store is used, and harms nothing; neither does a part of this very process that
+// opens and closes the file, which takes POSIX locks away.
+func TestOthersMayLookIn(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("sqlite3")
+	if err != nil {
+		t.Fatal("install sqlite3, or run scripts/needs.sh")
+	}
+	d, file := openTest(t, session.NewClock())
+	for i := range 50 {
+		if err := put(d, fmt.Sprint(i), "plain"); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 != 5 {
+			continue
+		}
+		if _, err := os.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), program, file,
+			"PRAGMA integrity_check; SELECT count(*), CAST(value AS TEXT) FROM records;").CombinedOutput()
+		if want := fmt.Sprintf("ok\n%d|plain", i+1); err != nil || strings.TrimSpace(string(out)) != want {
+			t.Fatalf("got %q, %v, want %q", out, err, want)
+		}
+		if _, err := os.Stat(file + "-wal"); err != nil {
+			t.Fatalf("sqlite3 took the store for ended: %v", err)
+		}
+	}
+	closeTest(t, d)
+	d = reopenTest(t, file, session.NewClock())
+	for i := range 50 {
+		if value, err := get(d, fmt.Sprint(i)); err != nil || value != "plain" {
+			t.Fatalf("record %d: got %q, %v, want plain", i, value, err)
+		}
+	}
+}
+
+func TestExpiryGoesInSmallSteps(t *testing.T) {
+	t.Parallel()
+	wall, elapsed := time.Now(), time.Duration(0)
+	clock := session.NewClockOf(func() time.Time { return wall.Add(elapsed) }, func() time.Duration { return elapsed })
+	file := filepath.Join(t.TempDir(), "sessions.db")
+	d, err := openDB(file, Options{}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batches, each = 20, 500
+	for b := range batches {
+		err := d.Update(t.Context(), func(tx session.Tx) error {
+			for i := range each {
+				if err := tx.Put([]byte(fmt.Sprint(b, "-", i)), make([]byte, 700), wall.Add(time.Hour)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	elapsed = 2 * time.Hour
+	last := batches * each
+	for more, steps := true, 0; more; steps++ {
+		if more, err = d.sweep(); err != nil {
+			t.Fatal(err)
+		}
+		left := count(t, d)
+		if last-left > sweepStep {
+			t.Fatalf("a step removed %d records, want %d at most", last-left, sweepStep)
+		}
+		if last = left; steps > 1000 {
+			t.Fatal("it does not end")
+		}
+	}
+	if last != 0 {
+		t.Errorf("got %d records left, want 0", last)
+	}
+	closeTest(t, d)
+	if info, err := os.Stat(file); err != nil || info.Size() > 1<<20 {
+		t.Errorf("got %d bytes, %v, want 1 MiB or less", info.Size(), err)
+	}
+}
+
+func count(t *testing.T, d *db) (n int) {
+	t.Helper()
+	err := d.View(t.Context(), func(tx session.Tx) error {
+		n = 0
+		return tx.Scan(nil, func(_, _ []byte) error { n++; return nil })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
