@@ -160,8 +160,11 @@ func (h *Handler) below(path string) bool {
 // serveOwn answers a request below the base path. Only the exact spelling of a route reaches it.
 func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
 	name := strings.TrimPrefix(raw, h.base)
-	if strings.HasPrefix(name, "/avatar/") {
+	switch {
+	case strings.HasPrefix(name, "/avatar/"):
 		name = "/avatar/"
+	case strings.HasPrefix(name, "/verify/"): // Envoy appends the path that it asks about
+		name = "/verify"
 	}
 	rt, ok := h.routes[name]
 	if !ok || !h.below(raw) {

@@ -168,3 +168,37 @@ func TestPhoneByEncryptedDataSaysThatItIsOff(t *testing.T) {
 		t.Errorf("got %s", a.body)
 	}
 }
+
+// nginx drops the body of a refusal, and Envoy appends the path and query that it asks about.
+func TestVerifyForOtherProxies(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	token := s.token(s.fake.NewUser(s.appID))
+	for _, row := range []struct {
+		path, token string
+		status      int
+		code        string
+	}{
+		{"/auth/verify", token, 204, ""},
+		{"/auth/verify/", token, 204, ""},
+		{"/auth/verify/api/orders?page=2", token, 204, ""},
+		{"/auth/verify//x/..%2fy;z", token, 204, ""},
+		{"/auth/verify/api?bad=%zz", token, 204, ""},
+		{"/auth/verify?bad=%zz", token, 400, "invalid_request"},
+		{"/auth/verify?phone=required", token, 403, "phone_required"},
+		{"/auth/verify/api", "", 401, "token_missing"},
+		{"/auth/verify/api", "rubbish", 401, "token_invalid"},
+		{"/auth/verifyx", token, 404, "not_found"},
+	} {
+		got := s.do("POST", row.path, row.token, "")
+		if got.status != row.status || row.status != 404 && got.header.Get("X-Auth-Error") != row.code {
+			t.Errorf("%s: got %d and X-Auth-Error %q, want %d %q", row.path, got.status, got.header.Get("X-Auth-Error"), row.status, row.code)
+		}
+		if (got.header.Get("X-WX-OPENID") != "") != (row.status == 204) {
+			t.Errorf("%s: got openid %q", row.path, got.header.Get("X-WX-OPENID"))
+		}
+	}
+	if n := len(s.reached()); n > 0 {
+		t.Errorf("%d requests reached the upstream", n)
+	}
+}

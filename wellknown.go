@@ -24,22 +24,34 @@ func (h *Handler) jwks(w http.ResponseWriter, _ *http.Request) error {
 // verify is the guard alone, for nginx's auth_request, Traefik's forwardAuth and Envoy's ext_authz: it
 // answers 204 with the identity headers. It reads no path from headers, for a client can send them too;
 // which paths need it is decided in the server that asks.
+//
+// A refusal has its code in X-Auth-Error, too: nginx drops the body.
 func (h *Handler) verify(w http.ResponseWriter, r *http.Request) error {
-	claims, err := h.authenticate(r)
+	claims, err := h.verified(r)
 	if err != nil {
+		w.Header().Set("X-Auth-Error", asAPIError(err).Code)
 		return err
-	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil { // what was not read could have asked for a phone
-		return invalidRequest("the query can't be read")
-	}
-	if slices.Contains(query["phone"], "required") && claims.Phone == "" {
-		return errPhoneRequired
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	h.identity.set(w.Header(), claims)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func (h *Handler) verified(r *http.Request) (*jwt.Claims, error) {
+	claims, err := h.authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	// What was not read could have asked for a phone, unless the query is that of the client, as with Envoy.
+	if err != nil && !strings.HasPrefix(r.URL.Path, h.base+"/verify/") {
+		return nil, invalidRequest("the query can't be read")
+	}
+	if slices.Contains(query["phone"], "required") && claims.Phone == "" {
+		return nil, errPhoneRequired
+	}
+	return claims, nil
 }
 
 // discoverable tells whether the issuer is where this site can be found, as OpenID Connect Discovery
