@@ -178,7 +178,7 @@ func TestAStoreThatWorksIsFollowedAtOnce(t *testing.T) {
 		d.Wake()
 		synctest.Wait()
 		if d.Age() != 0 {
-			t.Errorf("got age %v after a wake, want none", d.Age())
+			t.Fatalf("got age %v after a wake, want none", d.Age())
 		}
 
 		// One more failure: the pause is short again.
