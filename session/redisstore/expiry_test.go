@@ -29,6 +29,10 @@ func TestEverythingExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	erased := session.UserID{AppID: "wx", OpenID: "erased"}
+	made, _ := session.New(erased, site, at)
+	if _, err := s.Login(t.Context(), session.Login{Session: made, User: session.User{UserID: erased}, Policy: policy}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Erase(t.Context(), erased.Tag(), ending(at)); err != nil {
 		t.Fatal(err)
 	}
@@ -114,9 +118,10 @@ func TestNodesWhoseClocksDiffer(t *testing.T) {
 				t.Fatalf("end: got %v, %v, want one revocation", revoked, err)
 			}
 			other := session.UserID{AppID: "wx", OpenID: "other"}
+			_, asker := session.New(other, site, now)
 			for range 200 { // each drops what is over by its clock
 				if _, err := wrong.EndAll(t.Context(), other.Tag(), session.Ending{
-					Now: now.Add(test.wrong), Policy: policy, SID: token.SID,
+					Now: now.Add(test.wrong), Policy: policy, SID: asker.SID,
 				}); err != nil {
 					t.Fatal(err)
 				}
