@@ -40,6 +40,9 @@ func (p *people) login(name string, at time.Time) []session.Revocation {
 		where = session.NewSite("https://other.example")
 	}
 	made, token := session.New(bob, where, at)
+	if name == "tokens" {
+		made.TokensUntil = at.Add(300 * 24 * time.Hour)
+	}
 	p.tokens[name] = token
 	evicted, err := p.Login(session.Login{
 		Session: made, User: session.User{UserID: bob, FirstSeen: at}, Generation: p.Generation, Policy: policy,
@@ -117,6 +120,9 @@ func TestLoginsBeyondTheLimitEndTheOldest(t *testing.T) {
 		}, {
 			name:   "those that have been over for long are gone",
 			logins: []at{{"a", 0}, {"b", 2 * time.Hour}}, last: at{"c", 26 * time.Hour}, listed: "b c",
+		}, {
+			name:   "those whose tokens are good stay",
+			logins: []at{{"a", 0}, {"tokens", 0}}, last: at{"b", 300 * 24 * time.Hour}, listed: "tokens b",
 		}, {
 			name:   "another site's are not counted, nor judged by this site's policy",
 			logins: []at{{"other", 0}, {"a", 0}, {"b", 0}}, last: at{"c", 300 * 24 * time.Hour}, listed: "other c",
@@ -251,9 +257,19 @@ func TestARevocationOutlivesTheTokensOfOtherNodes(t *testing.T) {
 		r := session.NewRedemption(p.tokens["a"], start, policy) // of a node whose tokens live for less
 		r.TokensUntil = start.Add(time.Minute)
 		p.Refresh(r)
+		u := session.Update{SID: p.tokens["a"].SID, User: session.User{UserID: bob}, TokensUntil: r.TokensUntil}
+		if _, err := p.Update(u); err != nil {
+			t.Fatal(err)
+		}
 		if revoked := end(p); len(revoked) != 1 || !revoked[0].Until.Equal(last) {
 			t.Errorf("%s: got %s, want it revoked until %v", name, text(t, revoked), last)
 		}
+	}
+	p := newPeople(t)
+	p.login("a", start)
+	long := session.Ending{Now: start, Policy: policy} // an answer may be under way, with a token of this node
+	if got, want := p.End(p.tokens["a"].SID, long)[0].Until, start.Add(policy.TokenTTL); !got.Equal(want) {
+		t.Errorf("got it revoked until %v, want %v", got, want)
 	}
 	var none session.Account
 	sid := session.SID("gone")
@@ -269,6 +285,7 @@ func TestUpdates(t *testing.T) {
 	p.login("a", start)
 	p.login("ended", start)
 	p.Session(p.tokens["ended"].SID).Ended = session.Evicted
+	p.User.Key = []byte("k")
 	late := start.Add(100 * policy.Lifetime)
 	for _, test := range []struct {
 		name   string
@@ -284,6 +301,7 @@ func TestUpdates(t *testing.T) {
 		{"past its time", session.Update{SID: p.tokens["a"].SID, User: session.User{Phone: "2"}, Now: late}, nil, "", "2"},
 		{"ended", session.Update{SID: p.tokens["ended"].SID, User: session.User{Phone: "3"}}, session.ErrEnded, "", "2"},
 		{"unknown", session.Update{SID: "unknown", User: session.User{Phone: "3"}}, session.ErrEnded, "", "2"},
+		{"key", session.Update{SID: p.tokens["a"].SID, DropKey: []byte("k")}, nil, "", "2"},
 		{"nobody's", session.Update{User: session.User{Phone: "3"}}, session.ErrEnded, "", "2"},
 		{
 			"another user's", session.Update{SID: p.tokens["a"].SID, User: session.User{UserID: session.UserID{OpenID: "x"}, Phone: "3"}},
@@ -300,6 +318,9 @@ func TestUpdates(t *testing.T) {
 		if p.User.Phone != test.user {
 			t.Errorf("%s: got phone %q, want %q", test.name, p.User.Phone, test.user)
 		}
+	}
+	if p.User.Key != nil {
+		t.Error("got a key, want it dropped")
 	}
 	p.Erase(session.Ending{Now: start, Policy: policy})
 	if _, err := p.Update(session.Update{SID: p.tokens["a"].SID, User: session.User{UserID: bob}}); !errors.Is(err, session.ErrEnded) {

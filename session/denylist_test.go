@@ -5,6 +5,8 @@ package session_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,39 +17,57 @@ import (
 // followed is a store of which only Follow is used, in a bubble of synctest.
 type followed struct {
 	session.Store
-	kept    []session.Revocation
-	news    chan []session.Revocation
-	away    bool
-	follows int
+	news chan []session.Revocation
+	fail chan struct{} // ends Follow
+
+	mu   sync.Mutex // guards what follows
+	kept []session.Revocation
+	away bool
 }
 
 var errAway = errors.New("away")
 
 func (f *followed) Follow(ctx context.Context, report func([]session.Revocation)) error {
-	f.follows++
-	if f.away {
+	f.mu.Lock()
+	away, kept := f.away, f.kept
+	f.mu.Unlock()
+	if away {
 		return errAway
 	}
-	report(f.kept)
+	report(kept)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case revoked, ok := <-f.news:
-			if !ok {
-				f.news = make(chan []session.Revocation)
-				return errAway
-			}
+		case <-f.fail:
+			return errAway
+		case revoked := <-f.news:
 			report(revoked)
 		}
 	}
+}
+
+// goes has the store fail from now on.
+func (f *followed) goes() {
+	f.mu.Lock()
+	f.away = true
+	f.mu.Unlock()
+	f.fail <- struct{}{}
+	synctest.Wait()
+}
+
+// returns has it work again.
+func (f *followed) returns(kept ...session.Revocation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away, f.kept = false, kept
 }
 
 // denied is a denylist that runs, with its store and its clock.
 type denied struct {
 	*session.Denylist
 	store  *followed
-	ahead  time.Duration // of the wall clock
+	ahead  atomic.Int64 // time.Duration: how wrong the wall clock is
 	failed int
 	worked int
 }
@@ -60,9 +80,9 @@ func withDenylist(t *testing.T, store *followed, test func(*testing.T, *denied))
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		d := &denied{store: store}
-		store.news = make(chan []session.Revocation)
+		store.news, store.fail = make(chan []session.Revocation), make(chan struct{})
 		clock := session.NewClockOf(
-			func() time.Time { return time.Now().Add(d.ahead) }, func() time.Duration { return time.Since(began) },
+			func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }, func() time.Duration { return time.Since(began) },
 		)
 		d.Denylist = session.NewDenylist(store, clock, func() time.Duration { return minLife })
 		ctx, cancel := context.WithCancel(t.Context())
@@ -125,8 +145,7 @@ func TestOwnRevocationsCountWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	store := &followed{kept: []session.Revocation{{SID: "kept", Until: time.Now().Add(1000 * 24 * time.Hour)}}}
 	withDenylist(t, store, func(t *testing.T, d *denied) {
-		store.away = true
-		close(store.news)
+		store.goes()
 		sleep(10 * time.Minute)
 		d.want(t, "away", "kept", true)
 		if d.failed < 10 || d.failed > 10*60*4 {
@@ -137,7 +156,7 @@ func TestOwnRevocationsCountWhileTheStoreIsAway(t *testing.T) {
 		}
 		d.Add([]session.Revocation{revocation("own", time.Hour)})
 		d.want(t, "added", "own", true)
-		store.away, store.kept = false, nil
+		store.returns()
 		sleep(5 * time.Second)
 		if d.Age() > 5*time.Second {
 			t.Errorf("got age %v after the store is back", d.Age())
@@ -155,18 +174,16 @@ func TestAStoreThatWorksIsFollowedAtOnce(t *testing.T) {
 			t.Errorf("got age %v before the first report, want no end", d.Age())
 		}
 		sleep(10 * time.Minute) // the pauses have grown
-		store.away = false
+		store.returns()
 		d.Wake()
 		synctest.Wait()
 		if d.Age() != 0 {
-			t.Errorf("got age %v after a wake, want none", d.Age())
+			t.Fatalf("got age %v after a wake, want none", d.Age())
 		}
 
 		// One more failure: the pause is short again.
-		store.away = true
-		close(store.news)
-		synctest.Wait()
-		store.away = false
+		store.goes()
+		store.returns()
 		sleep(time.Second)
 		if d.Age() >= time.Second {
 			t.Errorf("got age %v a second after a short failure", d.Age())
@@ -186,7 +203,7 @@ func TestADenylistIsWaitedFor(t *testing.T) {
 		if got := took(time.Minute, 5*time.Second); got != 5*time.Second {
 			t.Errorf("away: got a wait of %v, want 5s", got)
 		}
-		store.away = false
+		store.returns()
 		if got := took(time.Minute, time.Hour); got > 10*time.Second {
 			t.Errorf("back: got a wait of %v, want seconds", got)
 		}
@@ -231,10 +248,10 @@ func TestAClockAheadDropsNoRevocation(t *testing.T) {
 		withDenylist(t, &followed{}, func(t *testing.T, d *denied) {
 			d.Add([]session.Revocation{revocation("long", 3*time.Hour)})
 			sleep(2 * time.Hour)
-			d.ahead = ahead
+			d.ahead.Store(int64(ahead))
 			sleep(5 * time.Minute)
 			d.want(t, "wrong clock", "long", true)
-			d.ahead = 0
+			d.ahead.Store(0)
 			sleep(5 * time.Minute)
 			d.want(t, "right again", "long", true)
 		})
@@ -242,7 +259,7 @@ func TestAClockAheadDropsNoRevocation(t *testing.T) {
 	// Nor one from before the process began with a wrong clock: it does not know better.
 	store := &followed{kept: []session.Revocation{{SID: "kept", Until: time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)}}}
 	withDenylist(t, store, func(t *testing.T, d *denied) {
-		d.ahead = 24 * time.Hour
+		d.ahead.Store(int64(24 * time.Hour))
 		sleep(minLife - time.Minute)
 		d.want(t, "wrong from the start", "kept", true)
 	})

@@ -20,6 +20,8 @@ func TestRedemptions(t *testing.T) {
 	made.Previous, made.Current, made.Salt, made.Spent, made.LastUse = second.Digest(), third.Digest(), []byte("2"), spent, spent
 	guessed := stranger
 	guessed.SID = first.SID
+	renamed := third
+	renamed.SID = stranger.SID
 
 	for _, test := range []struct {
 		name  string
@@ -41,6 +43,7 @@ func TestRedemptions(t *testing.T) {
 		{"spent, idle", second, spent.Add(policy.Idle), session.Unknown, session.Unknown},
 		{"never given", third.Successor([]byte("guess")), spent, session.Unknown, session.Reused},
 		{"another family", guessed, spent, session.Unknown, session.Unknown},
+		{"another session's name", renamed, spent, session.Unknown, session.Unknown},
 		{"another session", stranger, spent, session.Unknown, session.Unknown},
 		{"ended by reuse, current", third, spent, session.Reused, session.Reused},
 		{"ended by reuse, another family", guessed, spent, session.Reused, session.Unknown},
@@ -93,6 +96,7 @@ func TestAccountsRefresh(t *testing.T) {
 	p.login("a", start)
 	p.login("b", start)
 	last := start.Add(5 * time.Hour)
+	p.Sessions[0].User = session.UserID{} // not stored with the session
 	r := session.NewRedemption(p.tokens["a"], start, policy)
 	r.TokensUntil, r.Claims = last, json.RawMessage(`{"a":1}`)
 	got := p.Refresh(r)
@@ -112,7 +116,7 @@ func TestAccountsRefresh(t *testing.T) {
 	r = session.NewRedemption(p.tokens["a"], start.Add(policy.Grace), policy)
 	for range 2 { // until the revocation is written, each use says so
 		got = p.Refresh(r)
-		if got.Outcome != session.Reused || p.revoked(got.Revoked) != "a" || !got.Revoked[0].Until.Equal(last) {
+		if got.Outcome != session.Reused || p.listed() != "(a) b" || p.revoked(got.Revoked) != "a" || !got.Revoked[0].Until.Equal(last) {
 			t.Errorf("got %v and %s, want Reused, revoked until %v", got.Outcome, text(t, got.Revoked), last)
 		}
 	}

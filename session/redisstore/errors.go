@@ -39,10 +39,10 @@ const (
 )
 
 var advice = map[Cause]string{
-	Unreachable:  "Redis does not answer: check its address, that it runs, and the network between",
+	Unreachable:  "Redis does not answer: check its address, redis:// or rediss://, that it runs, and the network between",
 	WrongLogin:   "Redis refuses the login: check username and password of the store",
 	NotPermitted: "the Redis user may not do what the store needs: grant it ~<prefix>* +@all -@dangerous +info in its ACL",
-	TLSFailed:    "the TLS connection to Redis fails: check rediss:// and the names in its certificate",
+	TLSFailed:    "the TLS connection to Redis fails: check rediss://, the names in its certificate, and cert if it asks for one",
 	ReadOnly:     "this Redis is a read-only replica: name the master, or use redis+sentinel://",
 	Full:         "Redis is out of memory: raise maxmemory",
 	FewReplicas:  "too few replicas of Redis have the write: check them, or lower wait_replicas or min-replicas-to-write",

@@ -69,7 +69,8 @@ type generator struct {
 }
 
 func (g generator) account() session.Account {
-	a := session.Account{User: user}
+	a := session.Account{User: user, Generation: int64(g.IntN(3))}
+	a.User.PreviousKey = []byte("previous")
 	for range 1 + g.IntN(2) {
 		made, _ := session.New(user.UserID, site, g.time())
 		made.Family, made.Current, made.LastUse, made.TokensUntil = g.digest(), g.digest(), g.time(), g.time()

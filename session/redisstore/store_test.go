@@ -25,7 +25,6 @@ var (
 		FirstSeen: time.UnixMilli(1_790_000_000_000).UTC(), Phone: "13800138000", PhoneNumber: "+8613800138000",
 		PhoneVerified: time.UnixMilli(1_790_000_000_000).UTC(), Nickname: "secret-nickname", Avatar: "secret-avatar",
 		Key: []byte("secret-session-key"), KeySince: time.UnixMilli(1_790_000_000_000).UTC(),
-		PreviousKey: []byte("secret-previous-key"),
 	}
 	claims = json.RawMessage(`{"role":"secret-role"}`)
 	replay = session.Replay{Key: session.Digest{1}, Value: []byte("secret-replay"), Until: time.Now().Add(time.Hour)}
