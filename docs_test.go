@@ -499,7 +499,7 @@ func parsedOptions(t *testing.T) map[string][]string {
 		"App.unmarshalSigning": "signing", "Profile.unmarshal": "profile", "Handler.unmarshalHook": "hook",
 	}
 	options := map[string][]string{}
-	for _, decl := range slices.Concat(parseGo(t, "caddyfile.go").Decls, parseGo(t, "stores.go").Decls) {
+	for _, decl := range slices.Concat(parseGo(t, "caddyfile.go").Decls, parseGo(t, "stores.go").Decls, parseGo(t, "stores_redis.go").Decls) {
 		f, ok := decl.(*ast.FuncDecl)
 		if !ok || f.Recv == nil {
 			continue
@@ -554,6 +554,7 @@ func commentedDefaults(t *testing.T) map[string]string {
 	}
 	ast.Inspect(parseGo(t, "module.go"), inspect)
 	ast.Inspect(parseGo(t, "stores.go"), inspect)
+	ast.Inspect(parseGo(t, "stores_redis.go"), inspect)
 	return defaults
 }
 
@@ -704,7 +705,8 @@ func headings(t *testing.T, doc string) (names []string) {
 // What the operations pages list is what the code has: stores, metrics and the event.
 func TestDocumentedOperations(t *testing.T) {
 	t.Parallel()
-	stores := matches(t, "stores.go", `"http\.handlers\.wechat_auth\.stores\.(\w+)"`)
+	const storeName = `"http\.handlers\.wechat_auth\.stores\.(\w+)"`
+	stores := append(matches(t, "stores.go", storeName), matches(t, "stores_redis.go", storeName)...)
 	metrics := matches(t, "metrics.go", `"(caddy_wechat_auth_\w+)"`)
 	events := matches(t, "session.go", `h\.emit\("(\w+)"`)
 	if len(stores) < 3 || len(metrics) < 3 || len(events) != 1 {
