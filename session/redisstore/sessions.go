@@ -19,7 +19,6 @@ func (r *store) Login(ctx context.Context, l session.Login) (revoked []session.R
 		return nil, r.failure(ctx, "login", &Error{Cause: Unfit})
 	}
 	err = r.change(ctx, "login", user, now, l.Policy, func(_ context.Context, a *session.Account) error {
-		a.Drop([]session.Revocation{{SID: l.Session.SID}}) // an earlier attempt, whose answer was lost
 		revoked, err = a.Login(l)
 		return err
 	})

@@ -11,22 +11,6 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// firstLoggedInGoes however wrong the clocks of the nodes are that the logins came to.
-func firstLoggedInGoes(t *testing.T, f *fixture) {
-	begin := now()
-	var tokens []session.RefreshToken
-	for i, ahead := range []time.Duration{10 * time.Minute, 0, -10 * time.Minute, 5 * time.Minute, 0, -time.Minute, 0} {
-		tokens = append(tokens, login(t, f.nodes()[i%len(f.nodes())], alice, begin.Add(ahead)))
-	}
-	for i, token := range tokens {
-		want := session.Rotated
-		if i < len(tokens)-policy.MaxPerUser {
-			want = session.Unknown
-		}
-		wantOutcome(t, f.Store, token, begin, want)
-	}
-}
-
 // endsOfAll are the two ways to end all sessions of a user.
 var endsOfAll = map[string]func(*testing.T, session.Store, session.Ending) []session.Revocation{
 	"end of all": func(t *testing.T, s session.Store, e session.Ending) []session.Revocation {
@@ -91,30 +75,6 @@ func revocationOutlivesTokens(t *testing.T, f *fixture) {
 	last := begin.Add(5 * time.Hour)
 	brief := session.Ending{Now: begin, Policy: policy}
 	brief.Policy.TokenTTL = time.Second
-	issues := map[string]func() session.RefreshToken{
-		"login": func() session.RefreshToken {
-			l, token := newLogin(alice, begin, account(t, f.Store, alice).Generation)
-			l.Session.TokensUntil = last
-			_, err := f.Store.Login(t.Context(), l)
-			check(t, err)
-			return token
-		},
-		"refresh": func() session.RefreshToken {
-			token := login(t, f.Store, alice, begin)
-			r := session.NewRedemption(token, begin, policy)
-			r.TokensUntil = last
-			got, err := f.Store.Refresh(t.Context(), r)
-			check(t, err)
-			return wantOutcome(t, f.Store, token.Successor(got.Session.Salt), begin, session.Rotated)
-		},
-		"update": func() session.RefreshToken {
-			token := login(t, f.Store, alice, begin)
-			u := session.Update{SID: token.SID, User: session.User{UserID: alice}, TokensUntil: last, Now: begin}
-			_, err := f.Store.Update(t.Context(), u)
-			check(t, err)
-			return token
-		},
-	}
 	ends := map[string]func(session.RefreshToken) []session.Revocation{
 		"end": func(token session.RefreshToken) []session.Revocation {
 			revoked, err := f.last().End(t.Context(), token.SID, brief)
@@ -138,18 +98,19 @@ func revocationOutlivesTokens(t *testing.T, f *fixture) {
 	for what, endAll := range endsOfAll {
 		ends[what] = func(session.RefreshToken) []session.Revocation { return endAll(t, f.last(), brief) }
 	}
-	for issued, issue := range issues {
-		for ended, end := range ends {
-			token := issue()
-			if got := until(end(token), token.SID); !got.Equal(last) {
-				t.Errorf("%s, %s: got it revoked until %v, want %v", issued, ended, got, last)
-			}
-			_, err := f.last().End(t.Context(), token.SID, brief) // its record is gone
-			check(t, err)
-			for _, node := range f.nodes() {
-				if got := until(follow(t, node).first(), token.SID); !got.Equal(last) {
-					t.Errorf("%s, %s: got it reported until %v, want %v", issued, ended, got, last)
-				}
+	for what, end := range ends {
+		l, token := newLogin(alice, begin, account(t, f.Store, alice).Generation)
+		l.Session.TokensUntil = last
+		_, err := f.Store.Login(t.Context(), l)
+		check(t, err)
+		if got := until(end(token), token.SID); !got.Equal(last) {
+			t.Errorf("%s: got it revoked until %v, want %v", what, got, last)
+		}
+		_, err = f.last().End(t.Context(), token.SID, brief) // its record is gone
+		check(t, err)
+		for _, node := range f.nodes() {
+			if got := until(follow(t, node).first(), token.SID); !got.Equal(last) {
+				t.Errorf("%s: got it reported until %v, want %v", what, got, last)
 			}
 		}
 	}

@@ -54,30 +54,6 @@ func parallelUsesMakeOneLineage(t *testing.T, f *fixture) {
 	wantOutcome(t, f.last(), token, begin.Add(time.Hour), session.Rotated)
 }
 
-// parallelReuse has a thief and its victim use an old token at once, many times: the session ends once and
-// for all.
-func parallelReuse(t *testing.T, f *fixture) {
-	begin := now()
-	spent := login(t, f.Store, alice, begin)
-	current := wantOutcome(t, f.Store, spent, begin, session.Rotated)
-	late := begin.Add(policy.Grace)
-	reused := make([]bool, 20)
-	f.atOnce(len(reused), func(i int, node session.Store) {
-		got, err := node.Refresh(t.Context(), session.NewRedemption(spent, late, policy))
-		check(t, err)
-		reused[i] = got.Outcome == session.Reused && !until(got.Revoked, spent.SID).IsZero()
-		if !reused[i] && got.Outcome != session.Unknown {
-			t.Errorf("got %v, want Reused with its revocation, or Unknown", name(got.Outcome))
-		}
-	})
-	if n := countTrue(reused); n == 0 {
-		t.Error("nobody was told of the reuse")
-	}
-	for _, node := range f.nodes() {
-		wantOutcome(t, node, current, late, session.Unknown)
-	}
-}
-
 func countTrue(all []bool) (n int) {
 	for _, b := range all {
 		if b {

@@ -6,7 +6,6 @@ package sessiontest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -123,65 +122,4 @@ func replaysHoldAnything(t *testing.T, f *fixture) {
 		wantCount(t, f.Store, key, 1, until, begin, 1) // a counter of the same key is another thing
 		wantReplay(t, f.last(), key, begin, want)
 	}
-}
-
-// countersEndInTime at the until of their beginning, whatever comes later.
-func countersEndInTime(t *testing.T, f *fixture) {
-	begin, key := now(), session.Digest{1}
-	until, later := begin.Add(time.Minute), begin.Add(time.Hour)
-	wantCount(t, f.Store, key, 0, later, begin, 0) // begins nothing
-	wantCount(t, f.Store, key, -1, later, begin, 0)
-	wantCount(t, f.Store, key, 2, until, begin, 2)
-	wantCount(t, f.last(), key, 1, later, until.Add(-time.Millisecond), 3)
-	wantCount(t, f.Store, key, 0, later, until, 0)
-	wantCount(t, f.last(), key, 1, later, until, 1)
-	wantCount(t, f.Store, key, -5, later, until, 0) // and is gone
-	wantCount(t, f.last(), key, 1, until.Add(time.Second), until, 1)
-	wantCount(t, f.Store, key, 1, later, until.Add(time.Second), 1)
-}
-
-func restartKeepsAll(t *testing.T, f *fixture) {
-	if f.Reopen == nil {
-		t.Skip("nothing survives")
-	}
-	begin := now()
-	spent := login(t, f.Store, alice, begin)
-	next := wantOutcome(t, f.Store, spent, begin, session.Rotated)
-	ended := login(t, f.Store, alice, begin)
-	last := end(t, f.Store, ended.SID, ending(begin))
-	replay := session.Replay{Key: session.Digest{1}, Value: []byte("value\x00"), Until: begin.Add(time.Hour)}
-	user := session.User{UserID: alice, Phone: "13800138000", FirstSeen: begin}
-	u := session.Update{SID: next.SID, User: user, Claims: json.RawMessage(`{"a":1}`), Replay: replay, Now: begin}
-	_, err := f.Store.Update(t.Context(), u)
-	check(t, err)
-	eve := session.UserID{AppID: alice.AppID, OpenID: "oEve"}
-	erased := login(t, f.Store, eve, begin)
-	_, err = f.Store.Erase(t.Context(), eve.Tag(), ending(begin))
-	check(t, err)
-	wantCount(t, f.Store, session.Digest{1}, 2, begin.Add(time.Hour), begin, 2)
-	_, err = f.Store.SwapKeys(t.Context(), 0, []byte("keys\x00"))
-	check(t, err)
-
-	for range 2 { // the second time nothing was written in between
-		f.reopen(t)
-	}
-	revoked := follow(t, f.Store).first()
-	if got := until(revoked, ended.SID); !got.Equal(last) || until(revoked, erased.SID).IsZero() {
-		t.Errorf("got %d revocations, want those of two sessions", len(revoked))
-	}
-	wantUser(t, f.Store, user)
-	late, _ := newLogin(eve, begin, 0)
-	if _, err := f.Store.Login(t.Context(), late); !errors.Is(err, session.ErrEnded) {
-		t.Errorf("login: got %v, want %v", err, session.ErrEnded)
-	}
-	wantCount(t, f.Store, session.Digest{1}, 1, begin, begin, 3)
-	wantReplay(t, f.Store, replay.Key, begin, replay.Value)
-	wantKeys(t, f.Store, []byte("keys\x00"), 1)
-	wantOutcome(t, f.Store, ended, begin, session.Unknown)
-	got, same := refresh(t, f.Store, spent, begin)
-	if got.Outcome != session.Repeated || same.Text() != next.Text() || string(got.Session.Claims) != `{"a":1}` {
-		t.Errorf("got %v with claims %s, want Repeated with the same successor", name(got.Outcome), got.Session.Claims)
-	}
-	wantOutcome(t, f.Store, next, begin, session.Rotated)
-	wantOutcome(t, f.Store, spent, begin.Add(policy.Grace), session.Reused)
 }

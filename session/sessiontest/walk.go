@@ -22,7 +22,13 @@ type walk struct {
 	model  *model
 	at     time.Time
 	policy session.Policy
+	steps  int
 	held   []held // every token ever got
+}
+
+// users are those of the walk.
+var users = []session.UserID{
+	{AppID: "wx0", OpenID: "o0"}, {AppID: "wx0", OpenID: "o1"}, {AppID: "wx0", OpenID: "o2"}, {AppID: "wx1", OpenID: "o0"},
 }
 
 // held is a refresh token and whose it is.
@@ -31,10 +37,11 @@ type held struct {
 	user  session.UserID
 }
 
-func agreesWithModel(t *testing.T, f *fixture) {
+func newWalk(t *testing.T, f *fixture) *walk {
+	t.Helper()
 	const seed = 20261122
 	t.Logf("seed %d", seed)
-	w := &walk{
+	return &walk{
 		Rand:    rand.New(rand.NewPCG(seed, 0)),                 //nolint:gosec // to be repeated
 		fixture: f, model: newModel(), at: now().Add(time.Hour), // no step of the walk lies in the past
 		policy: session.Policy{
@@ -42,21 +49,58 @@ func agreesWithModel(t *testing.T, f *fixture) {
 			MaxPerUser: 3, TokenTTL: 5 * time.Minute,
 		},
 	}
+}
+
+func agreesWithModel(t *testing.T, f *fixture) {
 	followed := follow(t, f.last())
-	for step := range 2000 {
-		w.step(t, step)
-		if t.Failed() {
-			t.Fatalf("at step %d", step)
-		}
-	}
-	for _, node := range f.nodes() {
-		wantRevocations(t, follow(t, node).first(), w.model.revoked)
-	}
+	w := newWalk(t, f)
+	w.walk(t, 2000)
+	w.wantAll(t)
 	if f.Second == nil {
 		return // its own revocations may be left out
 	}
 	followed.want(t, func(revoked []session.Revocation) bool { return len(latest(revoked)) == len(w.model.revoked) })
 	wantRevocations(t, followed.all(), w.model.revoked)
+}
+
+func restartKeepsAll(t *testing.T, f *fixture) {
+	if f.Reopen == nil {
+		t.Skip("nothing survives")
+	}
+	w := newWalk(t, f)
+	for range 5 {
+		w.walk(t, 100)
+		f.reopen(t)
+		f.reopen(t) // after nothing was written
+		w.wantAll(t)
+	}
+}
+
+func (w *walk) walk(t *testing.T, steps int) {
+	for range steps {
+		w.step(t)
+		if t.Failed() {
+			t.Fatalf("at step %d", w.steps)
+		}
+	}
+}
+
+// wantAll compares everything that is stored.
+func (w *walk) wantAll(t *testing.T) {
+	t.Helper()
+	for _, node := range w.nodes() {
+		for _, user := range users {
+			w.wantAccount(t, node, user)
+		}
+		for key := range w.model.replays {
+			wantReplay(t, node, key, w.at, w.model.replay(key, w.at))
+		}
+		for key := range w.model.counters {
+			wantCount(t, node, key, 0, w.at, w.at, w.model.count(key, 0, w.at, w.at))
+		}
+		wantKeys(t, node, w.model.keys, w.model.version)
+		wantRevocations(t, follow(t, node).first(), w.model.revoked)
+	}
 }
 
 func wantRevocations(t *testing.T, revoked []session.Revocation, want map[session.SID]time.Time) {
@@ -80,7 +124,9 @@ func latest(revoked []session.Revocation) map[session.SID]time.Time {
 	return last
 }
 
-func (w *walk) step(t *testing.T, step int) {
+func (w *walk) step(t *testing.T) {
+	w.steps++
+	step := w.steps
 	w.at = w.at.Add(time.Duration(w.IntN(5000)) * time.Millisecond)
 	if w.IntN(100) == 0 {
 		w.at = w.at.Add(time.Duration(w.IntN(20)) * time.Hour)
@@ -94,7 +140,7 @@ func (w *walk) step(t *testing.T, step int) {
 	}
 	nodes := w.nodes()
 	node := nodes[w.IntN(len(nodes))]
-	user := session.UserID{AppID: fmt.Sprint("wx", w.IntN(2)), OpenID: fmt.Sprint("o", w.IntN(3))}
+	user := users[w.IntN(len(users))]
 	replay := session.Replay{
 		Key:   sha256.Sum256(fmt.Append(nil, w.IntN(10))),
 		Value: fmt.Append(nil, step),
@@ -115,8 +161,8 @@ func (w *walk) step(t *testing.T, step int) {
 		w.model.putReplay(replay)
 		check(t, node.PutReplay(t.Context(), replay, at))
 	case 13:
-		delta := w.IntN(4) - 1
-		wantCount(t, node, replay.Key, delta, replay.Until, at, w.model.count(replay.Key, delta, replay.Until, at))
+		key, delta, until := session.Digest{byte(w.IntN(2))}, w.IntN(5)-1, at.Add(time.Duration(w.IntN(10))*time.Minute)
+		wantCount(t, node, key, delta, until, at, w.model.count(key, delta, until, at))
 	}
 	wantReplay(t, node, replay.Key, at, w.model.replay(replay.Key, at))
 	w.wantAccount(t, nodes[w.IntN(len(nodes))], user)
