@@ -721,7 +721,7 @@ func TestDocumentedOperations(t *testing.T) {
 			}
 			sameNames(t, doc+": table of "+known[0], got, known)
 		}
-		for _, known := range append(events, "http.handlers.wechat_auth.stores", "wechatauth.Store", "session.DB", "session.Over",
+		for _, known := range append(events, "http.handlers.wechat_auth.stores", "wechatauth.Store", "session.DB", "session.NewKVStore",
 			"session.Store", "sessiontest.Run") {
 			if !strings.Contains(readText(t, doc), "`"+known+"`") {
 				t.Errorf("%s does not name %s", doc, known)
@@ -745,7 +745,7 @@ func open(string) (session.Store, error) { return nil, nil }
 
 func startServer(*testing.T) string { return "" }
 
-func openStore(*testing.T, string) session.Store { return nil }
+func openStore(*testing.T, string, *session.Clock) session.Store { return nil }
 `
 	dir, err := filepath.Abs(".")
 	if err != nil {

@@ -23,7 +23,7 @@ func TestReloadWithAStoreThatCannotBeOpenedIsNotNoticed(t *testing.T) {
 	traffic := n.traffic(3)
 	for range 12 {
 		for _, store := range []string{other.data() + "/sessions.db", garbage, "/dev/null/sessions.db"} {
-			if a := n.reload(n.global() + n.server("store bolt "+store)); a.status == 200 {
+			if a := n.reload(n.global() + n.server("store sqlite "+store)); a.status == 200 {
 				t.Errorf("%s was accepted", store)
 			}
 		}

@@ -97,7 +97,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		store  string
 		rounds int
 	}{
-		"bolt":   {"store bolt", 100},
+		"sqlite": {"store sqlite", 100},
 		"memory": {"store memory", 34},
 		"redis":  {"store redis " + redis.URL + sealed, 34},
 	} {
@@ -160,10 +160,10 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 		"a second site with an address of another machine": site() + "http://:1234 {\nbind 192.0.2.1\n}\n",
 	}
 	unopenable := map[string]string{
-		"a file that another process holds":     site("store bolt " + other.data() + "/sessions.db"),
-		"a second site with such a file":        site() + second("store bolt "+other.data()+"/sessions.db"),
-		"a file that is no store":               site("store bolt " + garbage),
-		"a file in a folder that can't be made": site("store bolt /dev/null/sessions.db"),
+		"a file that another process holds":     site("store sqlite " + other.data() + "/sessions.db"),
+		"a second site with such a file":        site() + second("store sqlite "+other.data()+"/sessions.db"),
+		"a file that is no store":               site("store sqlite " + garbage),
+		"a file in a folder that can't be made": site("store sqlite /dev/null/sessions.db"),
 	}
 	traffic := n.traffic(3)
 	goroutines, files := n.goroutines(), n.files()
@@ -204,7 +204,7 @@ func TestReloadChangesTheStore(t *testing.T) {
 	redis := redistest.Start(t)
 	n := w.newNode().patient()
 	n.start()
-	stores := []string{"store bolt", "store redis " + redis.URL + sealed, "store bolt " + n.path("other.db"), "store memory"}
+	stores := []string{"store sqlite", "store redis " + redis.URL + sealed, "store sqlite " + n.path("other.db"), "store memory"}
 	logins := make([]answer, len(stores))
 	change := func(i int) {
 		t.Helper()
@@ -232,7 +232,7 @@ func TestReloadChangesTheStore(t *testing.T) {
 	}
 	// A file that is not used any more is free for others.
 	change(3)
-	free := w.start("store bolt " + n.path("other.db"))
+	free := w.start("store sqlite " + n.path("other.db"))
 	want(t, "another process on the file", free.refresh(logins[2].refresh()), 200, "")
 }
 
@@ -268,17 +268,17 @@ func TestReloadWhileALoginWaitsForWeChat(t *testing.T) {
 	w := newWorld(t)
 	redis := redistest.Start(t)
 	for name, to := range map[string][]string{
-		"another file":      {"store bolt other.db"},
+		"another file":      {"store sqlite other.db"},
 		"memory":            {"store memory"},
 		"redis":             {"store redis " + redis.URL},
-		"the same again":    {"store bolt", "header X-More openid"},
-		"another rotation":  {"store bolt", "token {\nrotate 20d\n}"},
-		"another ttl":       {"store bolt", "token {\nttl 2h\n}"},
-		"another algorithm": {"store bolt", "token {\nalgorithm EdDSA\n}"},
+		"the same again":    {"store sqlite", "header X-More openid"},
+		"another rotation":  {"store sqlite", "token {\nrotate 20d\n}"},
+		"another ttl":       {"store sqlite", "token {\nttl 2h\n}"},
+		"another algorithm": {"store sqlite", "token {\nalgorithm EdDSA\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{t, w.fake, w.api}
-			n := w.newNode("store bolt").patient()
+			n := w.newNode("store sqlite").patient()
 			n.start()
 			asked := w.fake.Count(wechattest.Login)
 			w.fake.Fail(wechattest.Login, 1, wechattest.Delay(700*time.Millisecond))

@@ -37,7 +37,7 @@ func TestValidateAndAdaptCallNobody(t *testing.T) {
 		app, "encrypted_data on", "profile {\nmax_upload 2MB\navatar 256\ncheck on\n}", "limit profile 5/1m",
 		"hook " + to + "/hook {\nsecret " + hookSecret + "\ntimeout 1s\non_error allow\n}", "api " + to,
 	}
-	for _, store := range []string{"store bolt", "store redis redis://" + listener.Addr().String() + sealed} {
+	for _, store := range []string{"store sqlite", "store redis redis://" + listener.Addr().String() + sealed} {
 		n := w.start() // holds the default file of its folder
 		n.lines = append(options, store)
 		text := n.global() + strings.Replace(n.server(n.lines...), "api "+w.api+"\n", "", 1)

@@ -155,4 +155,4 @@ func explain(file string, err error) error {
 	return fmt.Errorf("%s: %s: %w", file, advice, err)
 }
 
-const damaged = "it is damaged: stop Caddy, and restore a backup or save what is left by sqlite3's .recover"
+const damaged = "it is damaged: stop Caddy, and restore a backup, or move it and its -wal file away"
