@@ -121,7 +121,7 @@ func (c *cors) begin(header http.Header, r *http.Request) (preflight bool) {
 		return false
 	}
 	methods := preflightMethods
-	if isMethod(asked[0]) && len(asked[0]) < 32 { // WebDAV's, for instance; the guard decides when the request itself comes
+	if isMethod(asked[0]) && len(asked[0]) < 32 && !slices.Contains(strings.Split(methods, ", "), asked[0]) { // WebDAV's, for instance; the guard decides when the request itself comes
 		methods += ", " + asked[0]
 	}
 	header.Set("Access-Control-Allow-Methods", methods)

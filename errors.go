@@ -149,6 +149,7 @@ const errorPlaceholder = "http.wechat_auth.error"
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	e := asAPIError(err)
 	h.logFailure(e)
+	setPlaceholders(r, nobody) // error pages show them empty
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(errorPlaceholder, e.Code)
 	}

@@ -27,9 +27,9 @@ func TestListedPagesReadEverything(t *testing.T) {
 		{"own route, wrong method", "GET /auth/login", nil, 405, "method_not_allowed"},
 		{"proxied", "GET /api", []string{bearer(alice.token)}, 200, "upstream"},
 		{"proxied, public", "GET /public/x", nil, 200, "upstream"},
-		{"refused, by handle_errors", "GET /api", nil, 401, "401 token_missing"},
+		{"refused, by handle_errors", "GET /api", nil, 401, "401 token_missing []"},
 		{"CONNECT-like target", "GET *", []string{bearer(alice.token)}, 400, "invalid_request"},
-		{"upstream away", "GET /away", []string{bearer(alice.token)}, 502, "502 "},
+		{"upstream away", "GET /away", []string{bearer(alice.token)}, 502, "502  []"},
 		{"upstream with CORS of its own", "GET /star", []string{bearer(alice.token)}, 200, "upstream"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -38,8 +38,8 @@ func TestListedPagesReadEverything(t *testing.T) {
 			if got.status != tt.status || !strings.Contains(string(got.body), tt.body) {
 				t.Fatalf("got %d %s, want %d with %q", got.status, got.body, tt.status, tt.body)
 			}
-			if tt.status == 502 && string(got.body) != tt.body {
-				t.Errorf("got %q, want %q: no error of ours, no placeholder unfilled", got.body, tt.body)
+			if strings.HasSuffix(tt.body, "[]") && string(got.body) != tt.body {
+				t.Errorf("got %q, want %q: what is unknown is empty on an error page", got.body, tt.body)
 			}
 			for name, want := range map[string]string{
 				"Access-Control-Allow-Origin":      page,
@@ -103,7 +103,7 @@ func TestPreflight(t *testing.T) {
 		for name, want := range map[string]string{
 			"Access-Control-Allow-Origin":      page,
 			"Access-Control-Allow-Credentials": "true",
-			"Access-Control-Allow-Methods":     "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, POST",
+			"Access-Control-Allow-Methods":     "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT",
 			"Access-Control-Allow-Headers":     "authorization, content-type, x-trace, X-Access-Token",
 			"Access-Control-Max-Age":           "7200",
 		} {
@@ -111,6 +111,10 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("%s: %s: got %q, want %q", path, name, got, want)
 			}
 		}
+	}
+	got := r.exchange(t, "cors", raw("OPTIONS /dav", "Host: cors.test", "Origin: "+page, "Access-Control-Request-Method: PROPFIND"))
+	if methods := got.header.Get("Access-Control-Allow-Methods"); !strings.HasSuffix(methods, ", PUT, PROPFIND") {
+		t.Errorf("WebDAV: got %q, want PROPFIND among them", methods)
 	}
 	for name, fields := range map[string][]string{
 		"not listed":           {"Origin: https://evil.example", asks},
@@ -126,7 +130,7 @@ func TestPreflight(t *testing.T) {
 			}
 		}
 	}
-	got := r.exchange(t, "main", raw("OPTIONS /api", "Origin: "+page, asks))
+	got = r.exchange(t, "main", raw("OPTIONS /api", "Origin: "+page, asks))
 	wantRefused(t, got, 401, "token_missing")
 	if len(got.header.Values("Vary")) > 0 || got.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("without cors: got %v, want no header of it", got.header)

@@ -200,7 +200,7 @@ http://cors.test:$PORT, http://127.0.0.1:$PORT {
 		header_down -Access-Control-Allow-*
 	}
 	handle_errors {
-		respond "{err.status_code} {http.wechat_auth.error}"
+		respond "{err.status_code} {http.wechat_auth.error} [{http.auth.user.phone}]"
 	}
 }
 http://star.test:$PORT {

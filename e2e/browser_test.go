@@ -120,7 +120,6 @@ func runBrowser(t *testing.T, questions map[string]string) (found map[string]str
 		cmd := exec.CommandContext(t.Context(), path, args...)
 		cmd.WaitDelay = 5 * time.Second
 		cmd.Dir, cmd.Stdin = dir, strings.NewReader(input)
-		cmd.SysProcAttr = endWithParent()
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()

@@ -17,7 +17,7 @@ const flags = [
 const browser = await chromium.launch({ executablePath, headless: true, args: flags, timeout: 60_000 })
 try {
   const context = await browser.newContext()
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
 
   const page = await context.newPage()
   await page.goto(listed)
