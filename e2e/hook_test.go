@@ -57,7 +57,7 @@ func runProgram(t *testing.T, address string, env []string, name string, args ..
 	return ended
 }
 
-func writeFile(t *testing.T, file, text string) {
+func rewrite(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestHookExamples(t *testing.T) {
 			t.Parallel()
 			address := "127.0.0.1:" + freePort(t)
 			staff := filepath.Join(t.TempDir(), "staff.json")
-			writeFile(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
+			rewrite(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
 			ended := start(t, address, staff)
 			w := newWorld(t)
 			n := w.newNode("hook http://"+address+"/wechat-hook {\nsecret "+hookSecret+"\ntimeout 5s\n}", "header X-User-Role role")
@@ -128,18 +128,18 @@ func TestHookExamples(t *testing.T) {
 			refresh := func() answer {
 				return n.post("/auth/refresh", "", "refresh_token", session.text("refresh_token"))
 			}
-			writeFile(t, staff, `{"13800138001": "boss"}`)
+			rewrite(t, staff, `{"13800138001": "boss"}`)
 			session = refresh()
 			want(t, "another role", session, 200, "")
 			if got := string(n.get("/", session.access()).body); got != "role=boss" {
 				t.Errorf("after the refresh: got %q, want the role boss", got)
 			}
-			writeFile(t, staff, `half a l`)
+			rewrite(t, staff, `half a l`)
 			want(t, "a list that can't be read", refresh(), 503, "hook_unavailable")
-			writeFile(t, staff, `{}`)
+			rewrite(t, staff, `{}`)
 			want(t, "taken off the list", refresh(), 403, "denied")
 			want(t, "afterwards", n.get("/", session.access()), 401, "session_revoked")
-			writeFile(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
+			rewrite(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
 
 			// Whoever is not this Caddy is not answered.
 			body := `{"event":"login","appid":"x","openid":"x","phone":"13800138000","client_ip":"","new":false}`
