@@ -247,5 +247,5 @@ func avatarUserFolder(owner string) string {
 }
 
 func avatarError(doing string, err error) error {
-	return fmt.Errorf("%s an avatar: %w", doing, err)
+	return fmt.Errorf("%w: %s an avatar: %w", session.ErrUnavailable, doing, err)
 }
