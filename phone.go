@@ -137,7 +137,7 @@ func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, err
 	if lesson.Claims, err = writeClaims(extra); err != nil {
 		return nil, err
 	}
-	answer, err := h.tokenAnswer(user, lesson.SID, extra, false)
+	answer, err := h.tokenAnswer(ctx, user, lesson.SID, extra, false)
 	if err != nil {
 		return nil, err
 	}

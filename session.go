@@ -79,7 +79,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer, err := h.tokenAnswer(result.User, result.Session.SID, extra, false)
+	answer, err := h.tokenAnswer(r.Context(), result.User, result.Session.SID, extra, false)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
+// Uploads that are large, or slow.
+
 package wechatauth_test
 
 import (
 	"bufio"
 	"fmt"
+	"image/color"
 	"io"
 	"net"
 	"net/http"
@@ -65,4 +68,34 @@ func TestTooLargeUploadHearsIt(t *testing.T) {
 		want(t, s.upload(token, avatarOf(t, make([]byte, 8<<20))), 413, "payload_too_large")
 		want(t, s.upload(token, part{name: "nickname", content: make([]byte, 80<<10)}), 413, "payload_too_large")
 	}
+}
+
+// A11: one user's uploads that never end are two, and everybody else goes on.
+func TestAttackUploadsOfOneUser(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "limit profile off")
+	token, other := s.token(s.fake.NewUser(s.appID)), s.token(s.fake.NewUser(s.appID))
+	red := avatarOf(t, picture(t, 4, 4, color.Black))
+	for range 2 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// What is expected to be continued is being read.
+		_, err = fmt.Fprintf(conn, "POST /auth/profile HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n", token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
+			t.Fatalf("got %q, %v, want 100", line, err)
+		}
+	}
+	a := s.upload(token, red)
+	want(t, a, 429, "rate_limited")
+	if a.header.Get("Retry-After") == "" {
+		t.Error("got no Retry-After")
+	}
+	want(t, s.do("POST", "/auth/profile", token, object("nickname", "n")), 200, "")
+	want(t, s.upload(other, red), 200, "")
 }
