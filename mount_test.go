@@ -94,7 +94,7 @@ func TestAttackPathThatBecomesAnAddress(t *testing.T) {
 		"//evil.example": "", "/a//evil.example": "", "///evil.example": "", `/\evil.example`: "", "/..": "", "/a/../..": "", "/.": "", "/%2e%2e": "", "/a%2f..%2f..": "",
 		"/%2f/evil.example": "", "/%5cevil.example": "", "/x;y": "", "/%00": "", "/%0d%0aSet-Cookie:%20a=b": "", "/a%3f": "", "/a%23": "", "/" + strings.Repeat("a", 300): "",
 	} {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
