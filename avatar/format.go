@@ -41,7 +41,7 @@ type format struct {
 
 var formats = []format{
 	{"\xff\xd8\xff", splitJPEG, jpeg.DecodeConfig, jpeg.Decode, []color.Model{color.RGBAModel, color.CMYKModel}},
-	{"\x89PNG\r\n\x1a\n", splitPNG, png.DecodeConfig, png.Decode, []color.Model{color.Gray16Model, color.RGBA64Model, color.NRGBA64Model}},
+	{"\x89PNG\r\n\x1a\n", splitPNG, png.DecodeConfig, png.Decode, nil},
 	{"GIF8?a", func(data []byte) parts { return parts{data: data} }, gif.DecodeConfig, gif.Decode, nil},
 	{"RIFF????WEBP", splitWebP, webp.DecodeConfig, webp.Decode, []color.Model{color.NYCbCrAModel}},
 }

@@ -105,7 +105,7 @@ func TestWorstFiles(t *testing.T) {
 		{"JPEG, scans, not progressive", flatJPEG(w, h, false, 4, nil, append([]component{full}, colours...)...), false},
 		{"JPEG, scans", flatJPEG(w, h, true, avatar.MaxScans, nil, append([]component{full}, colours...)...), false},
 		{"PNG, interlaced", zeroPNG(t, w, h, 8, 6, true), false},
-		{"PNG, interlaced, 16 bits", zeroPNG(t, w, h/2, 16, 6, true), false},
+		{"PNG, interlaced, 16 bits", zeroPNG(t, w, h, 16, 6, true), false},
 		{"PNG, palette, interlaced", zeroPNG(t, w, h, 1, 3, true), false},
 		{"GIF, interlaced", gif(2048, 2048, 0x40), false},
 		{"WebP, lossless", lossless(w, h, 0), false},
