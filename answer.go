@@ -43,7 +43,7 @@ type userAnswer struct {
 	New         bool   `json:"new"`
 }
 
-func (h *Handler) userAnswer(u session.User, isNew bool) userAnswer {
+func (h *Handler) userAnswer(ctx context.Context, u session.User, isNew bool) userAnswer {
 	return userAnswer{
 		AppID:       u.AppID,
 		OpenID:      u.OpenID,
@@ -51,13 +51,13 @@ func (h *Handler) userAnswer(u session.User, isNew bool) userAnswer {
 		Phone:       u.Phone,
 		PhoneNumber: u.PhoneNumber,
 		Nickname:    u.Nickname,
-		Avatar:      h.avatarPath(u.Avatar),
+		Avatar:      h.avatarPath(ctx, u.Avatar),
 		New:         isNew,
 	}
 }
 
 // tokenAnswer makes an access token. The extra claims are those of the session, by the hook.
-func (h *Handler) tokenAnswer(u session.User, sid session.SID, extra map[string]any, isNew bool) (*tokenAnswer, error) {
+func (h *Handler) tokenAnswer(ctx context.Context, u session.User, sid session.SID, extra map[string]any, isNew bool) (*tokenAnswer, error) {
 	token, claims, err := h.issue(jwt.Claims{
 		AppID:               u.AppID,
 		OpenID:              u.OpenID,
@@ -67,7 +67,7 @@ func (h *Handler) tokenAnswer(u session.User, sid session.SID, extra map[string]
 		PhoneNumber:         u.PhoneNumber,
 		PhoneNumberVerified: u.Phone != "",
 		Nickname:            u.Nickname,
-		Picture:             h.avatarPath(u.Avatar),
+		Picture:             h.avatarPath(ctx, u.Avatar),
 		Extra:               extra,
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func (h *Handler) tokenAnswer(u session.User, sid session.SID, extra map[string]
 		TokenType:   "Bearer",
 		AccessToken: token,
 		ExpiresIn:   claims.ExpiresAt - claims.IssuedAt,
-		User:        h.userAnswer(u, isNew),
+		User:        h.userAnswer(ctx, u, isNew),
 		expires:     time.Unix(claims.ExpiresAt, 0),
 	}, nil
 }

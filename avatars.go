@@ -1,8 +1,11 @@
+// The users' pictures in Caddy's storage.
+
 package wechatauth
 
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
@@ -36,14 +40,16 @@ const (
 
 // avatars keeps the users' pictures in Caddy's storage, which a cluster shares.
 //
-// A picture's name is a digest of its owner and one of its bytes, so it can be cached for good, and the
-// same picture of two users has two names: what becomes of one never touches the other, and nobody has to
-// count users. All of one user's pictures lie in one folder and the name says where, so there is no index
-// that a crash could leave wrong. Neither half can be guessed without the openid and the picture.
+// A picture's name is a number of its owner and a digest of its bytes, so it can be cached for good. All of one
+// user's pictures lie in one folder, so that what a crash left behind is found. The number is made once, of
+// the user, the store and this machine, and then stands in the user's record: stores that share Caddy's storage
+// never touch each other's pictures, and a store that is moved or gets another password keeps its own. Without
+// the machine's part, whoever guesses a password could see whether it is right.
 //
 //	wechat_auth/avatars/<2 digits>/<owner>/<picture>.jpg
 type avatars struct {
 	storage certmagic.Storage
+	store   string // tells session stores apart
 	logger  *zap.Logger
 
 	mu   sync.Mutex // guards what follows
@@ -56,23 +62,22 @@ type avatarTurn struct {
 	users int
 }
 
-func newAvatars(storage certmagic.Storage, logger *zap.Logger) *avatars {
-	return &avatars{storage: storage, logger: logger, held: map[string]*avatarTurn{}}
+func newAvatars(storage certmagic.Storage, store string, logger *zap.Logger) *avatars {
+	return &avatars{storage: storage, store: store, logger: logger, held: map[string]*avatarTurn{}}
 }
 
 // hold keeps other changes of the user's picture away, on every node, until release is called. What is
-// put, written into the user's record and removed must be so by one request at a time: else a late
-// keepOnly removes what another request has just recorded.
+// read from the user's record, put, written there and removed must be so by one request at a time: else a
+// late remove takes what another request has just recorded.
 func (a *avatars) hold(ctx context.Context, user session.UserID) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, avatarHold)
 	defer cancel()
-	owner := avatarOwner(user)
-	leave, err := a.enter(ctx, owner) // the file storage asks for a lock but once a second
+	name := avatarLock(user)
+	leave, err := a.enter(ctx, name) // the file storage asks for a lock but once a second
 	if err != nil {
 		return nil, avatarError("waiting for the lock", err)
 	}
-	lock := "wechat_auth_avatar_" + owner
-	if err := a.storage.Lock(ctx, lock); err != nil {
+	if err := a.storage.Lock(ctx, name); err != nil {
 		leave()
 		return nil, avatarError("locking", err)
 	}
@@ -80,19 +85,19 @@ func (a *avatars) hold(ctx context.Context, user session.UserID) (release func()
 		defer leave()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), avatarIO)
 		defer cancel()
-		if err := a.storage.Unlock(ctx, lock); err != nil {
+		if err := a.storage.Unlock(ctx, name); err != nil {
 			a.logger.Error("an avatar's lock could not be released", zap.Error(err))
 		}
 	}, nil
 }
 
 // enter is hold among the requests of this process.
-func (a *avatars) enter(ctx context.Context, owner string) (leave func(), err error) {
+func (a *avatars) enter(ctx context.Context, name string) (leave func(), err error) {
 	a.mu.Lock()
-	turn, ok := a.held[owner]
+	turn, ok := a.held[name]
 	if !ok {
 		turn = &avatarTurn{free: make(chan struct{}, 1)}
-		a.held[owner] = turn
+		a.held[name] = turn
 	}
 	turn.users++
 	a.mu.Unlock()
@@ -101,7 +106,7 @@ func (a *avatars) enter(ctx context.Context, owner string) (leave func(), err er
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if turn.users--; turn.users == 0 {
-			delete(a.held, owner)
+			delete(a.held, name)
 		}
 	}
 	select {
@@ -113,12 +118,16 @@ func (a *avatars) enter(ctx context.Context, owner string) (leave func(), err er
 	}
 }
 
-// put stores a picture and returns its hash. Record it, and call keepOnly then: a crash between the two
-// leaves the old picture, which the next keepOnly finds. The caller holds the user.
-func (a *avatars) put(ctx context.Context, user session.UserID, jpeg []byte) (hash string, err error) {
+// put stores a picture of a user who has another one, or "", and returns its hash. Record it, and remove the
+// other then: a crash between the two leaves it to the next remove. The caller holds the user.
+func (a *avatars) put(ctx context.Context, user session.UserID, has string, jpeg []byte) (hash string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, avatarIO)
 	defer cancel()
-	owner, picture := avatarOwner(user), avatarDigest(jpeg)
+	owner, _, ok := splitAvatar(has)
+	if !ok {
+		owner = a.firstOwner(user)
+	}
+	picture := avatarDigest(jpeg)
 	// Also when it is there, for that heals a damaged one.
 	if err := a.storage.Store(ctx, avatarKey(owner, picture), jpeg); err != nil {
 		return "", avatarError("storing", err)
@@ -126,17 +135,26 @@ func (a *avatars) put(ctx context.Context, user session.UserID, jpeg []byte) (ha
 	return owner + picture, nil
 }
 
-// keepOnly removes all pictures of the user but one, or all of them when the hash is "". The caller
+// remove removes all pictures of a user who has this one, or "", apart from one to keep, or "". The caller
 // holds the user.
-func (a *avatars) keepOnly(ctx context.Context, user session.UserID, hash string) error {
+func (a *avatars) remove(ctx context.Context, user session.UserID, has, keep string) error {
+	first := a.firstOwner(user)
+	if owner, _, ok := splitAvatar(has); ok && owner != first {
+		if err := a.clear(ctx, owner, keep); err != nil {
+			return err
+		}
+	}
+	return a.clear(ctx, first, keep) // also where the record was lost
+}
+
+// clear removes all pictures of an owner apart from one.
+func (a *avatars) clear(ctx context.Context, owner, keep string) error {
 	ctx, cancel := context.WithTimeout(ctx, avatarIO)
 	defer cancel()
-	owner := avatarOwner(user)
-	keep := ""
-	if of, picture, ok := splitAvatar(hash); ok && of == owner {
+	if of, picture, ok := splitAvatar(keep); ok && of == owner {
 		keep = avatarKey(owner, picture)
-	} else if hash != "" {
-		return avatarError("removing", errors.New("what to keep is not this user's"))
+	} else {
+		keep = ""
 	}
 	folder := avatarUserFolder(owner)
 	keys, err := a.storage.List(ctx, folder, false)
@@ -210,13 +228,28 @@ func (a *avatars) serve(w http.ResponseWriter, r *http.Request, file string) err
 	return nil
 }
 
-// avatarOwner is the user's half of a picture's name. It is not the tag itself, which stands in tokens:
-// pictures are public.
-func avatarOwner(user session.UserID) string {
+// avatarLock is the name of the user's lock in the storage.
+func avatarLock(user session.UserID) string {
 	tag := user.Tag()
 	sum := sha256.Sum256(append([]byte("wechatauth avatar of "), tag[:]...))
+	return "wechat_auth_avatar_" + hex.EncodeToString(sum[:avatarHalf])
+}
+
+// firstOwner is the owner's half of a name until the user's record has one.
+func (a *avatars) firstOwner(user session.UserID) string {
+	tag := user.Tag()
+	sum := sha256.Sum256(fmt.Appendf(nil, "wechatauth avatar %s %x %s", machine(), tag, a.store))
 	return hex.EncodeToString(sum[:avatarHalf])
 }
+
+// machine is a number that only this machine knows, or this process if its disk can't be written.
+var machine = sync.OnceValue(func() string {
+	id, err := caddy.InstanceID()
+	if err != nil {
+		return rand.Text()
+	}
+	return id.String()
+})
 
 func avatarDigest(jpeg []byte) string {
 	sum := sha256.Sum256(jpeg)

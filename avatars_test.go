@@ -1,20 +1,18 @@
+// The pictures in the storage: their names, crashes, races, and how they are served.
+
 package wechatauth
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -27,87 +25,15 @@ var (
 	pictureA, pictureB = []byte("\xff\xd8 a picture"), []byte("\xff\xd8 another picture")
 )
 
-// faultyStorage is file storage that fails on demand, by the name of the method.
-type faultyStorage struct {
-	certmagic.FileStorage
-
-	mu     sync.Mutex
-	faults map[string]error
-	calls  []string
-}
-
-func newFaultyStorage(t *testing.T) *faultyStorage {
-	t.Helper()
-	return &faultyStorage{FileStorage: certmagic.FileStorage{Path: t.TempDir()}, faults: map[string]error{}}
-}
-
-func (s *faultyStorage) call(ctx context.Context, method, key string) error {
-	if _, ok := ctx.Deadline(); !ok {
-		return fmt.Errorf("%s %s has no deadline", method, key)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, method+" "+key)
-	return s.faults[method]
-}
-
-func (s *faultyStorage) fail(method string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults[method] = err
-}
-
-func (s *faultyStorage) Store(ctx context.Context, key string, value []byte) error {
-	if err := s.call(ctx, "Store", key); err != nil {
-		return err
-	}
-	return s.FileStorage.Store(ctx, key, value)
-}
-
-func (s *faultyStorage) Load(ctx context.Context, key string) ([]byte, error) {
-	if err := s.call(ctx, "Load", key); err != nil {
-		return nil, err
-	}
-	return s.FileStorage.Load(ctx, key)
-}
-
-func (s *faultyStorage) Delete(ctx context.Context, key string) error {
-	if err := s.call(ctx, "Delete", key); err != nil {
-		return err
-	}
-	return s.FileStorage.Delete(ctx, key)
-}
-
-func (s *faultyStorage) List(ctx context.Context, path string, recursive bool) ([]string, error) {
-	if err := s.call(ctx, "List", path); err != nil {
-		return nil, err
-	}
-	return s.FileStorage.List(ctx, path, recursive)
-}
-
-func (s *faultyStorage) Lock(ctx context.Context, name string) error {
-	if err := s.call(ctx, "Lock", name); err != nil {
-		return err
-	}
-	return s.FileStorage.Lock(ctx, name)
-}
-
-func (s *faultyStorage) Unlock(ctx context.Context, name string) error {
-	if err := s.call(ctx, "Unlock", name); err != nil {
-		return err
-	}
-	return s.FileStorage.Unlock(ctx, name)
-}
-
 func testAvatars(t *testing.T) (*avatars, *faultyStorage) {
 	t.Helper()
 	s := newFaultyStorage(t)
-	return newAvatars(s, zap.NewNop()), s
+	return newAvatars(s, "a store", zap.NewNop()), s
 }
 
 func putAvatar(t *testing.T, a *avatars, user session.UserID, jpeg []byte) string {
 	t.Helper()
-	hash, err := a.put(t.Context(), user, jpeg)
+	hash, err := a.put(t.Context(), user, "", jpeg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,17 +78,66 @@ func TestAvatarsOfTwoUsersAreApart(t *testing.T) {
 	t.Parallel()
 	a, _ := testAvatars(t)
 	of, ofBob := putAvatar(t, a, alice, pictureA), putAvatar(t, a, bob, pictureA)
-	for _, keep := range []error{a.keepOnly(t.Context(), alice, ""), a.keepOnly(t.Context(), alice, "")} {
-		if keep != nil {
-			t.Fatal(keep)
-		}
+	if err := a.remove(t.Context(), alice, of, ofBob); err != nil { // what to keep is not hers
+		t.Fatal(err)
 	}
 	wantAvatar(t, a, of, nil)
 	wantAvatar(t, a, ofBob, pictureA)
-	if err := a.keepOnly(t.Context(), alice, ofBob); err == nil {
-		t.Error("got no error for another user's picture")
+}
+
+// Two stores of one app, such as staging and production on one machine, delete each other's avatars: both know
+// the user.
+func TestAttackPicturesOfAnotherStore(t *testing.T) {
+	t.Parallel()
+	s := newFaultyStorage(t)
+	a, other := newAvatars(s, "a store", zap.NewNop()), newAvatars(s, "another store", zap.NewNop())
+	of, ofOther := putAvatar(t, a, alice, pictureA), putAvatar(t, other, alice, pictureA)
+	if of == ofOther {
+		t.Fatal("two stores have one picture")
 	}
-	wantAvatar(t, a, ofBob, pictureA)
+	next := putAvatar(t, a, alice, pictureB)
+	for _, err := range []error{a.remove(t.Context(), alice, next, next), a.remove(t.Context(), alice, next, "")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantAvatar(t, other, ofOther, pictureA)
+	}
+	wantAvatar(t, a, next, nil)
+}
+
+// A store that has got another password, or was moved, is the same store with another identity.
+func TestPicturesOutliveTheirStoresIdentity(t *testing.T) {
+	t.Parallel()
+	s := newFaultyStorage(t)
+	of := putAvatar(t, newAvatars(s, "redis://:old@host", zap.NewNop()), alice, pictureA)
+	a := newAvatars(s, "redis://:new@host", zap.NewNop())
+	wantAvatar(t, a, of, pictureA)
+	next, err := a.put(t.Context(), alice, of, pictureB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.remove(t.Context(), alice, next, next); err != nil {
+		t.Fatal(err)
+	}
+	wantAvatar(t, a, of, nil)
+	wantAvatar(t, a, next, pictureB)
+	if err := a.remove(t.Context(), alice, next, ""); err != nil {
+		t.Fatal(err)
+	}
+	if files := pictureFiles(t, s); len(files) != 0 {
+		t.Errorf("got files %q, want none", files)
+	}
+}
+
+// A user whose record is lost, by a restart with store memory, is erased with the picture from before.
+func TestErasedWithoutARecord(t *testing.T) {
+	t.Parallel()
+	a, _ := testAvatars(t)
+	of := putAvatar(t, a, alice, pictureA)
+	if err := a.remove(t.Context(), alice, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	wantAvatar(t, a, of, nil)
 }
 
 func TestAvatarReplaced(t *testing.T) {
@@ -170,11 +145,12 @@ func TestAvatarReplaced(t *testing.T) {
 	a, s := testAvatars(t)
 	first := putAvatar(t, a, alice, pictureA)
 	second := putAvatar(t, a, alice, pictureB)
+	folder := avatarUserFolder(a.firstOwner(alice))
 	// What a crash leaves behind goes with the old picture.
-	if err := s.Store(deadline(t), avatarUserFolder(avatarOwner(alice))+"/123456", []byte("half a pict")); err != nil {
+	if err := s.Store(deadline(t), folder+"/123456", []byte("half a pict")); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.keepOnly(t.Context(), alice, second); err != nil {
+	if err := a.remove(t.Context(), alice, second, second); err != nil {
 		t.Fatal(err)
 	}
 	wantAvatar(t, a, first, nil)
@@ -182,10 +158,10 @@ func TestAvatarReplaced(t *testing.T) {
 	if files := pictureFiles(t, s); len(files) != 1 {
 		t.Errorf("got files %q, want one", files)
 	}
-	if err := a.keepOnly(t.Context(), alice, ""); err != nil {
+	if err := a.remove(t.Context(), alice, second, ""); err != nil {
 		t.Fatal(err)
 	}
-	if a.storage.Exists(t.Context(), avatarUserFolder(avatarOwner(alice))) {
+	if a.storage.Exists(t.Context(), folder) {
 		t.Error("the user's folder is still there")
 	}
 }
@@ -201,10 +177,10 @@ func TestAvatarCrash(t *testing.T) {
 			a, s := testAvatars(t)
 			recorded := putAvatar(t, a, alice, pictureA)
 			s.fail(at, crash)
-			hash, err := a.put(t.Context(), alice, pictureB)
+			hash, err := a.put(t.Context(), alice, recorded, pictureB)
 			if err == nil {
 				recorded = hash
-				err = a.keepOnly(t.Context(), alice, hash)
+				err = a.remove(t.Context(), alice, hash, hash)
 			}
 			if !errors.Is(err, crash) {
 				t.Fatalf("got %v, want %v", err, crash)
@@ -218,7 +194,7 @@ func TestAvatarCrash(t *testing.T) {
 			} else {
 				wantAvatar(t, a, recorded, pictureB)
 			}
-			if err := a.keepOnly(t.Context(), alice, recorded); err != nil {
+			if err := a.remove(t.Context(), alice, recorded, recorded); err != nil {
 				t.Fatal(err)
 			}
 			if files := pictureFiles(t, s); len(files) != 1 {
@@ -248,7 +224,7 @@ func TestAvatarDamaged(t *testing.T) {
 func TestAvatarRace(t *testing.T) {
 	t.Parallel()
 	s := newFaultyStorage(t)
-	nodes := []*avatars{newAvatars(s, zap.NewNop()), newAvatars(s, zap.NewNop())}
+	nodes := []*avatars{newAvatars(s, "a store", zap.NewNop()), newAvatars(s, "a store", zap.NewNop())}
 	var recorded string // held by the lock that is under test
 	var wg sync.WaitGroup
 	for i := range 4 {
@@ -259,12 +235,12 @@ func TestAvatarRace(t *testing.T) {
 				if err != nil {
 					continue // the file storage may keep one node waiting for too long
 				}
-				hash, err := a.put(t.Context(), alice, [][]byte{pictureA, pictureB}[i/2])
+				hash, err := a.put(t.Context(), alice, recorded, [][]byte{pictureA, pictureB}[i/2])
 				if err != nil {
 					t.Error(err)
 				}
 				recorded = hash
-				if err := a.keepOnly(t.Context(), alice, hash); err != nil {
+				if err := a.remove(t.Context(), alice, hash, hash); err != nil {
 					t.Error(err)
 				}
 				release()
@@ -318,8 +294,8 @@ func TestAvatarHold(t *testing.T) {
 func TestAvatarHoldGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		a := newAvatars(nil, zap.NewNop())
-		leave, err := a.enter(t.Context(), avatarOwner(alice))
+		a := newAvatars(nil, "a store", zap.NewNop())
+		leave, err := a.enter(t.Context(), avatarLock(alice))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -407,27 +383,4 @@ func TestAvatarNotServed(t *testing.T) {
 	if err := a.serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), hash+".jpg"); err == nil || asAPIError(err).status != 503 {
 		t.Errorf("got %v, want 503", err)
 	}
-}
-
-// deadline is the test's context as the storage expects it.
-func deadline(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// pictureFiles lists the files below the pictures' folder.
-func pictureFiles(t *testing.T, s *faultyStorage) (files []string) {
-	t.Helper()
-	err := filepath.WalkDir(s.Filename(avatarFolder), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			files = append(files, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }

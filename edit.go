@@ -1,6 +1,9 @@
+// POST profile as it is sent.
+
 package wechatauth
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -8,44 +11,45 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 const (
-	maxNickname = 32 // characters
-	maxParts    = 16
+	maxParts = 16
 
 	// uploadTime is how long a form may take: as long as a mini program waits. What has come of it lies in memory.
 	uploadTime = time.Minute
 
 	// maxDrained is how much of a form that is too large is thrown away to have its sender hear so.
 	maxDrained = 32 << 20
-
-	// noNickname is what WeChat gives for a user who chose no nickname.
-	// https://developers.weixin.qq.com/community/develop/doc/00022c683e8a80b29bed2142b56c01
-	noNickname = "微信用户"
 )
 
-// edit is what the user wants to change; zero fields stay.
+// edit is a change of the profile. Zero fields stay as they are.
 type edit struct {
 	nickname string
 	picture  []byte // as it was sent
 	jpeg     []byte // as it is kept
 }
 
+// readEdit bounds the time of a body. A client sends all of it before it reads the answer, and would read none
+// on a connection that was closed before: what is refused for its size or kind is read on and thrown away.
 func (h *Handler) readEdit(w http.ResponseWriter, r *http.Request) (e edit, err error) {
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(h.uploadTime)) // not every server can
+	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
+
 	var nickname *string
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil && mediaType == "multipart/form-data" {
 		nickname, err = h.readForm(w, r, params["boundary"], &e)
 	} else {
-		nickname, err = readNickname(w, r)
+		nickname, err = readNickname(w, r, mediaType)
+	}
+	if e.picture != nil && nickname != nil && strings.TrimSpace(*nickname) == "" {
+		nickname = nil // the page has a field for it that was left empty
 	}
 	switch {
 	case err != nil:
+		drain(r, asAPIError(err).status)
 		return e, err
 	case nickname == nil && e.picture == nil:
 		return e, invalidRequest("send a nickname, a file named avatar, or both")
@@ -55,36 +59,45 @@ func (h *Handler) readEdit(w http.ResponseWriter, r *http.Request) (e edit, err 
 	return e, err
 }
 
-func readNickname(w http.ResponseWriter, r *http.Request) (*string, error) {
-	f, err := readFields(w, r)
-	if err != nil || f["nickname"] == nil {
-		return nil, err
+func drain(r *http.Request, status int) {
+	refused := status == http.StatusRequestEntityTooLarge || status == http.StatusUnsupportedMediaType
+	if refused && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
+	}
+}
+
+// readNickname reads JSON. Whoever sends anything else may have meant to send a picture.
+func readNickname(w http.ResponseWriter, r *http.Request, mediaType string) (*string, error) {
+	var f fields
+	err := error(errMediaType)
+	if !strings.HasPrefix(mediaType, "image/") {
+		f, err = readFields(w, r)
+	}
+	if err != nil {
+		e := *asAPIError(err)
+		e.Description += "; to send a picture, send a multipart form with a file named avatar"
+		return nil, &e
+	}
+	if f["nickname"] == nil {
+		return nil, nil
 	}
 	nickname, err := f.text("nickname")
 	return &nickname, err
 }
 
-// readForm bounds the size and the time of a form. A client sends all of it before it reads the answer, and
-// would read none on a connection that was closed before: what is too large is read on and forgotten.
 func (h *Handler) readForm(w http.ResponseWriter, r *http.Request, boundary string, e *edit) (nickname *string, err error) {
 	if boundary == "" {
 		return nil, invalidRequest("the form has no boundary")
 	}
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(h.uploadTime)) // not every server can
-	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
 	limit := h.maxUpload + maxBody
-	if err = errTooLarge; r.ContentLength <= limit {
-		nickname, err = h.readParts(multipart.NewReader(http.MaxBytesReader(w, r.Body, limit), boundary), e)
+	if r.ContentLength > limit {
+		return nil, errTooLarge
 	}
-	if errors.Is(err, errTooLarge) && r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
-	}
-	return nickname, err
+	return h.readParts(multipart.NewReader(http.MaxBytesReader(w, r.Body, limit), boundary), h.formSize(r), e)
 }
 
 // readParts reads the fields of a form, which wx.uploadFile sends in an order of its own.
-func (h *Handler) readParts(form *multipart.Reader, e *edit) (nickname *string, err error) {
+func (h *Handler) readParts(form *multipart.Reader, size int64, e *edit) (nickname *string, err error) {
 	for parts := 0; ; parts++ {
 		part, err := form.NextRawPart()
 		if err == io.EOF { //nolint:errorlint // a wrapped one is that of a form that broke off
@@ -98,7 +111,7 @@ func (h *Handler) readParts(form *multipart.Reader, e *edit) (nickname *string, 
 		}
 		switch name := part.FormName(); {
 		case name == "avatar" && e.picture == nil:
-			e.picture, err = readPart(part, h.maxUpload)
+			e.picture, err = readPart(part, min(size, h.maxUpload))
 		case name == "nickname" && nickname == nil:
 			var text []byte
 			text, err = readPart(part, maxBody)
@@ -112,15 +125,25 @@ func (h *Handler) readParts(form *multipart.Reader, e *edit) (nickname *string, 
 	}
 }
 
+// formSize is the most that a form keeps in memory.
+func (h *Handler) formSize(r *http.Request) int64 {
+	limit := h.maxUpload + maxBody
+	if r.ContentLength < 0 {
+		return limit
+	}
+	return min(r.ContentLength, limit)
+}
+
+// readPart reads into one buffer: one that grows is copied each time, and what it was before is not freed at once.
 func readPart(part io.Reader, limit int64) ([]byte, error) {
-	content, err := io.ReadAll(io.LimitReader(part, limit+1))
-	if err != nil {
+	content := bytes.NewBuffer(make([]byte, 0, limit+1+bytes.MinRead))
+	if _, err := content.ReadFrom(io.LimitReader(part, limit+1)); err != nil {
 		return nil, formError(err)
 	}
-	if int64(len(content)) > limit {
+	if int64(content.Len()) > limit {
 		return nil, errTooLarge
 	}
-	return content, nil
+	return content.Bytes(), nil
 }
 
 func formError(err error) error {
@@ -128,38 +151,4 @@ func formError(err error) error {
 		return errTooLarge
 	}
 	return invalidRequest("the form is malformed or broke off")
-}
-
-// cleanNickname returns a nickname as it is kept, "" if it stands for none.
-func cleanNickname(nickname string) (string, error) {
-	if !utf8.ValidString(nickname) {
-		return "", invalidRequest("nickname is not UTF-8")
-	}
-	nickname = norm.NFC.String(strings.TrimSpace(nickname))
-	if nickname == noNickname {
-		return "", nil
-	}
-	if n := utf8.RuneCountInString(nickname); n == 0 || n > maxNickname {
-		return "", invalidRequest("nickname must have 1 to 32 characters")
-	}
-	if !printable(nickname) {
-		return "", invalidRequest("nickname has control characters")
-	}
-	if !strings.ContainsFunc(nickname, visible) {
-		return "", invalidRequest("nickname has nothing that can be seen")
-	}
-	return nickname, nil
-}
-
-// printable tells whether a text has nothing that ends a line or changes its direction, by which a name
-// could pose as what stands around it.
-func printable(text string) bool {
-	return !strings.ContainsFunc(text, func(c rune) bool {
-		return unicode.IsControl(c) || unicode.In(c, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || c == '\uFEFF' || c == utf8.RuneError
-	})
-}
-
-// visible is false for blanks and for what only shapes its neighbours, such as the joiner in an emoji.
-func visible(c rune) bool {
-	return unicode.IsGraphic(c) && !unicode.In(c, unicode.Z, unicode.Cf, unicode.Mn, unicode.Me)
 }

@@ -174,7 +174,7 @@ func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
 	leave, err := h.state.enter()
 	if err == nil {
 		defer leave()
-		err = rt.serve(w, r)
+		err = rt.serve(w, withMount(r, raw))
 	}
 	if err != nil {
 		h.writeError(w, err)

@@ -157,7 +157,7 @@ func (h *Handler) logIn(ctx context.Context, store session.Store, req loginReque
 	if made.Claims, err = writeClaims(extra); err != nil {
 		return nil, err
 	}
-	answer, err := h.tokenAnswer(user, made.SID, extra, isNew)
+	answer, err := h.tokenAnswer(ctx, user, made.SID, extra, isNew)
 	if err != nil {
 		return nil, err
 	}

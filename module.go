@@ -126,8 +126,7 @@ type Handler struct {
 	refreshLimit *limiter
 	hook         *hook
 	avatars      *avatars
-	pictures     pictures
-	uploads      chan struct{}
+	longest      int // side of an avatar
 	maxUpload    int64
 	uploadTime   time.Duration
 	public       []openPaths

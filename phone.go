@@ -139,7 +139,7 @@ func (h *Handler) spendPhone(ctx context.Context, req phoneRequest) ([]byte, err
 	if update.Claims, err = writeClaims(extra); err != nil {
 		return nil, err
 	}
-	answer, err := h.tokenAnswer(user, sid, extra, false)
+	answer, err := h.tokenAnswer(ctx, user, sid, extra, false)
 	if err != nil {
 		return nil, err
 	}

@@ -17,15 +17,9 @@ import (
 const (
 	defaultMaxUpload = 4_000_000
 	defaultAvatar    = 512
-
-	// maxPictures are decoded at once, by all sites with avatars of one size.
-	maxPictures = 2
-
-	// maxUploads are received at once; each holds up to max_upload in memory, and a client may take its time.
-	maxUploads = 64
 )
 
-func (h *Handler) provisionProfile(ctx caddy.Context) (err error) {
+func (h *Handler) provisionProfile(ctx caddy.Context) error {
 	h.maxUpload = orDefault(h.Profile.MaxUpload, defaultMaxUpload)
 	if h.maxUpload < 0 || h.maxUpload > 64<<20 {
 		return errors.New("profile max_upload must be above zero and at most 64MiB")
@@ -35,19 +29,9 @@ func (h *Handler) provisionProfile(ctx caddy.Context) (err error) {
 	if longest < 16 || longest > 2048 {
 		return errors.New("profile avatar must be from 16 to 2048 pixels")
 	}
-	h.uploads = make(chan struct{}, maxUploads)
-	h.avatars = newAvatars(ctx.Storage(), h.logger)
-	h.pictures, err = take(h, "pictures", longest, func() (pictures, error) {
-		return pictures{avatar.NewMaker(longest, maxPictures)}, nil
-	})
-	return err
+	h.avatars, h.longest = newAvatars(ctx.Storage(), h.storeID, h.logger), longest
+	return nil
 }
-
-// pictures are pooled, for it is the process that runs out of memory.
-type pictures struct{ *avatar.Maker }
-
-// Destruct implements caddy.Destructor.
-func (pictures) Destruct() error { return nil }
 
 // profile routes by method: the user may see, change and erase what is known.
 func (h *Handler) profile(w http.ResponseWriter, r *http.Request) error {
@@ -78,7 +62,7 @@ func (h *Handler) showProfile(w http.ResponseWriter, r *http.Request, claims *jw
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, h.userAnswer(account.User, false))
+	writeJSON(w, http.StatusOK, h.userAnswer(r.Context(), account.User, false))
 	return nil
 }
 
@@ -88,12 +72,11 @@ func (h *Handler) editProfile(w http.ResponseWriter, r *http.Request, claims *jw
 		return err
 	}
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		select {
-		case h.uploads <- struct{}{}:
-			defer func() { <-h.uploads }()
-		default:
-			return errRateLimited
+		end, err := uploading.begin(uploader{h.storeID, user}, h.formSize(r))
+		if err != nil {
+			return err
 		}
+		defer end()
 	}
 	e, err := h.readEdit(w, r)
 	if err != nil {
@@ -103,7 +86,7 @@ func (h *Handler) editProfile(w http.ResponseWriter, r *http.Request, claims *jw
 		return err
 	}
 	if e.picture != nil {
-		if e.jpeg, err = h.pictures.JPEG(r.Context(), e.picture); err != nil {
+		if e.jpeg, err = avatar.JPEG(r.Context(), e.picture, h.longest); err != nil {
 			return err
 		}
 	}
@@ -115,7 +98,7 @@ func (h *Handler) editProfile(w http.ResponseWriter, r *http.Request, claims *jw
 	if err != nil {
 		return err
 	}
-	answer, err := h.tokenAnswer(known.User, session.SID(claims.SID), extra, false)
+	answer, err := h.tokenAnswer(r.Context(), known.User, session.SID(claims.SID), extra, false)
 	if err != nil {
 		return err
 	}
@@ -156,22 +139,28 @@ func (h *Handler) keep(ctx context.Context, sid session.SID, id session.UserID, 
 		return known, err
 	}
 	defer release()
-	// The picture is there before the user is said to have it, and the one it replaces goes after.
-	if update.User.Avatar, err = h.avatars.put(ctx, id, e.jpeg); err != nil {
+	before, err := store.Account(ctx, id.Tag())
+	if err != nil {
 		return known, err
 	}
+	// The picture is there before the user is said to have it, and the one it replaces goes after.
+	hash, err := h.avatars.put(ctx, id, before.User.Avatar, e.jpeg)
+	if err != nil {
+		return known, err
+	}
+	update.User.Avatar = hash
 	known, err = store.Update(ctx, update)
 	if errors.Is(err, session.ErrEnded) { // perhaps the user was erased meanwhile
-		account, storeErr := store.Account(ctx, id.Tag())
+		after, storeErr := store.Account(ctx, id.Tag())
 		if storeErr != nil {
 			return known, storeErr
 		}
-		return known, errors.Join(err, h.avatars.keepOnly(ctx, id, account.User.Avatar))
+		return known, errors.Join(err, h.avatars.remove(ctx, id, hash, after.User.Avatar))
 	}
 	if err != nil {
 		return known, err
 	}
-	return known, h.avatars.keepOnly(ctx, id, known.User.Avatar)
+	return known, h.avatars.remove(ctx, id, hash, hash)
 }
 
 // eraseProfile forgets everything about the user and ends every session.
@@ -187,7 +176,11 @@ func (h *Handler) eraseProfile(w http.ResponseWriter, r *http.Request, claims *j
 	}
 	defer release()
 	// The pictures go first: after the sessions nobody could ask for it again.
-	if err := h.avatars.keepOnly(ctx, user, ""); err != nil {
+	known, err := store.Account(ctx, user.Tag())
+	if err != nil {
+		return err
+	}
+	if err := h.avatars.remove(ctx, user, known.User.Avatar, ""); err != nil {
 		return err
 	}
 	if _, err := store.Erase(ctx, user.Tag(), h.ending(session.SID(claims.SID))); err != nil {
@@ -196,14 +189,6 @@ func (h *Handler) eraseProfile(w http.ResponseWriter, r *http.Request, claims *j
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// avatarPath is where a picture is served; "" for none.
-func (h *Handler) avatarPath(hash string) string {
-	if hash == "" {
-		return ""
-	}
-	return h.base + "/avatar/" + hash + avatarExt
 }
 
 func (h *Handler) avatar(w http.ResponseWriter, r *http.Request) error {

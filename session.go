@@ -164,7 +164,7 @@ func (h *Handler) rotate(ctx context.Context, token session.RefreshToken, claims
 	if err != nil {
 		return nil, err
 	}
-	answer, err := h.tokenAnswer(result.User, token.SID, extra, false)
+	answer, err := h.tokenAnswer(ctx, result.User, token.SID, extra, false)
 	if err != nil {
 		return nil, err
 	}

@@ -1,14 +1,11 @@
 // Package avatar turns a picture that somebody uploaded into a small JPEG that is safe to serve.
 //
 // The picture is decoded and encoded anew, so nothing of the file survives but what can be seen: no
-// position and no serial number of a camera, no script behind a picture's end. What it is gets decided by
-// its bytes alone, never by a name or a content type.
+// position and no serial number of a camera, no script behind a picture's end. What it is gets decided
+// by its bytes alone, never by a name or a content type.
 //
-//	maker := avatar.NewMaker(512, 2)
-//	jpeg, err := maker.JPEG(ctx, upload)
-//
-// A file of a hundred kilobytes can claim a picture of a gigabyte. So what decoding will take is worked
-// out before anything is decoded, and refused or waited for.
+// A file of a hundred kilobytes can claim a picture of a gigabyte. So the sides and the pixels that its
+// header states are bounded before anything is decoded, and one picture is decoded at a time.
 package avatar
 
 import (
@@ -16,75 +13,60 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"image/jpeg"
-
-	"golang.org/x/sync/semaphore"
+	"runtime"
 )
 
 const (
-	// MaxSide is the most pixels that a side of a picture may have, before and after: 16 million in all.
-	MaxSide = 4096
+	// maxSide and maxPixels let a photo of 12 million pixels in. The worst file within them is measured
+	// by TestWorstFiles.
+	maxSide   = 4096
+	maxPixels = 4096 * 3072
 
-	// maxMemory is what all pictures in work may take together, hence also the most that one may. A photo
-	// of 12 million pixels fits in every usual form.
-	maxMemory = 96 << 20
+	// What a picture with so many pixels, or of so large a file, took is freed at once: else the next one
+	// would come on top of it.
+	largePixels = 1 << 20
+	largeFile   = 1 << 17
+
+	// Passes over a JPEG: a progressive one has ten as a rule, another one for each component. One can cost
+	// the decoder a visit to all blocks, and the file a few bytes.
+	maxScans         = 4
+	progressiveScans = 30
 
 	// quality of the JPEG: what photo sites use for small pictures.
 	quality = 85
 )
 
 var (
-	// ErrFormat is returned for what is no whole JPEG, PNG, GIF, or still WebP picture.
+	// ErrFormat is returned for anything but a whole JPEG, PNG, GIF or WebP picture.
 	ErrFormat = errors.New("avatar: not a whole JPEG, PNG, GIF or WebP picture")
 
 	// ErrTooLarge is returned for a picture that takes too much memory or work to decode.
 	ErrTooLarge = errors.New("avatar: the picture is too large")
 )
 
-// Maker makes avatars. It is safe for concurrent use.
-type Maker struct {
-	longest int
-	slots   *semaphore.Weighted // one a picture in work
-	memory  *semaphore.Weighted // one a byte
-}
+// working holds the one picture that the process decodes.
+var working = make(chan struct{}, 1)
 
-// NewMaker returns a maker of avatars whose longer side has at most so many pixels, that works on so many
-// at once. Values out of range become the nearest in it: 1 to [MaxSide], and 1 up.
-func NewMaker(longest, atOnce int) *Maker {
-	return &Maker{
-		longest: min(max(longest, 1), MaxSide),
-		slots:   semaphore.NewWeighted(int64(max(atOnce, 1))),
-		memory:  semaphore.NewWeighted(maxMemory),
-	}
-}
-
-// JPEG returns the picture as a baseline JPEG without metadata, turned upright, white where it was
-// transparent, and never larger than it was. Of an animated GIF it takes the first frame. The same picture
-// always gives the same bytes.
+// JPEG returns the picture as a baseline JPEG in sRGB without metadata, turned upright, white where it
+// was transparent, with at most so many pixels on its longer side, and never larger than it was. Of an
+// animation it takes the first frame. The same picture always gives the same bytes.
 //
-// While others are in work it waits, as long as the context allows. A decoder at work cannot be stopped,
-// but what is let in takes it about a second at most. The caller bounds the size of the upload.
-func (m *Maker) JPEG(ctx context.Context, picture []byte) ([]byte, error) {
-	if err := m.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
+// While another picture is in work it waits, as long as the context allows. The caller bounds the size of
+// the upload.
+func JPEG(ctx context.Context, upload []byte, longest int) ([]byte, error) {
+	select {
+	case working <- struct{}{}:
+		defer func() { <-working }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	defer m.slots.Release(1)
-	p, err := inspect(picture)
+	p, err := read(upload)
 	if err != nil {
 		return nil, err
 	}
-	fit := fitted(p.width, p.height, m.longest)
-	need := p.memory + fit.memory()
-	if need > maxMemory {
-		return nil, ErrTooLarge
-	}
-	if err := m.memory.Acquire(ctx, need); err != nil {
-		return nil, err
-	}
-	defer m.memory.Release(need)
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if p.pixels > largePixels || len(upload) > largeFile {
+		defer runtime.GC()
 	}
 	img, err := p.decode()
 	if err != nil {
@@ -93,15 +75,25 @@ func (m *Maker) JPEG(ctx context.Context, picture []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if size := img.Bounds().Size(); size != image.Pt(p.width, p.height) {
-		if size.X < 1 || size.Y < 1 || size.X > p.width || size.Y > p.height {
-			return nil, ErrFormat
-		}
-		fit = fitted(size.X, size.Y, m.longest) // a GIF's frame may be smaller than its screen
+	size := img.Bounds().Size()
+	if err := checkSize(size.X, size.Y); err != nil {
+		return nil, err
 	}
+	small := fitted(size.X, size.Y, longest).scale(img, p.orientation)
+	toSRGB(small, p.profile)
 	var out bytes.Buffer
-	if err := jpeg.Encode(&out, fit.scale(img, p.orientation), &jpeg.Options{Quality: quality}); err != nil {
+	if err := jpeg.Encode(&out, small, &jpeg.Options{Quality: quality}); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+func checkSize(width, height int) error {
+	switch {
+	case width < 1 || height < 1:
+		return ErrFormat
+	case width > maxSide || height > maxSide || width*height > maxPixels:
+		return ErrTooLarge
+	}
+	return nil
 }

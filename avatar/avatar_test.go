@@ -1,3 +1,5 @@
+// What becomes of honest pictures.
+
 package avatar_test
 
 import (
@@ -12,7 +14,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"github.com/caddy-wechat/wechatauth/avatar"
 )
@@ -20,7 +21,7 @@ import (
 // made returns the avatar of a picture, decoded.
 func made(t *testing.T, longest int, picture []byte) image.Image {
 	t.Helper()
-	out, err := avatar.NewMaker(longest, 1).JPEG(t.Context(), picture)
+	out, err := avatar.JPEG(t.Context(), picture, longest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,63 +254,44 @@ func mean(src *image.NRGBA, x, y, w, h int) color.RGBA {
 
 func TestSamePictureGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
-	maker, picture := avatar.NewMaker(64, 4), jpegOf(t, scene(300, 200))
-	first, err := maker.JPEG(t.Context(), picture)
+	picture := jpegOf(t, scene(300, 200))
+	first, err := avatar.JPEG(t.Context(), picture, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Nor is anything left in it that the pixels do not say.
+	commented := insert(picture, 2, segment(0xfe, []byte("a comment")...))
 	var wg sync.WaitGroup
-	for range 8 {
+	for i := range 8 {
 		wg.Go(func() {
-			if again, err := maker.JPEG(t.Context(), picture); err != nil || !bytes.Equal(again, first) {
+			again, err := avatar.JPEG(t.Context(), [][]byte{picture, commented}[i%2], 64)
+			if err != nil || !bytes.Equal(again, first) {
 				t.Errorf("got other bytes, %v", err)
 			}
 		})
 	}
 	wg.Wait()
-	// Nor is anything left in it that the pixels do not say.
-	if again, err := maker.JPEG(t.Context(), insert(picture, 2, segment(0xfe, []byte("a comment")...))); err != nil || !bytes.Equal(again, first) {
-		t.Errorf("with a comment: got other bytes, %v", err)
-	}
 }
 
-func TestMakerOutOfRange(t *testing.T) {
-	t.Parallel()
-	for longest, want := range map[int]int{-1: 1, 0: 1, 5000: 100} {
-		out, err := avatar.NewMaker(longest, -1).JPEG(t.Context(), pngOf(t, scene(100, 100)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := jpeg.DecodeConfig(bytes.NewReader(out)); err != nil || got.Width != want {
-			t.Errorf("%d: got %d, %v, want %d", longest, got.Width, err, want)
-		}
-	}
-}
-
-// A request that has to wait gives up with its context.
+// A request that has to wait gives up with its context. It keeps all others waiting, so it cannot run beside them.
 func TestWaitingEndsWithTheContext(t *testing.T) {
-	t.Parallel()
 	picture := pngOf(t, scene(10, 10))
-	synctest.Test(t, func(t *testing.T) {
-		maker := avatar.NewMaker(64, 1)
-		leave := maker.Occupy()
-		ctx, cancel := context.WithCancel(t.Context())
-		got := make(chan error)
-		go func() {
-			_, err := maker.JPEG(ctx, picture)
-			got <- err
-		}()
-		synctest.Wait()
-		cancel()
-		if err := <-got; !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want %v", err, context.Canceled)
-		}
-		leave()
-		if _, err := maker.JPEG(t.Context(), picture); err != nil {
-			t.Error(err)
-		}
-		if _, err := maker.JPEG(ctx, picture); !errors.Is(err, context.Canceled) {
-			t.Errorf("with a context that has ended: got %v, want %v", err, context.Canceled)
-		}
-	})
+	leave := avatar.Occupy()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan error)
+	go func() {
+		_, err := avatar.JPEG(ctx, picture, 64)
+		got <- err
+	}()
+	cancel()
+	if err := <-got; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	leave()
+	if _, err := avatar.JPEG(t.Context(), picture, 64); err != nil {
+		t.Error(err)
+	}
+	if _, err := avatar.JPEG(ctx, picture, 64); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: got %v, want %v", err, context.Canceled)
+	}
 }

@@ -1,3 +1,5 @@
+// Exif, as far as it says how a picture lies.
+
 package avatar
 
 import "encoding/binary"

@@ -1,3 +1,5 @@
+// How pictures lie.
+
 package avatar_test
 
 import (

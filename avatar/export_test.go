@@ -1,32 +1,37 @@
+// What the tests of this package reach into.
+
 package avatar
 
-import "image"
+import (
+	"image"
+	"image/color"
+)
 
-// MaxMemory and MaxScans are the limits that the tests go up to.
+// The limits that the tests go up to.
 const (
-	MaxMemory = maxMemory
-	MaxScans  = maxScans
+	MaxSide   = maxSide
+	MaxPixels = maxPixels
+	MaxScans  = progressiveScans
 )
 
 // Orientation is orientation.
 func Orientation(tiff []byte) int { return orientation(tiff) }
 
-// Memory returns what making an avatar is expected to take.
-func (m *Maker) Memory(picture []byte) (int64, error) {
-	p, err := inspect(picture)
-	return p.memory + fitted(p.width, p.height, m.longest).memory(), err
-}
-
-// Occupy takes all memory until leave is called.
-func (m *Maker) Occupy() (leave func()) {
-	if !m.memory.TryAcquire(maxMemory) {
-		panic("in use")
-	}
-	return func() { m.memory.Release(maxMemory) }
+// Occupy keeps all others waiting until leave is called.
+func Occupy() (leave func()) {
+	working <- struct{}{}
+	return func() { <-working }
 }
 
 // Scale is scale.
 func Scale(img image.Image, longest, orientation int) *image.RGBA {
 	size := img.Bounds().Size()
 	return fitted(size.X, size.Y, longest).scale(img, orientation)
+}
+
+// ToSRGB is toSRGB for one colour.
+func ToSRGB(c color.RGBA, profile []byte) color.RGBA {
+	img := &image.RGBA{Pix: []byte{c.R, c.G, c.B, c.A}, Stride: 4, Rect: image.Rect(0, 0, 1, 1)}
+	toSRGB(img, profile)
+	return img.RGBAAt(0, 0)
 }

@@ -1,3 +1,5 @@
+// Fuzzing of whole files, and of the metadata that are read here.
+
 package avatar_test
 
 import (
@@ -10,8 +12,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/avatar"
 )
 
-// FuzzJPEG holds that any file is refused or becomes a JPEG within bounds that has nothing but a picture,
-// and takes no more memory than was worked out.
+// FuzzJPEG holds that any file is refused or becomes a JPEG within bounds that has nothing but a picture.
 func FuzzJPEG(f *testing.F) {
 	for _, seed := range [][]byte{
 		jpegOf(f, scene(16, 8)),
@@ -30,12 +31,8 @@ func FuzzJPEG(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	maker := avatar.NewMaker(32, 1)
 	f.Fuzz(func(t *testing.T, picture []byte) {
-		if expected, err := maker.Memory(picture); err == nil && expected > 8<<20 {
-			t.Skip("takes long")
-		}
-		out, err := maker.JPEG(t.Context(), picture)
+		out, err := avatar.JPEG(t.Context(), picture, 32)
 		if err != nil {
 			if !errors.Is(err, avatar.ErrFormat) && !errors.Is(err, avatar.ErrTooLarge) {
 				t.Errorf("got %v", err)
@@ -50,28 +47,17 @@ func FuzzJPEG(f *testing.F) {
 	})
 }
 
-// FuzzMemory holds that what decoding takes is never more than was worked out. It fuzzes lossless WebP, whose
-// trees have to be read for that.
-func FuzzMemory(f *testing.F) {
-	for _, seed := range [][]byte{
-		webpFile(f, "gopher-doc.1bpp.lossless"), webpFile(f, "gopher-doc.with-alpha.lossless"), treesWebP(12, 12, 9),
-	} {
-		f.Add(uint16(74), uint16(99), seed[25:])
-	}
-	maker := avatar.NewMaker(32, 1)
-	f.Fuzz(func(t *testing.T, width, height uint16, stream []byte) {
-		head := vp8l(1+int(width%200), 1+int(height%200))
-		picture := riff(riffChunk("VP8L", append(head.out, stream...)))
-		expected, err := maker.Memory(picture)
-		if err != nil {
-			_, err := maker.JPEG(t.Context(), picture)
-			if !errors.Is(err, avatar.ErrFormat) {
-				t.Errorf("got %v, want %v", err, avatar.ErrFormat)
-			}
-			return
+// FuzzProfile holds that any profile leaves a picture.
+func FuzzProfile(f *testing.F) {
+	f.Add(displayP3)
+	f.Add(adobeRGB)
+	picture := jpegOf(f, scene(8, 8))
+	f.Fuzz(func(t *testing.T, profile []byte) {
+		if len(profile) > 1<<15 {
+			profile = profile[:1<<15]
 		}
-		if got := allocated(func() { _, err = maker.JPEG(t.Context(), picture) }); got > expected+1<<20 { // of others
-			t.Errorf("got %d bytes, %v, expected %d", got, err, expected)
+		if _, err := avatar.JPEG(t.Context(), withProfile(picture, profile), 32); err != nil {
+			t.Errorf("got %v", err)
 		}
 	})
 }

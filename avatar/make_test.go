@@ -1,3 +1,5 @@
+// Pictures for tests, those included that no honest encoder makes.
+
 package avatar_test
 
 import (
@@ -12,8 +14,6 @@ import (
 	"image/png"
 	"testing"
 )
-
-// This file makes pictures, those included that no honest encoder makes.
 
 // scene is a picture with something of its own at each place.
 func scene(width, height int) *image.NRGBA {
@@ -332,18 +332,22 @@ func (w *bitWriter) largeTrees() {
 	}
 }
 
-// treesWebP is a lossless WebP with so many sets of large trees.
+// treesWebP is a lossless WebP with so many sets of trees: large ones for a tile each, and one that takes no
+// bits for all the rest.
 func treesWebP(width, height, groups int) []byte {
 	w := vp8l(width, height)
 	w.lsb(0, 1)  // no transform
 	w.lsb(1, 1)  // a colour cache
 	w.lsb(11, 4) // of 11 bits
 	w.treeMap(width, height, groups)
-	for range groups {
+	for range groups - 1 {
 		w.largeTrees()
 	}
-	for range width * height { // all pixels the first of their tree, 11, 8, 8 and 8 bits
-		w.lsb(0, 35)
+	w.oneSymbol(5)
+	for i := range width * height { // all pixels the first of their tree, 11, 8, 8 and 8 bits
+		if tile := i/width/4*((width+3)/4) + i%width/4; tile < groups-1 {
+			w.lsb(0, 35)
+		}
 	}
 	return riff(riffChunk("VP8L", w.out))
 }

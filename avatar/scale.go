@@ -1,3 +1,5 @@
+// Scaling, and turning upright.
+
 package avatar
 
 import (
@@ -5,7 +7,7 @@ import (
 	"image/draw"
 )
 
-// fit is how a picture is made smaller.
+// fit holds the sizes of a picture that is made smaller.
 type fit struct {
 	width, height       int // before
 	outWidth, outHeight int // after
@@ -19,12 +21,6 @@ func fitted(width, height, longest int) fit {
 		f.outHeight = max(1, (height*longest+side/2)/side)
 	}
 	return f
-}
-
-// memory is what scaling and encoding take: four bytes a pixel for the result, about as much for the
-// encoded form, which grows by doubling, and some rows of sums.
-func (f fit) memory() int64 {
-	return 8*int64(f.outWidth)*int64(f.outHeight) + 64*int64(f.width) + decoderMemory
 }
 
 // scale returns the picture, smaller, on white, and turned upright. Each pixel is the mean of the area that

@@ -1,0 +1,41 @@
+// The addresses of pictures as clients see them: Caddy may take a part of the path off before it comes here.
+
+package wechatauth
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// maxMount bounds what becomes a part of tokens.
+const maxMount = 256
+
+// mountKey is the context's key of what was taken off the path.
+type mountKey struct{}
+
+// withMount notes what handle_path and the like took off a request's path. A client chooses its path: what is
+// noted is plain, and nothing unless the rest is the path that came here.
+func withMount(r *http.Request, raw string) *http.Request {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return r
+	}
+	path, canonical := rawPath(original.URL)
+	mount, ok := strings.CutSuffix(path, raw)
+	if !ok || !canonical || mount == "" || len(mount) > maxMount {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), mountKey{}, mount))
+}
+
+// avatarPath is where a picture is served, as the client has to write it; "" for none.
+func (h *Handler) avatarPath(ctx context.Context, hash string) string {
+	if hash == "" {
+		return ""
+	}
+	mount, _ := ctx.Value(mountKey{}).(string)
+	return mount + h.base + "/avatar/" + hash + avatarExt
+}
