@@ -17,7 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth"
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
@@ -37,7 +37,7 @@ func BenchmarkLogin(b *testing.B) {
 // eachStore runs a benchmark with each store, for one client and for 64 at once.
 func eachStore(b *testing.B, run func(b *testing.B, store string)) {
 	b.Helper()
-	for _, store := range []string{"memory", "bolt", "redis"} {
+	for _, store := range []string{"memory", "sqlite", "redis"} {
 		for _, clients := range []int{1, 64} {
 			b.Run(fmt.Sprintf("store=%s/clients=%d", store, clients), func(b *testing.B) {
 				if clients > 1 {
@@ -53,8 +53,8 @@ func eachStore(b *testing.B, run func(b *testing.B, store string)) {
 func storeConfig(tb testing.TB, store string) string {
 	tb.Helper()
 	switch store {
-	case "bolt":
-		return fmt.Sprintf(`{"type":"bolt","file":%q}`, filepath.Join(tb.TempDir(), "sessions.db"))
+	case "sqlite":
+		return fmt.Sprintf(`{"type":"sqlite","file":%q}`, filepath.Join(tb.TempDir(), "sessions.db"))
 	case "redis":
 		return fmt.Sprintf(`{"type":"redis","urls":[%q]}`, redistest.Start(tb).URL)
 	}

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
-	"github.com/caddy-wechat/wechatauth/session/redistest"
+	"github.com/caddy-wechat/wechatauth/session/memstore"
+	"github.com/caddy-wechat/wechatauth/session/redisstore"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
+	"github.com/caddy-wechat/wechatauth/session/sqlitestore"
 )
 
 // refreshed is how many sessions are refreshed in turn.
@@ -46,15 +49,16 @@ func BenchmarkStoreRefresh(b *testing.B) {
 		tokens := make(chan session.RefreshToken, refreshed)
 		atOnce(b, func(i int) error {
 			id := session.UserID{AppID: shopID, OpenID: fmt.Sprintf("oBench-0123456789_0%09d", i)}
-			made, token := session.New(id, time.Now())
+			made, token := session.New(id, session.Site{}, time.Now())
 			tokens <- token
-			return store.Login(b.Context(), session.Login{Session: made, Learned: session.User{UserID: id}, Policy: policy})
+			_, err := store.Login(b.Context(), session.Login{Session: made, User: session.User{UserID: id}, Policy: policy})
+			return err
 		})
 		inTurns(b, func() error {
 			token := <-tokens
-			got, err := store.Refresh(b.Context(), session.NewSpend(token, time.Now(), policy))
-			if err == nil && got.Verdict != session.Rotated {
-				err = fmt.Errorf("got verdict %v, want Rotated", got.Verdict)
+			got, err := store.Refresh(b.Context(), session.NewRedemption(token, time.Now(), policy))
+			if err == nil && got.Outcome != session.Rotated {
+				err = fmt.Errorf("got outcome %v, want Rotated", got.Outcome)
 			}
 			tokens <- token.Successor(got.Session.Salt)
 			return err
@@ -84,12 +88,12 @@ func openStore(tb testing.TB, kind string) session.Store {
 	var store session.Store
 	var err error
 	switch kind {
-	case "bolt":
-		store, err = session.OpenBolt(filepath.Join(tb.TempDir(), "sessions.db"), session.BoltOptions{})
+	case "sqlite":
+		store, err = sqlitestore.Open(filepath.Join(tb.TempDir(), "sessions.db"), sqlitestore.Options{})
 	case "redis":
-		store, err = session.NewRedis(session.RedisConfig{URLs: []string{redistest.Start(tb).URL}})
+		store, err = redisstore.New(redisstore.Config{URLs: []string{redistest.Start(tb).URL}})
 	default:
-		store, err = session.NewMemory(memoryMiB)
+		store = memstore.New(memoryMiB << 20)
 	}
 	if err != nil {
 		tb.Fatal(err)

@@ -106,7 +106,7 @@ func (s *site) issuer() *jwt.Issuer {
 func user(tb testing.TB) jwt.Claims {
 	tb.Helper()
 	id := session.UserID{AppID: appID, OpenID: "oGZUI0egBJY1zhBYw2KhdUfwVJJE"}
-	made, _ := session.New(id, time.Now())
+	made, _ := session.New(id, session.Site{}, time.Now())
 	return jwt.Claims{
 		AppID: id.AppID, OpenID: id.OpenID, SID: string(made.SID), UnionID: "o6_bmasdasdsad6_2sgVt7hMZOPfL",
 		Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneNumberVerified: true,

@@ -110,8 +110,8 @@ func serve(h http.Handler) (url string, stop func()) {
 // storeLine is the store line of a configuration.
 func (b *bench) storeLine(store, name, redis string) string {
 	switch store {
-	case "bolt":
-		return "store bolt " + filepath.Join(b.lab.Dir, name+".db")
+	case "sqlite":
+		return "store sqlite " + filepath.Join(b.lab.Dir, name+".db")
 	case "redis":
 		return "store redis redis://" + redis
 	}

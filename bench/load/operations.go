@@ -33,7 +33,7 @@ func (b *bench) measureOperations(ctx context.Context) ([]report.Operation, erro
 		fmt.Fprintf(os.Stderr, "operations, round %d of %d\n", round+1, b.rounds)
 		var request time.Duration // the CPU of a proxied request
 		for _, delay := range []time.Duration{0, slowWeChat} {
-			for _, store := range []string{"bolt", "memory", "redis"} {
+			for _, store := range []string{"sqlite", "memory", "redis"} {
 				done, err := b.measureStore(ctx, store, delay, round)
 				if err != nil {
 					return nil, fmt.Errorf("%s, WeChat in %v: %w", store, delay, err)
@@ -154,7 +154,7 @@ func (s *backend) run(ctx context.Context) (done []report.Operation, err error) 
 		{"login", true, func(int, int) error { return s.login(ctx) }},
 		{"phone", true, func(client, turn int) error { return s.phone(ctx, s.user(client, turn)) }},
 		{"refresh", s.delay == 0, func(client, turn int) error { return s.refresh(ctx, s.user(client, turn)) }},
-		{"request", s.delay == 0 && s.store == "bolt", func(client, turn int) error {
+		{"request", s.delay == 0 && s.store == "sqlite", func(client, turn int) error {
 			return lab.Get(ctx, s.http, s.caddy.Addr, requestPath, s.user(client, turn).Access)
 		}},
 	}

@@ -107,7 +107,7 @@ func (k *keyring) sign(first, n int) ([]string, error) {
 
 // token is the access token of a user with a phone.
 func (k *keyring) token(openid string) (string, error) {
-	made, _ := session.New(session.UserID{AppID: lab.AppID, OpenID: openid}, time.Now())
+	made, _ := session.New(session.UserID{AppID: lab.AppID, OpenID: openid}, session.Site{}, time.Now())
 	token, _, err := k.issuer.Issue(jwt.Claims{
 		AppID: lab.AppID, OpenID: openid, SID: string(made.SID), UnionID: "oUnion-0123456789_0123456789",
 		Phone: "13800138000", PhoneNumber: "+8613800138000", PhoneNumberVerified: true,
