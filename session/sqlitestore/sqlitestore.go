@@ -101,9 +101,6 @@ func (d *db) open() (err error) {
 }
 
 func (d *db) prepare() (err error) {
-	if _, err := d.pool.Exec(schema); err != nil {
-		return err
-	}
 	if d.writer, err = d.connect(d.pool); err != nil {
 		return err
 	}
