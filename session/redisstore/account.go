@@ -114,7 +114,7 @@ func newVersion() string {
 func pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(rand.N(5 * time.Millisecond)):
+	case <-time.After(rand.N(5 * time.Millisecond)): //nolint:gosec // it is no secret
 	}
 }
 

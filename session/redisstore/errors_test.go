@@ -28,28 +28,34 @@ func TestErrorsNameTheirCause(t *testing.T) {
 	}{
 		{"memory is full", "", [][]any{{"CONFIG", "SET", "maxmemory", "1"}}, redisstore.Full, "maxmemory"},
 		{
-			"too few replicas", "", [][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}},
+			"too few replicas", "",
+			[][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}},
 			redisstore.FewReplicas, "min-replicas-to-write",
 		},
 		{"a password wanted", "", [][]any{{"CONFIG", "SET", "requirepass", "right"}}, redisstore.WrongLogin, "password"},
 		{
-			"another password wanted", "default:secret-pass@", [][]any{{"CONFIG", "SET", "requirepass", "right"}},
+			"another password wanted", "default:secret-pass@",
+			[][]any{{"CONFIG", "SET", "requirepass", "right"}},
 			redisstore.WrongLogin, "password",
 		},
 		{
-			"a user nobody knows", "secret-name:secret-pass@", [][]any{{"CONFIG", "SET", "requirepass", "right"}},
+			"a user nobody knows", "secret-name:secret-pass@",
+			[][]any{{"CONFIG", "SET", "requirepass", "right"}},
 			redisstore.WrongLogin, "username",
 		},
 		{
-			"a user without scripts", "app:pass@", [][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@scripting"}},
+			"a user without scripts", "app:pass@",
+			[][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@scripting"}},
 			redisstore.NotPermitted, "ACL",
 		},
 		{
-			"a user without hashes", "app:pass@", [][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@hash"}},
+			"a user without hashes", "app:pass@",
+			[][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@hash"}},
 			redisstore.NotPermitted, "ACL",
 		},
 		{
-			"a user of other keys", "app:pass@", [][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~other:*", "+@all"}},
+			"a user of other keys", "app:pass@",
+			[][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~other:*", "+@all"}},
 			redisstore.NotPermitted, "~<prefix>*",
 		},
 		{"a replica", "", [][]any{{"REPLICAOF", "127.0.0.1", "1"}}, redisstore.ReadOnly, "master"},
