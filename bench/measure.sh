@@ -30,4 +30,8 @@ step "next to others"
 go run ./bench/load -caddy "$tmp/caddy" "$mode"
 
 step "many sessions"
-go run ./bench/scale -caddy "$tmp/caddy" "$mode"
+if [[ $mode == -docs ]]; then
+	go run ./bench/scale
+else
+	go run ./bench/scale -sessions 1000 -alone 100ms -d 100ms
+fi

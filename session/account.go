@@ -17,10 +17,12 @@ const (
 	// under way.
 	TombstoneLife = time.Hour
 
-	// RecordMargin is how much longer than needed a store keeps accounts, and ClockMargin revocations:
-	// clocks of several machines differ, and each may step.
+	// RecordMargin is how much longer than needed a store keeps accounts: clocks of several machines differ,
+	// and each may step.
 	RecordMargin = 24 * time.Hour
-	ClockMargin  = time.Hour
+
+	// ClockMargin is the same for revocations.
+	ClockMargin = time.Hour
 )
 
 // Account is a user with all sessions.

@@ -105,7 +105,8 @@ func TestUpdatesMayRunTwice(t *testing.T) {
 	var last session.Account
 	for i := range 3 {
 		made, token := session.New(bob, site, start)
-		evicted, err := s.Login(t.Context(), session.Login{Session: made, User: session.User{UserID: bob}, Policy: policy})
+		l := session.Login{Session: made, User: session.User{UserID: bob}, Policy: policy}
+		evicted, err := s.Login(t.Context(), l)
 		if err != nil || len(evicted) > 0 {
 			t.Fatalf("got %d evicted, %v", len(evicted), err)
 		}
@@ -115,7 +116,8 @@ func TestUpdatesMayRunTwice(t *testing.T) {
 		if ok, err := s.SwapKeys(t.Context(), int64(i), nil); !ok || err != nil {
 			t.Errorf("got swapped %t, %v", ok, err)
 		}
-		if r, err := s.Refresh(t.Context(), session.NewRedemption(token, start, policy)); r.Outcome != session.Rotated || err != nil {
+		r, err := s.Refresh(t.Context(), session.NewRedemption(token, start, policy))
+		if r.Outcome != session.Rotated || err != nil {
 			t.Errorf("got %v, %v, want Rotated", r.Outcome, err)
 		}
 		if last, err = s.Account(t.Context(), bob.Tag()); err != nil || len(last.Sessions) != i+1 {
@@ -144,7 +146,8 @@ func TestForeignRecordsAreRefused(t *testing.T) {
 	s, db, made := filled(t)
 	eve := session.UserID{AppID: bob.AppID, OpenID: "oEve"}
 	other, token := session.New(eve, site, start)
-	if _, err := s.Login(t.Context(), session.Login{Session: other, User: session.User{UserID: eve}, Policy: policy}); err != nil {
+	l := session.Login{Session: other, User: session.User{UserID: eve}, Policy: policy}
+	if _, err := s.Login(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
 	key := func(user session.UserID) string {
@@ -165,7 +168,8 @@ func TestForeignRecordsAreRefused(t *testing.T) {
 			db.records["r"+string(other.SID)] = r
 		}
 	}
-	if err := s.Follow(t.Context(), func([]session.Revocation) { t.Error("got a report") }); !errors.Is(err, session.ErrUnavailable) {
+	err = s.Follow(t.Context(), func([]session.Revocation) { t.Error("got a report") })
+	if !errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("got %v, want %v", err, session.ErrUnavailable)
 	}
 }

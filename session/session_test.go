@@ -17,8 +17,20 @@ func TestSitesHaveMarksOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	seen := map[session.Site][]string{}
 	for _, parts := range [][]string{
-		{}, {""}, {"", ""}, {"ab"}, {"a", "b"}, {"", "ab"}, {"ab", ""}, {"b", "a"}, {"a\x00b"}, {"\x01a"},
-		{"\x01a", "b"}, {"a", "\x01b"}, {strings.Repeat("a", 128)}, {strings.Repeat("a", 127), "a"},
+		{},
+		{""},
+		{"", ""},
+		{"ab"},
+		{"a", "b"},
+		{"", "ab"},
+		{"ab", ""},
+		{"b", "a"},
+		{"a\x00b"},
+		{"\x01a"},
+		{"\x01a", "b"},
+		{"a", "\x01b"},
+		{strings.Repeat("a", 128)},
+		{strings.Repeat("a", 127), "a"},
 	} {
 		mark := session.NewSite(parts...)
 		if other, ok := seen[mark]; ok {

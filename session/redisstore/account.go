@@ -4,8 +4,8 @@ package redisstore
 
 import (
 	"context"
-	"crypto/rand"
-	"math/big"
+	crand "crypto/rand"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"time"
@@ -84,7 +84,7 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 	// With one version for all attempts a step that is sent again, because its answer was lost, is known
 	// to be done.
 	next := newVersion()
-	for {
+	for began := time.Now(); ; pause(ctx) {
 		before, err := r.load(ctx, op, user)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 		if done || err != nil {
 			return err
 		}
-		if !pause(ctx) {
+		if time.Since(began) > timeout/2 {
 			return r.failure(ctx, op, &Error{Cause: Busy})
 		}
 	}
@@ -106,18 +106,15 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 
 func newVersion() string {
 	raw := make([]byte, 8)
-	_, _ = rand.Read(raw) // never fails
+	_, _ = crand.Read(raw) // never fails
 	return string(raw)
 }
 
-// pause waits for a moment that differs among callers, and reports false if there is no time left.
-func pause(ctx context.Context) bool {
-	n, _ := rand.Int(rand.Reader, big.NewInt(int64(5*time.Millisecond)))
+// pause waits for a moment that differs among callers.
+func pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-		return false
-	case <-time.After(time.Duration(n.Int64())):
-		return true
+	case <-time.After(rand.N(5 * time.Millisecond)): //nolint:gosec // it is no secret
 	}
 }
 

@@ -37,7 +37,7 @@ func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 		{"eviction, then login", func(t *testing.T, s session.Store, _ session.RefreshToken, at time.Time) error {
 			t.Helper()
 			for range policy.MaxPerUser {
-				l, _ := newLogin(s, t, at.Add(time.Second))
+				l, _ := newLogin(t, s, at.Add(time.Second))
 				if _, err := s.Login(t.Context(), l); err != nil {
 					return err
 				}
@@ -119,7 +119,7 @@ func TestAStepThatIsSentTwiceIsDoneOnce(t *testing.T) {
 	redisstore.AddHook(s, twice)
 
 	twice.times.Store(1)
-	l, token := newLogin(s, t, at)
+	l, token := newLogin(t, s, at)
 	if evicted, err := s.Login(t.Context(), l); err != nil || len(evicted) != 0 {
 		t.Fatalf("login: got %v, %v, want no eviction", evicted, err)
 	}

@@ -25,6 +25,8 @@ const (
 	WrongLogin   Cause = "wrong_login"
 	NotPermitted Cause = "not_permitted"
 	TLSFailed    Cause = "tls"
+	OtherKind    Cause = "other_kind"
+	NoMaster     Cause = "no_master"
 	ReadOnly     Cause = "read_only"
 	Full         Cause = "full"
 	FewReplicas  Cause = "few_replicas"
@@ -40,9 +42,11 @@ const (
 
 var advice = map[Cause]string{
 	Unreachable:  "Redis does not answer: check its address, redis:// or rediss://, that it runs, and the network between",
-	WrongLogin:   "Redis refuses the login: check username and password of the store",
+	WrongLogin:   "Redis refuses the login: check username and password of the store, and sentinel_password in a sentinel URL",
 	NotPermitted: "the Redis user may not do what the store needs: grant it ~<prefix>* +@all -@dangerous +info in its ACL",
 	TLSFailed:    "the TLS connection to Redis fails: check rediss://, the names in its certificate, and cert if it asks for one",
+	OtherKind:    "the Redis there is of another kind: redis:// is for one, redis+cluster:// for a cluster, redis+sentinel:// for sentinels",
+	NoMaster:     "the sentinels know no such master: check its name, which follows the hosts in redis+sentinel://",
 	ReadOnly:     "this Redis is a read-only replica: name the master, or use redis+sentinel://",
 	Full:         "Redis is out of memory: raise maxmemory",
 	FewReplicas:  "too few replicas of Redis have the write: check them, or lower wait_replicas or min-replicas-to-write",
@@ -107,6 +111,9 @@ var replies = []struct {
 	{"READONLY", ReadOnly},
 	{"OOM", Full},
 	{"NOREPLICAS", FewReplicas},
+	{"MOVED", OtherKind},
+	{"ERR This instance has cluster support disabled", OtherKind},
+	{"ERR unknown command", OtherKind},
 }
 
 // failure makes an error of the store's. The text of the cause is made here, for Redis quotes at times what
@@ -127,7 +134,11 @@ func (r *store) failure(ctx context.Context, op string, cause error) error {
 		return &Error{op, known.Cause, known.detail}
 	}
 	e := &Error{Op: op, Cause: Unreachable}
-	if reply, ok := errors.AsType[redis.Error](cause); ok && !errors.Is(cause, redis.Nil) {
+	if errors.Is(cause, redis.Nil) { // nothing asks Redis for what may be missing in this way
+		e.Cause = NoMaster
+		return e
+	}
+	if reply, ok := errors.AsType[redis.Error](cause); ok {
 		e.Cause, e.detail = replyCause(reply.Error())
 		return e
 	}

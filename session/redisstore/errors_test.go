@@ -28,28 +28,34 @@ func TestErrorsNameTheirCause(t *testing.T) {
 	}{
 		{"memory is full", "", [][]any{{"CONFIG", "SET", "maxmemory", "1"}}, redisstore.Full, "maxmemory"},
 		{
-			"too few replicas", "", [][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}},
+			"too few replicas", "",
+			[][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}},
 			redisstore.FewReplicas, "min-replicas-to-write",
 		},
 		{"a password wanted", "", [][]any{{"CONFIG", "SET", "requirepass", "right"}}, redisstore.WrongLogin, "password"},
 		{
-			"another password wanted", "default:secret-pass@", [][]any{{"CONFIG", "SET", "requirepass", "right"}},
+			"another password wanted", "default:secret-pass@",
+			[][]any{{"CONFIG", "SET", "requirepass", "right"}},
 			redisstore.WrongLogin, "password",
 		},
 		{
-			"a user nobody knows", "secret-name:secret-pass@", [][]any{{"CONFIG", "SET", "requirepass", "right"}},
+			"a user nobody knows", "secret-name:secret-pass@",
+			[][]any{{"CONFIG", "SET", "requirepass", "right"}},
 			redisstore.WrongLogin, "username",
 		},
 		{
-			"a user without scripts", "app:pass@", [][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@scripting"}},
+			"a user without scripts", "app:pass@",
+			[][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@scripting"}},
 			redisstore.NotPermitted, "ACL",
 		},
 		{
-			"a user without hashes", "app:pass@", [][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@hash"}},
+			"a user without hashes", "app:pass@",
+			[][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-@hash"}},
 			redisstore.NotPermitted, "ACL",
 		},
 		{
-			"a user of other keys", "app:pass@", [][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~other:*", "+@all"}},
+			"a user of other keys", "app:pass@",
+			[][]any{{"ACL", "SETUSER", "app", "on", ">pass", "~other:*", "+@all"}},
 			redisstore.NotPermitted, "~<prefix>*",
 		},
 		{"a replica", "", [][]any{{"REPLICAOF", "127.0.0.1", "1"}}, redisstore.ReadOnly, "master"},
@@ -104,6 +110,48 @@ func TestTheACLThatTheAdviceNames(t *testing.T) {
 	}
 }
 
+// TestAnAddressOfAnotherKind: nothing is acknowledged there, and nothing is taken for missing.
+func TestAnAddressOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	cluster, single, sentinel := redistest.StartCluster(t), redistest.Start(t), redistest.StartSentinel(t)
+	locked := redistest.StartSentinel(t)
+	locked.Sentinel.Do(t, "ACL", "SETUSER", "default", "resetpass", ">right")
+	for _, test := range []struct {
+		name, url string
+		cause     redisstore.Cause
+	}{
+		{"a node of a cluster", cluster.URLs[0], redisstore.OtherKind},
+		{"no cluster", "redis+cluster://" + single.Addr, redisstore.OtherKind},
+		{"no sentinel", "redis+sentinel://" + single.Addr + "/main", redisstore.OtherKind},
+		{"a sentinel", "redis://" + sentinel.Sentinel.Addr, redisstore.OtherKind},
+		{"another master", "redis+sentinel://" + sentinel.Sentinel.Addr + "/other", redisstore.NoMaster},
+		{"a sentinel with a password", locked.URL, redisstore.WrongLogin},
+		{"a sentinel with another password", locked.URL + "?sentinel_password=secret", redisstore.WrongLogin},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, redisstore.Config{URLs: []string{test.url}})
+			_, token := session.New(user.UserID, site, time.Now())
+			failed := 0
+			for _, c := range calls(t.Context(), s, token, time.Now()) {
+				// Some keys are on the very node.
+				if err := c.do(); err != nil && !errors.Is(err, session.ErrEnded) || test.name != "a node of a cluster" {
+					wantUnavailable(t, c.name, err, test.cause)
+					failed++
+				}
+			}
+			if failed == 0 {
+				t.Error("got no errors")
+			}
+			if test.name != "a node of a cluster" {
+				wantUnavailable(t, "Follow", s.Follow(t.Context(), func([]session.Revocation) {}), test.cause)
+			}
+		})
+	}
+	s := open(t, redisstore.Config{URLs: []string{locked.URL + "?sentinel_password=right"}})
+	healed(t, s)
+}
+
 // TestARedisThatEvicts is reported once.
 func TestARedisThatEvicts(t *testing.T) {
 	t.Parallel()
@@ -125,6 +173,18 @@ func TestARedisThatEvicts(t *testing.T) {
 				t.Errorf("got %q, want a line with %q", &log, test.want)
 			}
 		})
+	}
+}
+
+// TestAClusterOneNodeOfWhichEvicts is reported, too.
+func TestAClusterOneNodeOfWhichEvicts(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	cluster.Nodes[2].Do(t, "CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+	var log bytes.Buffer
+	kept(t, open(t, redisstore.Config{URLs: cluster.URLs, Logger: slog.New(slog.NewTextHandler(&log, nil))}))
+	if got := strings.Count(log.String(), "volatile-ttl"); got != 1 {
+		t.Errorf("got %q, want one line", &log)
 	}
 }
 

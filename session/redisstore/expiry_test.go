@@ -70,7 +70,7 @@ func TestALongLifetimeIsNotCutShort(t *testing.T) {
 	t.Parallel()
 	server, s := openAlone(t)
 	at := time.Now()
-	l, token := newLogin(s, t, at)
+	l, token := newLogin(t, s, at)
 	l.Policy.Lifetime = 10 * session.UserLife
 	if _, err := s.Login(t.Context(), l); err != nil {
 		t.Fatal(err)

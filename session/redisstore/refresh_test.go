@@ -97,8 +97,9 @@ func (g generator) redemption() session.Redemption {
 }
 
 func (g generator) digest() session.Digest { return session.Digest{byte(1 + g.IntN(3)), 5: 0, 31: 7} }
-func (g generator) time() time.Time        { return g.now.Add(time.Duration(g.IntN(40)) * time.Millisecond) }
-func (g generator) span() time.Duration    { return time.Duration(g.IntN(60)) * time.Millisecond }
+
+func (g generator) time() time.Time     { return g.now.Add(time.Duration(g.IntN(40)) * time.Millisecond) }
+func (g generator) span() time.Duration { return time.Duration(g.IntN(60)) * time.Millisecond }
 func (g generator) claims() json.RawMessage {
 	return []json.RawMessage{nil, json.RawMessage("null"), json.RawMessage(`{"a":"\u0000"}`), claims}[g.IntN(4)]
 }

@@ -5,10 +5,7 @@ package redisstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -44,13 +41,15 @@ func (r *store) Replay(ctx context.Context, d session.Digest, now time.Time) ([]
 	}
 	defer cancel()
 	key := r.replayKey(d)
-	stored, err := r.client.Get(ctx, key).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
-	}
+	// A list, for a missing value is no error in it.
+	reply, err := r.client.MGet(ctx, key).Result()
 	if err != nil {
 		return nil, r.failure(ctx, op, err)
 	}
+	if len(reply) != 1 || reply[0] == nil {
+		return nil, nil
+	}
+	stored, _ := reply[0].(string)
 	value, err := r.seal.open(place(key, ""), stored)
 	if err == nil && len(value) < 8 {
 		err = &Error{Cause: BadRecord}

@@ -15,3 +15,4 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 100)) do
 		redis.call('XDEL', KEYS[1], entry[1])
 	end
 end
+return 1

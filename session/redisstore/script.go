@@ -1,11 +1,11 @@
-// Scripts, each of which is one step, and how they are run.
+// Scripts, each of which is one step, and how they are run. Each returns something: go-redis reports a missing
+// reply in the same way as sentinels that know no master.
 
 package redisstore
 
 import (
 	"context"
 	_ "embed" // for the scripts
-	"errors"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -42,10 +42,7 @@ func (r *store) run(ctx context.Context, op string, script *redis.Script, keys [
 	}
 	defer cancel()
 	reply, err := r.runScript(ctx, script, keys, args)
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, r.failure(ctx, op, err)
-	}
-	return reply, nil
+	return reply, r.failure(ctx, op, err)
 }
 
 func (r *store) runScript(ctx context.Context, script *redis.Script, keys []string, args []any) (any, error) {
@@ -78,7 +75,7 @@ func (r *store) runAndWait(ctx context.Context, node redis.Cmdable, script *redi
 		pipe := node.Pipeline()
 		reply, replicas := begin(pipe), pipe.Do(ctx, "WAIT", r.replicas, (timeout/4).Milliseconds())
 		_, _ = pipe.Exec(ctx) // the commands have their errors
-		if err := reply.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := reply.Err(); err != nil {
 			return nil, err
 		}
 		have, err := replicas.Int()

@@ -50,7 +50,7 @@ func openAlone(t testing.TB) (*redistest.Server, session.Store) {
 }
 
 // newLogin returns a login of the user, and its token.
-func newLogin(s session.Store, t testing.TB, at time.Time) (session.Login, session.RefreshToken) {
+func newLogin(t testing.TB, s session.Store, at time.Time) (session.Login, session.RefreshToken) {
 	t.Helper()
 	made, token := session.New(user.UserID, site, at)
 	made.Claims = claims
@@ -64,7 +64,7 @@ func newLogin(s session.Store, t testing.TB, at time.Time) (session.Login, sessi
 // login logs the user in.
 func login(t testing.TB, s session.Store, at time.Time) session.RefreshToken {
 	t.Helper()
-	l, token := newLogin(s, t, at)
+	l, token := newLogin(t, s, at)
 	if _, err := s.Login(t.Context(), l); err != nil {
 		t.Fatalf("login: %v", err)
 	}

@@ -111,7 +111,8 @@ func TestTLSWithAPrivateAuthority(t *testing.T) {
 		// The alert of the server may come too late.
 		{"no certificate", redisstore.Config{URLs: []string{asking}, CA: ca.pem}, either, "rediss://"},
 		{
-			"a stranger's certificate", redisstore.Config{URLs: []string{asking}, CA: ca.pem, Certificate: other, Key: otherKey},
+			"a stranger's certificate",
+			redisstore.Config{URLs: []string{asking}, CA: ca.pem, Certificate: other, Key: otherKey},
 			either, "rediss://",
 		},
 		{"a certificate of another host", redisstore.Config{URLs: []string{elsewhere}, CA: ca.pem}, redisstore.TLSFailed, "names in its certificate"},

@@ -94,26 +94,28 @@ func parallelLogins(t *testing.T, f *fixture) {
 	}
 }
 
+type endAll func(session.Store, context.Context, session.Tag, session.Ending) ([]session.Revocation, error)
+
 func loginsRaceEndAll(t *testing.T, f *fixture) { loginsRace(t, f, session.Store.EndAll) }
 
 func loginsRaceErase(t *testing.T, f *fixture) { loginsRace(t, f, session.Store.Erase) }
 
 // loginsRace lets logins race with what ends all sessions. Whichever is first, none of those sessions lives in
 // the end; one that begins later does.
-func loginsRace(t *testing.T, f *fixture, endAll func(session.Store, context.Context, session.Tag, session.Ending) ([]session.Revocation, error)) {
+func loginsRace(t *testing.T, f *fixture, end endAll) {
 	const logins = 30
 	begin := now()
 	stored := 0
 	for round := range 10 {
 		generation := account(t, f.Store, alice).Generation
-		all, tokens, errs := make([]session.Login, logins), make([]session.RefreshToken, logins), make([]error, logins)
+		began, tokens, errs := make([]session.Login, logins), make([]session.RefreshToken, logins), make([]error, logins)
 		f.atOnce(logins, func(i int, node session.Store) {
 			if i == round*logins/10 {
-				_, err := endAll(node, t.Context(), alice.Tag(), ending(begin))
+				_, err := end(node, t.Context(), alice.Tag(), ending(begin))
 				check(t, err)
 			}
-			all[i], tokens[i] = newLogin(alice, begin, generation)
-			_, errs[i] = node.Login(t.Context(), all[i])
+			began[i], tokens[i] = newLogin(alice, begin, generation)
+			_, errs[i] = node.Login(t.Context(), began[i])
 		})
 		if a := account(t, f.Store, alice); len(a.Sessions) != 0 || a.Generation != generation+1 {
 			t.Errorf("got %d sessions in generation %d, want none in %d", len(a.Sessions), a.Generation, generation+1)
@@ -128,7 +130,7 @@ func loginsRace(t *testing.T, f *fixture, endAll func(session.Store, context.Con
 					t.Error("a session ended, and its tokens are not revoked")
 				}
 			case errors.Is(err, session.ErrEnded):
-				wantReplay(t, f.Store, all[i].Replay.Key, begin, nil)
+				wantReplay(t, f.Store, began[i].Replay.Key, begin, nil)
 			default:
 				t.Errorf("login: %v", err)
 			}

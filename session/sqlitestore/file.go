@@ -28,22 +28,23 @@ const (
 // the index alone. Values are JSON as it is, for people who look in with sqlite3; sum is the CRC-32 of key
 // and value.
 const schema = `
+PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS records (
+CREATE TABLE records (
 	key     BLOB NOT NULL UNIQUE,
 	value   BLOB NOT NULL,
 	sum     INTEGER NOT NULL,
 	expires INTEGER,
 	due     INTEGER
 ) STRICT;
-CREATE INDEX IF NOT EXISTS records_due ON records (due) WHERE due IS NOT NULL;
+CREATE INDEX records_due ON records (due) WHERE due IS NOT NULL;
 PRAGMA application_id = 1465401717;
 PRAGMA user_version = 1;
 COMMIT;`
 
 var (
 	pragmas = []string{
-		"busy_timeout(5000)", "auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(full)",
+		"busy_timeout(5000)", "journal_mode(wal)", "synchronous(full)",
 		"secure_delete(fast)", "temp_store(memory)", "trusted_schema(off)", "cell_size_check(on)",
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
 	}
@@ -86,7 +87,7 @@ func makeFile(file string) error {
 	return syncFolder(file)
 }
 
-// check refuses files of others before anything is changed in them.
+// check makes the schema in a new file, and refuses files of others before anything is changed in them.
 func check(file string) error {
 	pool, err := sql.Open("sqlite", address(file, []string{"busy_timeout(5000)"}))
 	if err != nil {
@@ -100,7 +101,8 @@ func check(file string) error {
 	case err != nil:
 		return explain(file, err)
 	case id == 0 && format == 0 && tables == 0: // new
-		return nil
+		_, err := pool.Exec(schema)
+		return explain(file, err)
 	case id != applicationID:
 		return fmt.Errorf("%s is a file of another program: name another one in `store sqlite`", file)
 	case format > version:

@@ -23,7 +23,8 @@ const readers = 3
 
 // Options are details of a store. The zero Options will do.
 type Options struct {
-	// Wait is how long Open waits for another process that uses the file. Default: 30 seconds.
+	// Wait is how long Open waits for another process that uses the file. Below zero it does not. Default:
+	// 30 seconds.
 	Wait time.Duration
 
 	// Logger gets a line when Open begins to wait, and when the upkeep of the file fails. Default: none.
@@ -100,9 +101,6 @@ func (d *db) open() (err error) {
 }
 
 func (d *db) prepare() (err error) {
-	if _, err := d.pool.Exec(schema); err != nil {
-		return err
-	}
 	if d.writer, err = d.connect(d.pool); err != nil {
 		return err
 	}

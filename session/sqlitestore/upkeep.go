@@ -16,7 +16,7 @@ const (
 
 	// restartPages is the length of the log of last writes at which it begins anew. Under a load that
 	// never rests it would grow on and on.
-	restartPages = 4096
+	restartPages = 8192
 
 	// A step of the sweep is small for the same reason. There is one a checkpoint while there is more to
 	// do, else one in sweepRest.
