@@ -112,7 +112,11 @@ func asAPIError(err error) *apiError {
 }
 
 func fromWeChat(we *wechat.Error) *apiError {
-	e := because(byClass[we.Class], we)
+	entry := byClass[we.Class]
+	if entry == nil {
+		entry = errInternal
+	}
+	e := because(entry, we)
 	e.ErrCode, e.RID = we.Code, we.RID
 	if we.RetryAfter > 0 {
 		e.retryAfter = we.RetryAfter
