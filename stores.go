@@ -66,7 +66,11 @@ func (s *SQLiteStore) Identity() string { return "sqlite:" + s.File }
 
 // Open implements Store.
 func (s *SQLiteStore) Open(caddy.Context) (session.Store, error) {
-	return sqlitestore.Open(s.File, sqlitestore.Options{Logger: s.logger})
+	opts := sqlitestore.Options{Logger: s.logger}
+	if caddy.ActiveContext().Context != nil { // a reload: nobody is about to hand the file over
+		opts.Wait = -1
+	}
+	return sqlitestore.Open(s.File, opts)
 }
 
 // UnmarshalCaddyfile reads `sqlite [<file>]`.
