@@ -2,7 +2,6 @@ package wechatauth
 
 import (
 	"testing"
-
 	"time"
 
 	"github.com/allegro/bigcache/v3"
