@@ -104,6 +104,7 @@ func TestAttackPathThatBecomesAnAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
 		conn.Close()
 		if got := (answer{body: body}).text("avatar"); resp.StatusCode == 200 && got != mount+path || resp.StatusCode != 200 && mount != "" {
 			t.Errorf("%.50s: got %d %q, want %q", prefix, resp.StatusCode, got, mount+path)

@@ -24,9 +24,9 @@ func TestNicknames(t *testing.T) {
 		"<script>alert(1)</script>": "<script>alert(1)</script>"[:25],
 		"שלום":                      "שלום",
 		"a\"\\b":                    "a\"\\b",
-		"❤️":                        "❤️",   // with a variation selector
-		"क्‍ष":                      "क्‍ष", // with a joiner
-		"می‌خواهم":                  "می‌خواهم",
+		"❤️":                        "❤️",        // with a variation selector
+		"क्\u200dष":                 "क्\u200dष", // with a joiner
+		"می\u200cخواهم":             "می\u200cخواهم",
 		"🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F": "🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F",
 		"가\u3164나":     "가\u3164나",
 		"\u2800\u28ff": "\u2800\u28ff", // Braille

@@ -235,8 +235,15 @@ func TestPictureThatIsNoForm(t *testing.T) {
 		contentType, body string
 		status            int
 	}{
-		{"image/jpeg", red, 415}, {"image/png", large, 415}, {"application/json", red, 400}, {"application/json", large, 413},
-		{"application/octet-stream", red, 400}, {"", red, 400}, {"", large, 413}, {"application/x-www-form-urlencoded", red, 415}, {"multipart/mixed; boundary=x", red, 415},
+		{"image/jpeg", red, 415},
+		{"image/png", large, 415},
+		{"application/json", red, 400},
+		{"application/json", large, 413},
+		{"application/octet-stream", red, 400},
+		{"", red, 400},
+		{"", large, 413},
+		{"application/x-www-form-urlencoded", red, 415},
+		{"multipart/mixed; boundary=x", red, 415},
 	} {
 		a := s.do("POST", "/auth/profile", token, test.body, "Content-Type", test.contentType)
 		if text := a.text("error_description"); a.status != test.status || !strings.Contains(text, "send a multipart form with a file named avatar") {

@@ -132,12 +132,12 @@ func readTable(points []byte, n int64) func(float64) float64 {
 
 // readFormula reads a parametric curve: (ax+b)^g+e from d on, and cx+f below. The lower kinds leave some out.
 func readFormula(params []byte, kind int) func(float64) float64 {
-	counts := [...]int{1, 3, 4, 5, 7}
-	if kind >= len(counts) || len(params) < 4*counts[kind] {
+	count, ok := map[int]int{0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[kind]
+	if !ok || len(params) < 4*count {
 		return nil
 	}
 	v := [7]float64{1: 1}
-	for i := range counts[kind] {
+	for i := range count {
 		v[i] = fixed(params[4*i:])
 	}
 	g, a, b, c, d, e, f := v[0], v[1], v[2], v[3], v[4], v[5], v[6]

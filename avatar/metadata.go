@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
+	"errors"
 	"io"
 	"iter"
 )
@@ -94,7 +95,8 @@ func splitPNG(data []byte) parts {
 		body := rest[header : header+size]
 		switch string(rest[4:8]) {
 		case "IHDR": // the decoder looks at the checksum first
-			p.tooLarge = len(body) == 13 && checkSize(int(binary.BigEndian.Uint32(body)), int(binary.BigEndian.Uint32(body[4:]))) == ErrTooLarge
+			p.tooLarge = len(body) == 13 &&
+				errors.Is(checkSize(int(binary.BigEndian.Uint32(body)), int(binary.BigEndian.Uint32(body[4:]))), ErrTooLarge)
 		case "eXIf":
 			p.orientation = orientation(body)
 		case "iCCP":
