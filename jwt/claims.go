@@ -29,7 +29,7 @@ type Claims struct {
 	Nickname            string `json:"nickname,omitempty"`
 	Picture             string `json:"picture,omitempty"`
 
-	// Extra holds claims under names that are not [Reserved]. Out of a token,
+	// Extra holds claims under names that this package does not use itself. Out of a token,
 	// numbers are json.Number: exactly what was written.
 	Extra map[string]any `json:",embed"`
 
@@ -53,7 +53,7 @@ type payload struct {
 
 var (
 	claimNames, claimFields = namedFields[Claims]()
-	reserved, _             = namedFields[payload]()
+	reservedNames, _        = namedFields[payload]()
 )
 
 // namedFields returns the JSON names of a struct's fields in order, and their
@@ -75,12 +75,12 @@ func namedFields[T any]() (names []string, places map[string]int) {
 // apart.
 func Names() []string { return slices.Clone(claimNames) }
 
-// Reserved tells whether a claim name belongs to this package, so that nobody
+// reserved reports whether a claim name belongs to this package, so that nobody
 // else may set it. Case does not matter: a backend in Go that reads the token
 // with encoding/json takes "OpenID" for "openid".
-func Reserved(name string) bool {
+func reserved(name string) bool {
 	same := func(other string) bool { return strings.EqualFold(name, other) }
-	return slices.ContainsFunc(claimNames, same) || slices.ContainsFunc(reserved, same)
+	return slices.ContainsFunc(claimNames, same) || slices.ContainsFunc(reservedNames, same)
 }
 
 // Value returns a claim by its JSON name, Extra included, and whether it is
@@ -90,7 +90,7 @@ func (c *Claims) Value(name string) (any, bool) {
 	i, ok := claimFields[name]
 	if !ok {
 		value, ok := c.Extra[name]
-		return value, ok && !Reserved(name)
+		return value, ok && !reserved(name)
 	}
 	field := reflect.ValueOf(c).Elem().Field(i)
 	if field.IsZero() {

@@ -10,18 +10,18 @@ import (
 )
 
 // ParseExtra reads what somebody else adds to a token as [Claims.Extra]: a JSON
-// object, as strict as the payload of a token. Names that are [Reserved] are left
+// object, as strict as the payload of a token. Names that this package uses itself are left
 // out of it and returned beside it, in order.
-func ParseExtra(text string) (extra map[string]any, reserved []string, err error) {
+func ParseExtra(text string) (extra map[string]any, refused []string, err error) {
 	if json.Unmarshal([]byte(text), &extra, strict) != nil { // its text quotes values
 		return nil, nil, fmt.Errorf("%w: the extra claims are not a plain JSON object", ErrClaims)
 	}
 	for name := range extra {
-		if Reserved(name) {
+		if reserved(name) {
 			delete(extra, name)
-			reserved = append(reserved, name)
+			refused = append(refused, name)
 		}
 	}
-	slices.Sort(reserved)
-	return extra, reserved, nil
+	slices.Sort(refused)
+	return extra, refused, nil
 }

@@ -37,7 +37,7 @@ type Issuer struct {
 }
 
 // Issue signs a token. It needs AppID, OpenID and SID, sets the registered
-// claims itself, leaves out what in Extra has a [Reserved] name, and returns
+// claims itself, leaves out what in Extra has a name of its own, and returns
 // the claims as [Verifier.Verify] will.
 //
 // Whatever Verify would refuse for its form, Issue refuses too, with

@@ -31,7 +31,7 @@ func encodePayload(c *Claims, sealed string) ([]byte, error) {
 		p.Phone, p.PhoneNumber, p.PhoneSealed = "", "", &sealed
 	}
 	p.Extra = maps.Clone(c.Extra)
-	maps.DeleteFunc(p.Extra, func(name string, _ any) bool { return Reserved(name) })
+	maps.DeleteFunc(p.Extra, func(name string, _ any) bool { return reserved(name) })
 
 	text, err := json.Marshal(&p, strict)
 	if err != nil {
@@ -109,7 +109,7 @@ func (p *payload) wrong() string {
 	// "EXP" is neither exp nor somebody else's claim: a reader that ignores
 	// case would take it for the real one.
 	for name := range p.Extra {
-		if Reserved(name) {
+		if reserved(name) {
 			return "a reserved name in another case"
 		}
 	}

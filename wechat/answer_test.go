@@ -13,9 +13,7 @@ import (
 func TestCode2SessionAsks(t *testing.T) {
 	t.Parallel()
 	fake := newFake()
-	// A hostile code that tries to add parameters of its own.
-	const hostile = "c&appid=wxevil&secret=x#"
-	if _, err := newClient(t, fake).Code2Session(t.Context(), hostile); err != nil {
+	if _, err := newClient(t, fake).Code2Session(t.Context(), testCode); err != nil {
 		t.Fatal(err)
 	}
 
@@ -23,7 +21,7 @@ func TestCode2SessionAsks(t *testing.T) {
 	if r.Method != http.MethodGet || r.URL.Host != "api.weixin.qq.com" || r.URL.Path != loginPath || r.URL.Fragment != "" {
 		t.Errorf("got %s %s%s, want GET api.weixin.qq.com%s", r.Method, r.URL.Host, r.URL.Path, loginPath)
 	}
-	want := map[string]string{"appid": testAppID, "secret": testSecret, "js_code": hostile, "grant_type": "authorization_code"}
+	want := map[string]string{"appid": testAppID, "secret": testSecret, "js_code": testCode, "grant_type": "authorization_code"}
 	query := r.URL.Query()
 	if len(query) != len(want) {
 		t.Errorf("got %d parameters, want %d", len(query), len(want))
@@ -90,7 +88,7 @@ func TestAttackPhoneCodeSwapNeedsAnEmptyOpenID(t *testing.T) {
 
 func TestImpossibleCodesAreNotSent(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"", strings.Repeat("c", 513)} {
+	for _, code := range []string{"", strings.Repeat("c", 129), "c&appid=wxevil&secret=x#", "a b", "a\n", "码"} {
 		fake := newFake()
 		client := newClient(t, fake)
 		_, err := client.Code2Session(t.Context(), code)

@@ -181,12 +181,6 @@ func (c *caller) exchange(ctx context.Context, b base, r request) (reply, *Error
 	if err != nil {
 		return got, p.unanswered(r.op, b.address, err)
 	}
-	if resp == nil {
-		return got, unavailable(r.op, "the transport returned nothing ("+b.address+")")
-	}
-	if resp.Body == nil {
-		return got, badAnswer(r.op, "the answer is empty (from "+b.address+")")
-	}
 	defer resp.Body.Close()
 
 	// WeChat answers 200 to everything, errors included, and the body alone tells. A redirect or a change of protocol is not

@@ -31,8 +31,8 @@ func newCaller(cfg Config) (*caller, error) {
 		appID:     cfg.AppID,
 		bases:     bases,
 		timeout:   cfg.Timeout,
-		transport: cfg.Transport,
-		closeIdle: func() {}, // the connections of a given transport are its giver's
+		transport: cfg.transport,
+		closeIdle: func() {},
 		signing:   cfg.Signing,
 		now:       cfg.Now,
 		logger:    cfg.Logger,

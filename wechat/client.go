@@ -25,14 +25,12 @@ package wechat
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"sync/atomic"
 )
 
 // Client calls WeChat for one mini program.
 type Client struct {
+	redacted
 	*caller
 	secret string
 
@@ -89,24 +87,4 @@ func (c *Client) enter(op string) (leave func(), err error) {
 	default:
 		return nil, unavailable(op, "too many calls in flight")
 	}
-}
-
-// String returns the AppID alone.
-func (c *Client) String() string {
-	return fmt.Sprintf("wechat.Client(%s)", c.appID)
-}
-
-// GoString returns the AppID alone.
-func (c *Client) GoString() string {
-	return c.String()
-}
-
-// Format prints the AppID alone, whatever the verb.
-func (c *Client) Format(s fmt.State, _ rune) {
-	_, _ = io.WriteString(s, c.String())
-}
-
-// LogValue returns the AppID alone.
-func (c *Client) LogValue() slog.Value {
-	return slog.StringValue(c.String())
 }

@@ -4,21 +4,29 @@ package wechat
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
-// maxCodeLength is several times the longest code WeChat makes (64 hex digits for a phone).
-const maxCodeLength = 512
+// MaxCode bounds the length of a code. WeChat's have 32 to 64 characters.
+const MaxCode = 128
+
+// ValidCode reports whether a text may be a code of wx.login or of the phone button. Asking WeChat
+// about any other is pointless.
+func ValidCode(code string) bool {
+	return code != "" && len(code) <= MaxCode && !strings.ContainsFunc(code, func(r rune) bool {
+		return (r < '0' || '9' < r) && (r < 'A' || 'Z' < r) && (r < 'a' || 'z' < r) && r != '-' && r != '_'
+	})
+}
 
 // Session is who a login code belongs to.
 //
 // Printing or logging it, in any way, shows none of its fields. SessionKey is left out of JSON, too: whoever has it can forge
 // the data that the mini program encrypts, phone numbers included, so it must never travel.
 type Session struct {
+	redacted
+
 	OpenID     string // the user, as this mini program knows them
 	SessionKey string `json:"-"` // base64; empty when WeChat sent none
 	UnionID    string // the user across the apps of one Open Platform account; empty when there is no such account
@@ -41,8 +49,7 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 		op:     OpCode2Session,
 		method: http.MethodGet,
 		path:   "/sns/jscode2session",
-		// The parameters belong into the query; WeChat answers 41002 to a POST. Encoding them keeps a hostile code from
-		// adding parameters of its own, such as another appid.
+		// The parameters belong into the query; WeChat answers 41002 to a POST.
 		query: url.Values{
 			"appid":      {c.appID},
 			"secret":     {c.secret},
@@ -58,8 +65,8 @@ func (c *Client) Code2Session(ctx context.Context, code string) (Session, error)
 
 // checkCode stops what cannot be a code before it fills a URL.
 func checkCode(op, code string) error {
-	if code == "" || len(code) > maxCodeLength {
-		return &Error{Op: op, Class: ClassCode, Reason: "the code is empty or far too long; WeChat was not asked"}
+	if !ValidCode(code) {
+		return &Error{Op: op, Class: ClassCode, Reason: "the code is empty, far too long, or holds strange characters; WeChat was not asked"}
 	}
 	return nil
 }
@@ -94,24 +101,4 @@ func parseSession(a answer) (Session, error) {
 		}
 	}
 	return s, nil
-}
-
-// String returns a fixed text.
-func (s Session) String() string {
-	return "wechat.Session(hidden)"
-}
-
-// GoString returns a fixed text.
-func (s Session) GoString() string {
-	return s.String()
-}
-
-// Format prints a fixed text, whatever the verb.
-func (s Session) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, s.String())
-}
-
-// LogValue returns a fixed text.
-func (s Session) LogValue() slog.Value {
-	return slog.StringValue(s.String())
 }

@@ -5,7 +5,6 @@ package wechat
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,6 +30,8 @@ var defaultBaseURLs = []string{"https://api.weixin.qq.com", "https://api2.weixin
 // Config tells [New] how to reach WeChat. Its zero fields are defaults, AppID and Secret apart. Printing or logging a Config shows
 // the AppID alone; a struct that holds one in an unexported field has to take care of that itself.
 type Config struct {
+	redacted
+
 	// AppID and Secret identify the mini program.
 	AppID  string
 	Secret string `json:"-"`
@@ -57,35 +58,14 @@ type Config struct {
 	// Signing encrypts and signs the calls that WeChat takes so. Default: every call is plain.
 	Signing *Signing `json:"-"`
 
-	// Transport makes the HTTP requests. It must honour the request's context and must not log URLs, which carry the secret.
-	// Default: a transport of the client's own that honours the proxy environment variables.
-	Transport http.RoundTripper `json:"-"`
-
 	// Now is the clock that access tokens and cloudIDs age by and signatures are dated by. Default: time.Now.
 	Now func() time.Time `json:"-"`
 
-	// Logger hears what no caller is told: a host given up for the next, an early token renewal that failed. Default: none.
+	// Logger reports what no caller sees: a host given up for the next, an early token renewal that
+	// failed. Default: none.
 	Logger *slog.Logger `json:"-"`
-}
 
-// String returns the AppID alone.
-func (c Config) String() string {
-	return fmt.Sprintf("wechat.Config(%s)", c.AppID)
-}
-
-// GoString returns the AppID alone.
-func (c Config) GoString() string {
-	return c.String()
-}
-
-// Format prints the AppID alone, whatever the verb: String is not asked for %d.
-func (c Config) Format(s fmt.State, _ rune) {
-	_, _ = io.WriteString(s, c.String())
-}
-
-// LogValue returns the AppID alone.
-func (c Config) LogValue() slog.Value {
-	return slog.StringValue(c.String())
+	transport http.RoundTripper // set by tests; nil is newTransport
 }
 
 var (

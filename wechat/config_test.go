@@ -115,7 +115,7 @@ func TestNewMakesNoCallAndNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := newFake()
 		for range 10 {
-			if _, err := wechat.New(wechat.Config{AppID: testAppID, Secret: testSecret, Transport: fake}); err != nil {
+			if _, err := wechat.New(wechat.Config{AppID: testAppID, Secret: testSecret}.WithTransport(fake)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -232,17 +232,6 @@ func TestClassOfStrangersIsZero(t *testing.T) {
 	}
 }
 
-func TestClassesHaveNamesOfTheirOwn(t *testing.T) {
-	t.Parallel()
-	seen := map[string]bool{}
-	for c := range wechat.ClassBadAnswer + 1 {
-		seen[c.String()] = true
-	}
-	if want := int(wechat.ClassBadAnswer) + 1; len(seen) != want {
-		t.Errorf("got %d names, want %d", len(seen), want)
-	}
-}
-
 // The quota of the day comes back at midnight in Beijing: to try again after a minute is in vain all day.
 func TestDayQuotaSaysWhenItComesBack(t *testing.T) {
 	t.Parallel()

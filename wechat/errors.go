@@ -62,35 +62,6 @@ const (
 	ClassBadAnswer
 )
 
-// String returns the class in snake case, stable enough for a metric label.
-func (c Class) String() string {
-	switch c {
-	case ClassCode:
-		return "code"
-	case ClassCodeUsed:
-		return "code_used"
-	case ClassBlocked:
-		return "blocked"
-	case ClassContent:
-		return "content"
-	case ClassInactive:
-		return "inactive"
-	case ClassConfig:
-		return "config"
-	case ClassQuota:
-		return "quota"
-	case ClassToken:
-		return "token"
-	case ClassBusy:
-		return "busy"
-	case ClassUnavailable:
-		return "unavailable"
-	case ClassBadAnswer:
-		return "bad_answer"
-	}
-	return "none"
-}
-
 // Error is the one type of error that calls return.
 //
 // It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a code, an openid, a phone number, a

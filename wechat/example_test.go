@@ -41,11 +41,11 @@ func Example() {
 	}
 	fmt.Println(session.OpenID == user.OpenID, phone.E164())
 
-	_, err = client.Code2Session(ctx, "made up")
-	fmt.Println(wechat.ClassOf(err))
+	_, err = client.Code2Session(ctx, "made-up")
+	fmt.Println(wechat.ClassOf(err) == wechat.ClassCode)
 	// Output:
 	// true +8613800138000
-	// code
+	// true
 }
 
 // The keys come from the console (开发管理, 开发设置, API安全), each with its number.
@@ -89,8 +89,8 @@ func ExampleNewSigning() {
 
 	fake.Fail(wechattest.Phone, 1, wechattest.WrongSignature()) // somebody else answers
 	_, err = client.PhoneNumber(context.Background(), fake.PhoneCode(user, "13800138000"), user.OpenID)
-	fmt.Println(wechat.ClassOf(err))
+	fmt.Println(wechat.ClassOf(err) == wechat.ClassBadAnswer)
 	// Output:
 	// +8613800138000 <nil>
-	// bad_answer
+	// true
 }

@@ -154,7 +154,7 @@ func silence(r *http.Request) (*http.Response, error) {
 // newClient returns a client of the test's app that talks to transport.
 func newClient(t *testing.T, transport http.RoundTripper, change ...func(*wechat.Config)) *wechat.Client {
 	t.Helper()
-	cfg := wechat.Config{AppID: testAppID, Secret: testSecret, Transport: transport}
+	cfg := wechat.Config{AppID: testAppID, Secret: testSecret}.WithTransport(transport)
 	for _, c := range change {
 		c(&cfg)
 	}

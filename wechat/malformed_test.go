@@ -168,17 +168,3 @@ func callWith(ctx context.Context, t *testing.T, client *wechat.Client, path str
 	}
 	return err
 }
-
-func TestTransportsThatReturnNothing(t *testing.T) {
-	t.Parallel()
-	nothing := func(*http.Request) (*http.Response, error) { return nil, nil }
-	_, err := newClient(t, newFake().on(loginPath, nothing)).Code2Session(t.Context(), testCode)
-	if got := asError(t, err).Class; got != wechat.ClassUnavailable {
-		t.Errorf("no response: got %v, want unavailable", got)
-	}
-	bare := func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }
-	_, err = newClient(t, newFake().on(loginPath, bare)).Code2Session(t.Context(), testCode)
-	if got := asError(t, err).Class; got != wechat.ClassBadAnswer {
-		t.Errorf("no body: got %v, want bad_answer", got)
-	}
-}

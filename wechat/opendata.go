@@ -7,18 +7,25 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"regexp"
+	"strings"
 )
 
-// cloudIDPattern is visible ASCII. Real ones have some 64 characters: "50_ok3XQmqOENVW8Y2F…".
-var cloudIDPattern = regexp.MustCompile(`^[!-~]{1,512}$`)
+// MaxCloudID bounds the length of a cloudID. Real ones have some 64 characters:
+// "50_ok3XQmqOENVW8Y2F…".
+const MaxCloudID = 512
+
+// ValidCloudID reports whether a text may be a cloudID. WeChat does not document the alphabet, so
+// any visible ASCII passes.
+func ValidCloudID(id string) bool {
+	return id != "" && len(id) <= MaxCloudID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || '~' < r })
+}
 
 // PhoneFromCloudID exchanges the cloudID of a phone button for the phone number. A cloudID lives 5 minutes. The openid must be that
 // of the verified session, never one the client names.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/cloudbase/others/api_getopendata.html
 func (c *Client) PhoneFromCloudID(ctx context.Context, cloudID, openid string) (Phone, error) {
-	if !cloudIDPattern.MatchString(cloudID) {
+	if !ValidCloudID(cloudID) {
 		return Phone{}, badCloudID("the cloudID is empty, far too long, or holds strange characters; WeChat was not asked")
 	}
 	if err := checkOpenID(OpOpenData, openid); err != nil {

@@ -5,9 +5,6 @@ package wechat
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -16,6 +13,8 @@ import (
 
 // Phone is a phone number that WeChat verified for a user. Printing or logging it shows none of its fields.
 type Phone struct {
+	redacted
+
 	Number      string    // as WeChat shows it; numbers outside China carry their country code
 	PureNumber  string    // without country code; "" if WeChat leaves it out
 	CountryCode string    // "86"; "" if WeChat leaves it out
@@ -164,23 +163,3 @@ func (p Phone) E164() string {
 
 // maxE164 is the number of digits that ITU-T E.164 allows in all.
 const maxE164 = 15
-
-// String returns a fixed text.
-func (p Phone) String() string {
-	return "wechat.Phone(hidden)"
-}
-
-// GoString returns a fixed text.
-func (p Phone) GoString() string {
-	return p.String()
-}
-
-// Format prints a fixed text, whatever the verb.
-func (p Phone) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, p.String())
-}
-
-// LogValue returns a fixed text.
-func (p Phone) LogValue() slog.Value {
-	return slog.StringValue(p.String())
-}

@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"regexp"
@@ -24,6 +23,8 @@ import (
 // Signing holds the keys of WeChat's server API signature (服务端 API 签名): calls that support it go out encrypted and signed, and
 // their answers must come back so. Several clients may share it. Printing or logging it shows no key.
 type Signing struct {
+	redacted
+
 	keySerial     string
 	key           cipher.AEAD
 	privateSerial string
@@ -178,24 +179,4 @@ func (s *Signing) warn(logger *slog.Logger, now time.Time) {
 				"serial", serial, "ended", ends)
 		}
 	}
-}
-
-// String returns a fixed text.
-func (s *Signing) String() string {
-	return "wechat.Signing(hidden)"
-}
-
-// GoString returns a fixed text.
-func (s *Signing) GoString() string {
-	return s.String()
-}
-
-// Format prints a fixed text, whatever the verb.
-func (s *Signing) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, s.String())
-}
-
-// LogValue returns a fixed text.
-func (s *Signing) LogValue() slog.Value {
-	return slog.StringValue(s.String())
 }

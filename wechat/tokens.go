@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"time"
@@ -30,6 +28,7 @@ var tokenPattern = regexp.MustCompile(`^[!-~]+$`)
 //
 // Tokens is safe for concurrent use. Printing or logging it shows the AppID alone.
 type Tokens struct {
+	redacted
 	*tokenCache
 	caller *caller
 	secret string
@@ -118,24 +117,4 @@ func serverFailure(status int, err error) error {
 		Op: OpTokenServer, Class: ClassConfig,
 		Reason: fmt.Sprintf("the token server refuses with HTTP status %d; is its URL right, and the key in it?", status),
 	}
-}
-
-// String returns the AppID alone.
-func (t *Tokens) String() string {
-	return fmt.Sprintf("wechat.Tokens(%s)", t.caller.appID)
-}
-
-// GoString returns the AppID alone.
-func (t *Tokens) GoString() string {
-	return t.String()
-}
-
-// Format prints the AppID alone, whatever the verb.
-func (t *Tokens) Format(s fmt.State, _ rune) {
-	_, _ = io.WriteString(s, t.String())
-}
-
-// LogValue returns the AppID alone.
-func (t *Tokens) LogValue() slog.Value {
-	return slog.StringValue(t.String())
 }

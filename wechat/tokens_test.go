@@ -25,7 +25,7 @@ const (
 
 func newTokens(t *testing.T, transport http.RoundTripper, change ...func(*wechat.Config)) *wechat.Tokens {
 	t.Helper()
-	cfg := wechat.Config{AppID: testAppID, Secret: testSecret, Transport: transport}
+	cfg := wechat.Config{AppID: testAppID, Secret: testSecret}.WithTransport(transport)
 	for _, c := range change {
 		c(&cfg)
 	}

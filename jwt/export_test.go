@@ -1,0 +1,6 @@
+// Access for the tests of this package.
+
+package jwt
+
+// Reserved is reserved.
+var Reserved = reserved
