@@ -2,7 +2,6 @@ package wechat_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 
