@@ -1,3 +1,5 @@
+// Secrets in Caddy's admin API and in its autosaved configuration.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// The answer of a site and the checks on it.
+
 package attack_test
 
 import (

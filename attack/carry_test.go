@@ -1,3 +1,5 @@
+// Where a request may carry its token, and whether the upstream gets it.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Refusals that pass through a site's own error routes.
+
 package attack_test
 
 import (

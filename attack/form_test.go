@@ -1,3 +1,5 @@
+// Multipart forms as wx.uploadFile sends them.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Request smuggling, pipelining and old versions of HTTP.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// A raw HTTP/2 client and the attacks that need one.
+
 package attack_test
 
 import (

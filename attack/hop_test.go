@@ -1,3 +1,5 @@
+// Hop-by-hop headers and trailers.
+
 package attack_test
 
 import (

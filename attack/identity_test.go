@@ -1,3 +1,5 @@
+// Forged identity headers.
+
 package attack_test
 
 import (

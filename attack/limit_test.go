@@ -1,3 +1,5 @@
+// Rate limits, and users that share an address or a machine.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Secrets in logs and in answers.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Paths: public ones, near misses, and other spellings of both.
+
 package attack_test
 
 import (

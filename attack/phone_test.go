@@ -1,3 +1,5 @@
+// Ways around phone_required.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Targets and headers that two readers understand differently.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Configuration reloads under load.
+
 package attack_test
 
 import (

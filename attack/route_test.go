@@ -1,3 +1,5 @@
+// Requests to the sidecar's own routes that clients should not send.
+
 package attack_test
 
 import (

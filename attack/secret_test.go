@@ -1,3 +1,5 @@
+// Secrets of the profile and of the hook in logs and answers.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Tokens at one site and at several.
+
 package attack_test
 
 import (

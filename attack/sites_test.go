@@ -1,3 +1,5 @@
+// The sites that all attacks go to, and their upstream.
+
 package attack_test
 
 import (

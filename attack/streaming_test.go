@@ -1,3 +1,5 @@
+// Server-sent events, uploads and downloads that stream through the guard.
+
 package attack_test
 
 import (

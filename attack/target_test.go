@@ -1,3 +1,5 @@
+// Unusual request targets and methods.
+
 package attack_test
 
 import (

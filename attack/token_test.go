@@ -1,3 +1,5 @@
+// Forged, altered and outdated tokens.
+
 package attack_test
 
 import (

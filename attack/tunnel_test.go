@@ -1,3 +1,5 @@
+// WebSocket through the guard.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Uploads over each version of HTTP, and slow ones.
+
 package attack_test
 
 import (

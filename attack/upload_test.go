@@ -1,3 +1,5 @@
+// Hostile uploads.
+
 package attack_test
 
 import (

@@ -1,3 +1,5 @@
+// Raw HTTP/1 requests, byte for byte.
+
 package attack_test
 
 import (

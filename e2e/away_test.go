@@ -1,5 +1,7 @@
 //go:build unix
 
+// Redis that stops, restarts, fills up or is out of reach.
+
 package e2e_test
 
 import (

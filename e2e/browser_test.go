@@ -1,5 +1,7 @@
 //go:build unix
 
+// A site as a page of another origin sees it in Chromium.
+
 package e2e_test
 
 import (

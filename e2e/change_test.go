@@ -1,5 +1,7 @@
 //go:build unix
 
+// Changes of the store's configuration.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// A stolen copy of Redis.
+
 package e2e_test
 
 import (

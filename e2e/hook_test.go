@@ -1,5 +1,7 @@
 //go:build unix
 
+// The hook examples, run as programs.
+
 package e2e_test
 
 import (

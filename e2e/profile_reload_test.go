@@ -1,5 +1,7 @@
 //go:build unix
 
+// Reloads during uploads and hook calls.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Profiles on two nodes.
+
 package e2e_test
 
 import (

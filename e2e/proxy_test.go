@@ -1,5 +1,7 @@
 //go:build unix
 
+// A TCP proxy that can be cut, paused and slowed down.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Two nodes on one Redis.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Reloads and shutdown under traffic.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// The mini program's way through the sandbox, end to end.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Signed calls to WeChat.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// The SQLite store across kills and restarts.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// A central token server.
+
 package e2e_test
 
 import (

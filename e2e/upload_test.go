@@ -1,5 +1,7 @@
 //go:build linux
 
+// Memory of a process that gets large pictures.
+
 package e2e_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// caddy validate and caddy adapt.
+
 package e2e_test
 
 import (

@@ -1,6 +1,6 @@
-package jwt
-
 // The table of algorithms: what each signs with and how to make a key for it.
+
+package jwt
 
 import (
 	"crypto/elliptic"

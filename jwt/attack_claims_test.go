@@ -1,7 +1,7 @@
-package jwt_test
-
 // Attacks on the claims. Every token here is signed with the right key, as a
 // second service that shares the key, or a bug in an issuer, would do it.
+
+package jwt_test
 
 import (
 	"encoding/json"

@@ -1,6 +1,6 @@
-package jwt_test
-
 // Attacks on a token's form and header.
+
+package jwt_test
 
 import (
 	"crypto/ecdsa"

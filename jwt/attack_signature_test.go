@@ -1,6 +1,6 @@
-package jwt_test
-
 // Attacks on the signature.
+
+package jwt_test
 
 import (
 	"crypto"

@@ -1,3 +1,5 @@
+// Keys, sites and forged tokens for the tests.
+
 package jwt_test
 
 import (

@@ -1,3 +1,5 @@
+// Fuzzing of tokens and keys.
+
 package jwt_test
 
 import (

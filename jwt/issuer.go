@@ -1,6 +1,6 @@
-package jwt
-
 // From claims to a token.
+
+package jwt
 
 import (
 	"crypto/rand"

@@ -1,6 +1,6 @@
-package jwt
-
 // Public keys as JSON Web Keys (RFC 7517, 7518, 8037) and their thumbprints.
+
+package jwt
 
 import (
 	"crypto"

@@ -1,3 +1,5 @@
+// Published keys and thumbprints.
+
 package jwt_test
 
 import (

@@ -1,6 +1,6 @@
-package jwt
-
 // A key bound to its algorithm, and what may be known of it.
+
+package jwt
 
 import (
 	"crypto"

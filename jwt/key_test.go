@@ -1,3 +1,5 @@
+// Keys: reading, generating, exporting and printing them.
+
 package jwt_test
 
 import (

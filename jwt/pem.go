@@ -1,6 +1,6 @@
-package jwt
-
 // From what an operator wrote to a key.
+
+package jwt
 
 import (
 	"bytes"

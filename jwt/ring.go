@@ -1,6 +1,6 @@
-package jwt
-
 // The keys of a site: one signs, all verify.
+
+package jwt
 
 import (
 	"bytes"

@@ -1,3 +1,5 @@
+// Rings of keys and their replacement.
+
 package jwt_test
 
 import (

@@ -1,6 +1,6 @@
-package jwt
-
 // The phone number inside a token that anyone may read.
+
+package jwt
 
 import (
 	"crypto/aes"

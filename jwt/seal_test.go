@@ -1,3 +1,5 @@
+// Sealed phone numbers.
+
 package jwt_test
 
 import (

@@ -1,7 +1,7 @@
-package jwt
-
 // Which HMAC secrets are too weak. One token is enough to guess a secret
 // offline, so what everybody knows or can enumerate is refused at start.
+
+package jwt
 
 import (
 	"bytes"

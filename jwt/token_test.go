@@ -1,3 +1,5 @@
+// Issuing and verifying.
+
 package jwt_test
 
 import (

@@ -1,6 +1,6 @@
-package jwt
-
 // From a token to claims.
+
+package jwt
 
 import (
 	"encoding/base64"

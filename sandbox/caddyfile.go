@@ -1,3 +1,5 @@
+// The wechat_sandbox directive.
+
 package sandbox
 
 import (

@@ -1,3 +1,5 @@
+// The sandbox's own routes.
+
 package sandbox
 
 import (

@@ -1,3 +1,5 @@
+// The bound to local clients.
+
 package sandbox
 
 import (

@@ -1,3 +1,5 @@
+// Provisioning and reloads.
+
 package sandbox_test
 
 import (

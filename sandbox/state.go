@@ -1,3 +1,5 @@
+// The fakes and users that outlive a reload.
+
 package sandbox
 
 import (

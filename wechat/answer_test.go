@@ -1,3 +1,5 @@
+// Calls as they are sent, and answers as they are read.
+
 package wechat_test
 
 import (

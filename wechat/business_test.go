@@ -1,3 +1,5 @@
+// Calls with an access token.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// Configurations, and Close.
+
 package wechat_test
 
 import (

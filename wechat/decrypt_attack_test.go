@@ -1,3 +1,5 @@
+// Attacks on encrypted phone numbers: forged ciphertexts of the user's own making.
+
 package wechat_test
 
 import (

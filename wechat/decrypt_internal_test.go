@@ -1,3 +1,5 @@
+// Decryption: padding, base64 and a published example.
+
 package wechat
 
 import (

@@ -1,3 +1,5 @@
+// Encrypted phone numbers.
+
 package wechat_test
 
 import (

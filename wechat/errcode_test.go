@@ -1,3 +1,5 @@
+// WeChat's errcodes and their classes.
+
 package wechat_test
 
 import (

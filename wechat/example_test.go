@@ -1,3 +1,5 @@
+// Examples for the documentation.
+
 package wechat_test
 
 import (

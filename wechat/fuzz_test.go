@@ -1,3 +1,5 @@
+// Fuzzing of answers.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// Malformed answers.
+
 package wechat_test
 
 import (

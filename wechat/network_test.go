@@ -1,3 +1,5 @@
+// Failures of the network, over real connections.
+
 package wechat_test
 
 import (

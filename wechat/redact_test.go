@@ -1,3 +1,5 @@
+// Secrets in errors, logs and printed values.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// Retries, the second host, and calls given up.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// Signed calls and answers.
+
 package wechat_test
 
 import (

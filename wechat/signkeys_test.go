@@ -1,3 +1,5 @@
+// The keys of signed calls.
+
 package wechat_test
 
 import (

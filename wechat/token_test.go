@@ -1,3 +1,5 @@
+// The access token: one fetch for all callers, renewals and refusals.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// Access tokens shared by clients, and central token servers.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// The client against the fake.
+
 package wechat_test
 
 import (

@@ -1,3 +1,5 @@
+// Addresses and options.
+
 package redisstore_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// The cost of a refresh.
+
 package redisstore_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// The contract of stores, on every kind of Redis.
+
 package redisstore_test
 
 import (

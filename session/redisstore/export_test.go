@@ -1,3 +1,5 @@
+// Access for the tests of this package.
+
 package redisstore
 
 import (

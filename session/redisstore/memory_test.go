@@ -1,5 +1,7 @@
 //go:build unix
 
+// The memory a user takes in Redis.
+
 package redisstore_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// The refresh script against the rules in Go.
+
 package redisstore_test
 
 import (

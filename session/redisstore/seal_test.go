@@ -1,5 +1,7 @@
 //go:build unix
 
+// Sealed values.
+
 package redisstore_test
 
 import (

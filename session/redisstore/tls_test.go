@@ -1,5 +1,7 @@
 //go:build unix
 
+// Redis over TLS.
+
 package redisstore_test
 
 import (

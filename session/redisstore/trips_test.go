@@ -1,5 +1,7 @@
 //go:build unix
 
+// The number of round trips.
+
 package redisstore_test
 
 import (

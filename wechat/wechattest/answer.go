@@ -1,3 +1,5 @@
+// Requests as the rules read them, and answers in WeChat's forms.
+
 package wechattest
 
 import (

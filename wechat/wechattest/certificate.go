@@ -1,3 +1,5 @@
+// The platform certificates that answers are signed with.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// msgSecCheck.
+
 package wechattest
 
 import (

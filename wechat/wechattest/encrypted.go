@@ -1,3 +1,5 @@
+// Data encrypted with the user's session_key.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// Planned faults.
+
 package wechattest
 
 import (

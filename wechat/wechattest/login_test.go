@@ -1,3 +1,5 @@
+// code2Session.
+
 package wechattest_test
 
 import (

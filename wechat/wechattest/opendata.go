@@ -1,3 +1,5 @@
+// getOpenData and cloudIDs.
+
 package wechattest
 
 // CloudID does what the getPhoneNumber button does in a mini program that uses

@@ -1,3 +1,5 @@
+// getPhoneNumber.
+
 package wechattest
 
 import (

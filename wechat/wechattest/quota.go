@@ -1,3 +1,5 @@
+// Quotas by the minute.
+
 package wechattest
 
 import "time"

@@ -1,3 +1,5 @@
+// The record of calls.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// checkSessionKey.
+
 package wechattest
 
 import (

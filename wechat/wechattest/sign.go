@@ -1,3 +1,5 @@
+// The server API signature, as WeChat's side of it.
+
 package wechattest
 
 import (

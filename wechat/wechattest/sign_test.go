@@ -1,3 +1,5 @@
+// The server API signature.
+
 package wechattest_test
 
 import (

@@ -1,3 +1,5 @@
+// Faults of signed answers.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// Access tokens: getAccessToken and getStableAccessToken.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// Access tokens.
+
 package wechattest_test
 
 import (

@@ -1,3 +1,5 @@
+// Users and their codes.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// Violations of the protocol that WeChat would not refuse.
+
 package wechattest
 
 import (

@@ -1,3 +1,5 @@
+// The record of calls and of violations.
+
 package wechattest_test
 
 import (

@@ -1,3 +1,5 @@
+// The fake as a whole, and helpers of its tests.
+
 package wechattest_test
 
 import (

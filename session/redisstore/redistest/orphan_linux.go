@@ -1,3 +1,5 @@
+// Child processes that end with the test.
+
 package redistest
 
 import "syscall"

@@ -1,5 +1,7 @@
 //go:build unix && !linux
 
+// Child processes where the system cannot end them with their parent.
+
 package redistest
 
 import "syscall"

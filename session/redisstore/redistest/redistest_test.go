@@ -1,5 +1,7 @@
 //go:build unix
 
+// A server's data across a restart.
+
 package redistest_test
 
 import (

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Clusters and sentinels.
+
 package redistest
 
 import (
