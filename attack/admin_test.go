@@ -16,8 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// 5.6: whoever may read Caddy's configuration, its log or its autosave need not know the secrets. They
-// stand there as placeholders, and stay so when they are wrong.
+// 5.6: whoever may read Caddy's configuration, its log or its autosave need not know the secrets.
+// They stand there as placeholders, and stay so when they are wrong.
 func TestAdminAPIShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	const hmac, short, pem = "4f1d8c9e7b6a5f0e3d2c1b0a99887766-hmac", "tooshort-c0ffee", "-----BEGIN PRIVATE KEY-----\nc0ffeec0ffeec0ffee\n-----END PRIVATE KEY-----"

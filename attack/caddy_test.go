@@ -1,5 +1,5 @@
-// Package attack_test goes through a started Caddy: what net/http, Caddy's server and its reverse proxy do
-// to a request before and after the handler is half of what an attacker plays with.
+// Package attack_test goes through a started Caddy: what net/http, Caddy's server and its reverse
+// proxy do to a request before and after the handler is half of what an attacker plays with.
 package attack_test
 
 import (
@@ -56,8 +56,9 @@ const (
 	rigSecret = "7c3e0f5ab1d94826a0d6fe12c4b87593"
 )
 
-// rig is the one Caddy of this process, with a fake WeChat behind it and an upstream that records every
-// request as it came over the wire. Caddy's configuration is global, so all sites live in one.
+// rig is the one Caddy of this process, with a fake WeChat behind it and an upstream that records
+// every request as it came over the wire. Caddy's configuration is global, so all sites live in
+// one.
 type rig struct {
 	dir      string
 	fake     *wechattest.Server
@@ -109,8 +110,8 @@ func newRig() (r *rig, err error) {
 	return r, r.start()
 }
 
-// start loads the configuration. Between finding free ports and listening on them another process may
-// take one, so it tries again.
+// start loads the configuration. Between finding free ports and listening on them another process
+// may take one, so it tries again.
 func (r *rig) start() (err error) {
 	for range 3 {
 		if err = r.load(); err == nil || !strings.Contains(err.Error(), "address already in use") {
@@ -283,7 +284,8 @@ const patience = 20 * time.Second
 const childVariable = "WECHATAUTH_TEST_CHILD"
 
 // inChild runs the calling test again in a process of its own and waits for it, if this is not that
-// process already: for Caddys that come and go, and for what Go reads from the environment at start.
+// process already: for Caddys that come and go, and for what Go reads from the environment at
+// start.
 func inChild(t *testing.T, env ...string) bool {
 	t.Helper()
 	if os.Getenv(childVariable) == t.Name() {

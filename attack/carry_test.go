@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// T10: with `authorization strip` no access token gets behind the guard, on any path; with `keep` it does.
+// T10: with `authorization strip` no access token gets behind the guard, on any path; with `keep`
+// it does.
 func TestAuthorizationKeepAndStrip(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

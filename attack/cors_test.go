@@ -1,4 +1,5 @@
-// Pages of other origins: what they may read with cors, and what they must not do with a user's cookie.
+// Pages of other origins: what they may read with cors, and what they must not do with a user's
+// cookie.
 
 package attack_test
 
@@ -70,7 +71,8 @@ func TestListedPagesReadEverything(t *testing.T) {
 	}
 }
 
-// Two values are as good as none to a browser, which does not say where the second comes from: the log does.
+// Two values are as good as none to a browser, which does not say where the second comes from: the
+// log does.
 func TestUpstreamWithCORSOfItsOwnIsLogged(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -89,8 +91,8 @@ func TestUpstreamWithCORSOfItsOwnIsLogged(t *testing.T) {
 	}
 }
 
-// T28: a preflight of a listed page is answered on every path and opens none; every other OPTIONS is
-// guarded as ever.
+// T28: a preflight of a listed page is answered on every path and opens none; every other OPTIONS
+// is guarded as ever.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -137,9 +139,9 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// The page an attacker lures the user to has a form that changes the nickname, logs out everywhere, or
-// posts to the backend: the browser sends the cookie along. Seen with enctype=text/plain, which is JSON to
-// a server that ignores the content type.
+// The page an attacker lures the user to has a form that changes the nickname, logs out everywhere,
+// or posts to the backend: the browser sends the cookie along. Seen with enctype=text/plain, which
+// is JSON to a server that ignores the content type.
 func TestForeignPageActsWithTheCookie(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

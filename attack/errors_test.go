@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Guard refusals of a site with handle_errors go through its error routes; its neighbour on the same
-// listener, whose errors Caddy keeps in the same list, still gets the module's JSON.
+// Guard refusals of a site with handle_errors go through its error routes; its neighbour on the
+// same listener, whose errors Caddy keeps in the same list, still gets the module's JSON.
 func TestErrorRoutes(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

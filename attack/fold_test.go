@@ -79,8 +79,8 @@ func nameBytes(t *testing.T, send speaks) (all []byte) {
 	return all
 }
 
-// oddNames writes a name in all ways that differ in one byte, and in all that differ in what stands between
-// its words.
+// oddNames writes a name in all ways that differ in one byte, and in all that differ in what stands
+// between its words.
 func oddNames(name string, bytes []byte) (batches [][]string) {
 	for i := range len(name) {
 		var batch []string
@@ -113,8 +113,8 @@ func lines(names []string, value string) (fields []string) {
 }
 
 // Mallory sends her own token and `X~WX~OPENID: o-victim`. Caddy lets the name pass, lighttpd makes
-// HTTP_X_WX_OPENID of it, and the backend serves the victim; without any token on public paths. A list of
-// spellings did not have the tilde: so all that the servers let through is tried.
+// HTTP_X_WX_OPENID of it, and the backend serves the victim; without any token on public paths. A
+// list of spellings did not have the tilde: so all that the servers let through is tried.
 func TestIdentityInNamesThatLighttpdFolds(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -154,7 +154,8 @@ func wantUser(t *testing.T, send speaks, u rigUser, request string, fields, trai
 	wantIdentity(t, reached[0], rigIdentity(u))
 }
 
-// The same behind the body, where servers that merge trailers into headers read them, announced or not.
+// The same behind the body, where servers that merge trailers into headers read them, announced or
+// not.
 func TestIdentityInTrailersThatLighttpdFolds(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -177,8 +178,8 @@ func TestIdentityInTrailersThatLighttpdFolds(t *testing.T) {
 	}
 }
 
-// Connection names the victim of the removal that a proxy behind may do by a folded name. Nothing of it arrives,
-// also not beside an upgrade.
+// Connection names the victim of the removal that a proxy behind may do by a folded name. Nothing
+// of it arrives, also not beside an upgrade.
 func TestConnectionCannotDropIdentityByAFoldedName(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -198,9 +199,9 @@ func TestConnectionCannotDropIdentityByAFoldedName(t *testing.T) {
 	}
 }
 
-// A rule for DELETE is a rule for the method in the request line. The backend's framework takes a POST with
-// X-HTTP-Method-Override: DELETE for a DELETE, and so a user without a phone deletes what needs one, and
-// somebody without a token what only the POST was opened for.
+// A rule for DELETE is a rule for the method in the request line. The backend's framework takes a
+// POST with X-HTTP-Method-Override: DELETE for a DELETE, and so a user without a phone deletes what
+// needs one, and somebody without a token what only the POST was opened for.
 func TestMethodOverrideCannotPassARuleForMethods(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -241,8 +242,9 @@ func TestMethodOverrideCannotPassARuleForMethods(t *testing.T) {
 	})
 }
 
-// Two readers of one query: the server that asks appends phone=required to what the client sent, and a
-// reader of the first value sees the client's. A query of which a part is dropped is no query.
+// Two readers of one query: the server that asks appends phone=required to what the client sent,
+// and a reader of the first value sees the client's. A query of which a part is dropped is no
+// query.
 func TestPhoneOfVerifyIsRequiredIfAnyValueSaysSo(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Request smuggling: two readers of one byte stream must not see different requests. Whatever a client
-// writes, each request that reaches the upstream went through the guard.
+// Request smuggling: two readers of one byte stream must not see different requests. Whatever a
+// client writes, each request that reaches the upstream went through the guard.
 
 // lastRequest has the server close the connection if it is still in step with the client.
 const lastRequest = "GET /public/last HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n"
 
-// pipeline writes bytes over one connection, then lastRequest, and returns the answers until the server
-// closes. Where the server waits for more of a broken body, it does not for long.
+// pipeline writes bytes over one connection, then lastRequest, and returns the answers until the
+// server closes. Where the server waits for more of a broken body, it does not for long.
 func (r *rig) pipeline(t *testing.T, site string, requests ...string) (answers []answer) {
 	t.Helper()
 	conn := dial(t, r.addr[site])
@@ -109,7 +109,8 @@ func TestSmuggledRequestsMeetTheGuard(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// The smuggled request claims to be somebody; wherever it ends up, the guard has to have seen it.
+			// The smuggled request claims to be somebody; wherever it ends up, the guard has to
+			// have seen it.
 			inner := "GET /api/smuggled HTTP/1.1\r\nHost: site.test\r\n" + fmt.Sprintf("%s: smuggled-%d", caseHeader, i) + "\r\nX-WX-OPENID: evil\r\n\r\n"
 			outer := raw("POST /hooks/x", append([]string{"Host: site.test", fmt.Sprintf("%s: outer-%d", caseHeader, i)}, tt.fields...)...)
 			r.pipeline(t, "main", strings.ReplaceAll(outer, "$", itoa(len(tt.body(inner))))+tt.body(inner))

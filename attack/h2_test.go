@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// An HTTP/2 client that sends what it is told: pseudo headers of any value, names in any case, trailers.
+// The client sends any fields given: pseudo headers of any value, names in any case, trailers.
 // It understands of the answer no more than status and body.
 
 const (
@@ -123,8 +123,8 @@ func (c *h2Conn) answer(t *testing.T) (a h2Answer) {
 	}
 }
 
-// h2Status reads the first field of the first header block of a connection, which is :status: an entry
-// of the static table, or three digits, in Huffman code where that is shorter.
+// h2Status reads the first field of the first header block of a connection, which is :status: an
+// entry of the static table, or three digits, in Huffman code where that is shorter.
 func h2Status(block []byte) int {
 	static := map[byte]int{0x88: 200, 0x89: 204, 0x8a: 206, 0x8b: 304, 0x8c: 400, 0x8d: 404, 0x8e: 500}
 	if status, ok := static[block[0]]; ok {
@@ -148,8 +148,8 @@ func h2Status(block []byte) int {
 	return status
 }
 
-// h2 sends one request on a connection of its own. Method, scheme, authority and path are added unless a
-// field overrides them; an override without value leaves the field out.
+// h2 sends one request on a connection of its own. Method, scheme, authority and path are added
+// unless a field overrides them; an override without value leaves the field out.
 func (r *rig) h2(t *testing.T, site string, fields ...string) (h2Answer, []wireRequest) {
 	t.Helper()
 	id := fmt.Sprintf("h%d", r.cases.Add(1))

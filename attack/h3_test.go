@@ -1,4 +1,4 @@
-// An HTTP/3 client that sends what it is told.
+// A raw HTTP/3 client.
 
 package attack_test
 
@@ -59,8 +59,8 @@ func dialH3(t *testing.T, addr string) *quic.Conn {
 	return conn
 }
 
-// h3 sends one request to site "tls", as h2 does; trailers follow a body if there are any. Status 0 means that
-// the server reset the stream or the connection.
+// h3 sends one request to site "tls", as h2 does; trailers follow a body if there are any. Status 0
+// means that the server reset the stream or the connection.
 func (r *rig) h3(t *testing.T, conn *quic.Conn, fields, trailers []string) (status int, reached []wireRequest) {
 	t.Helper()
 	id := fmt.Sprintf("q%d", r.cases.Add(1))

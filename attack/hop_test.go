@@ -9,8 +9,8 @@ import (
 )
 
 // T08 (GHSA-w9mr-28mw-j8hg, CVE-2024-45410, CVE-2026-29054): a client names the identity header in
-// Connection, and the reverse proxy drops what the handler has just set. Without an openid the backend
-// would serve the request as that of a trusted service, or of nobody.
+// Connection, and the reverse proxy drops what the handler has just set. Without an openid the
+// backend would serve the request as that of a trusted service, or of nobody.
 func TestConnectionCannotDropIdentity(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -106,7 +106,8 @@ func chunked(line string, fields, trailers []string) string {
 }
 
 // Trailers are header fields that arrive late: servers that merge them into the header (Node's
-// rawTrailers users, gRPC gateways, some CGI bridges) would see an identity that came past the strip.
+// rawTrailers users, gRPC gateways, some CGI bridges) would see an identity that came past the
+// strip.
 func TestTrailersCannotCarryIdentity(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

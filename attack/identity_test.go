@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// folded is a header's name as the most careless server reads it: lighttpd and Apache put one character for
-// all that is neither letter nor digit.
+// folded is a header's name as the most careless server reads it: lighttpd and Apache put one
+// character for all that is neither letter nor digit.
 func folded(name string) string {
 	read := []byte(strings.ToLower(name))
 	for i, c := range read {
@@ -21,8 +21,8 @@ func folded(name string) string {
 	return string(read)
 }
 
-// identityOf returns every field a backend could take for the user's identity, headers and trailers, with
-// the name as servers read it.
+// identityOf returns every field a backend could take for the user's identity, headers and
+// trailers, with the name as servers read it.
 func identityOf(r wireRequest, more ...string) map[string][]string {
 	found := map[string][]string{}
 	for _, f := range slices.Concat(r.fields, r.trailers) {
@@ -34,7 +34,7 @@ func identityOf(r wireRequest, more ...string) map[string][]string {
 	return found
 }
 
-// rigIdentity is what the upstream of site "main" must see of a user without phone.
+// rigIdentity holds the headers that the upstream of site "main" must see for a user without phone.
 func rigIdentity(u rigUser) map[string][]string {
 	return map[string][]string{
 		"x-wx-openid": {u.OpenID}, "x-wx-appid": {u.AppID}, "x-wx-unionid": {u.UnionID}, "x-wx-source": {"wx_client"},
@@ -103,7 +103,8 @@ var spoofs = []struct {
 	{"white space around", []string{"X-WX-OPENID:   evil\t"}},
 }
 
-// T02, T03, T04, T05: whatever the client says it is, the upstream hears what the token says or nothing.
+// T02, T03, T04, T05: whatever the client says it is, the upstream sees the token's identity or
+// none.
 func TestSpoofedIdentityHeadersNeverReachTheUpstream(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -178,8 +179,8 @@ func TestPhoneHeadersCarryTheVerifiedPhone(t *testing.T) {
 	}
 }
 
-// T07 (CVE-2026-33433): names that were not written canonically in the configuration protect as well,
-// and with `headers none` the prefix X-WX- is still reserved.
+// T07 (CVE-2026-33433): names that were not written canonically in the configuration protect as
+// well, and with `headers none` the prefix X-WX- is still reserved.
 func TestConfiguredNamesAreCanonical(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

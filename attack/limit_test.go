@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// GHSA-3h23-rrpc-3p87, CVE-2024-21494: a limit on addresses is passed by whoever may name his own. The
-// address is Caddy's: the peer's, unless the peer is a trusted proxy.
+// GHSA-3h23-rrpc-3p87, CVE-2024-21494: a limit on addresses is useless against a client that may
+// name its own. The address is Caddy's: the peer's, unless the peer is a trusted proxy.
 func TestLoginLimitIsOnTheRealAddress(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	calls := r.fake.Count(wechattest.Login)
@@ -42,8 +42,8 @@ func TestLoginLimitIsOnTheRealAddress(t *testing.T) { // not parallel: it counts
 	}
 }
 
-// Behind a trusted proxy every client has a limit of its own; what a client writes before the proxy's
-// entry does not count, and an IPv6 subscriber is one client.
+// Behind a trusted proxy every client has a limit of its own; what a client writes before the
+// proxy's entry does not count, and an IPv6 subscriber is one client.
 func TestLoginLimitBehindATrustedProxy(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -80,8 +80,8 @@ func TestLoginLimitBehindATrustedProxy(t *testing.T) {
 	}
 }
 
-// T77: phone taps cost the owner money. The limit is the user's, over all sessions, addresses and ways,
-// and what it refuses never reaches WeChat.
+// T77: phone taps cost the owner money. The limit is the user's, over all sessions, addresses and
+// ways, and what it refuses never reaches WeChat.
 func TestPhoneLimitIsOnTheUser(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	u := r.fake.NewUser(rigAppB)

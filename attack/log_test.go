@@ -219,7 +219,8 @@ func (s *secretive) check() {
 	}
 }
 
-// T88: nothing the client sends makes a line of its own in the log, and session keys stay where they are.
+// T88: nothing the client sends makes a line of its own in the log, and session keys stay where
+// they are.
 func TestSessionKeysStayInside(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

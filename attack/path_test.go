@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// protectedTargets are request targets on which nothing may be open although each resembles something
-// that is: the upstream gets the raw text, and some server reads a way to /api/me out of it.
+// protectedTargets are request targets on which nothing may be open although each resembles
+// something that is: the upstream gets the raw text, and some server reads a way to /api/me out of
+// it.
 var protectedTargets = []string{
 	// T14: what nobody named.
 	"/", "/nope", "/api", "/api/me", "/index.html", "/favicon.ico", "/robots.txt", "/.well-known/jwks.json", "/.well-known/security.txt",
@@ -64,8 +65,8 @@ var protectedTargets = []string{
 	"/public/..%5c..%2fapi", "/public/%5c..%5capi", "/public/..%2f%5capi", "/public/.//..//api", "/public/.;/..;/api",
 }
 
-// TestNothingIsOpenByAccident: default deny (T14 to T23). A path that is not canonical is never public,
-// and what is not public needs a token.
+// TestNothingIsOpenByAccident: default deny (T14 to T23). A path that is not canonical is never
+// public, and what is not public needs a token.
 func TestNothingIsOpenByAccident(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -149,8 +150,8 @@ func TestPublicIsPerMethod(t *testing.T) {
 	})
 }
 
-// T25: the sidecar's own routes are their exact spelling; what is near them is protected or not there,
-// with a token as well as without.
+// T25: the sidecar's own routes are their exact spelling; what is near them is protected or not
+// there, with a token as well as without.
 func TestNearMissesOfOwnRoutes(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -229,7 +230,7 @@ func TestNearMissesOfOwnRoutes(t *testing.T) {
 	}
 }
 
-// T27: own routes with the wrong method tell the right one, and WeChat is not asked.
+// T27: own routes with the wrong method answer the allowed ones, and WeChat is not called.
 func TestOwnRoutesRefuseOtherMethods(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// vipTargets are spellings of paths below /vip/ and of /admin. The user's token has no phone, so whatever
-// of them reaches the upstream has come past phone_required.
+// vipTargets are spellings of paths below /vip/ and of /admin. The user's token has no phone, so
+// whatever of them reaches the upstream has come past phone_required.
 var vipTargets = []string{
 	"/vip/", "/vip/x", "/vip/x/y", "/vip/x?y", "/vip/?", "/vip/%41", "/vip/%2e%2e%2fvip%2fx", "/admin", "/admin?", "/admin?x=/public/",
 	// Case.
@@ -30,8 +30,8 @@ var vipTargets = []string{
 	"/vip/../public/../vip/x", "/public/../VIP/x", "/optional/..%2fvip%2fx",
 }
 
-// TestPhoneRequiredInEverySpelling: phone_required matches as widely as Caddy's own matcher does, so that
-// what an upstream may read as the path is covered.
+// TestPhoneRequiredInEverySpelling: phone_required matches as widely as Caddy's own matcher does,
+// so that what an upstream may read as the path is covered.
 func TestPhoneRequiredInEverySpelling(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// An empty target is read as / by the upstream and an opaque one as who knows what, while a matcher of
-// paths sees neither: both went round phone_required.
+// An empty target is read as / by the upstream and an opaque one as who knows what, while a matcher
+// of paths sees neither: both went round phone_required.
 func TestPhoneIsRequiredWhateverTheTarget(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -24,8 +24,9 @@ func TestPhoneIsRequiredWhateverTheTarget(t *testing.T) {
 	}
 }
 
-// The upstream gets the raw path. Express reads /vip/..%2fopen as /vip/:id, others decode it once or twice,
-// clean it, cut it at a ; or take \ for a separator: what any of them reads as restricted is restricted.
+// The upstream gets the raw path. Express reads /vip/..%2fopen as /vip/:id, others decode it once
+// or twice, clean it, cut it at a ; or take \ for a separator: what any of them reads as restricted
+// is restricted.
 func TestPhoneIsRequiredHoweverThePathIsRead(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -44,7 +45,8 @@ func TestPhoneIsRequiredHoweverThePathIsRead(t *testing.T) {
 	}
 }
 
-// An overlong or cut UTF-8 sequence is a dot or a slash to old decoders, and Windows forgets spaces.
+// An overlong or cut UTF-8 sequence is a dot or a slash to old decoders, and Windows forgets
+// spaces.
 func TestPathsThatSomeDecoderBendsAreNotPublic(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -55,8 +57,8 @@ func TestPathsThatSomeDecoderBendsAreNotPublic(t *testing.T) {
 	}
 }
 
-// Upgrade: h2c on a public path makes a tunnel to upstreams that speak it; requests inside, with whatever
-// identity, pass no guard. Only WebSockets are upgraded.
+// Upgrade: h2c on a public path makes a tunnel to upstreams that speak it; requests inside, with
+// whatever identity, pass no guard. Only WebSockets are upgraded.
 func TestNoTunnelButWebSocket(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -82,7 +84,8 @@ func TestEarlyDataHeaderOfAnyForm(t *testing.T) {
 	}
 }
 
-// A JWT in JSON serialization is a token, and not one that is taken (RFC 8725bis, format confusion).
+// A JWT in JSON serialization is a token, and not one that is taken (RFC 8725bis, format
+// confusion).
 func TestTokenInJSONSerialization(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -91,8 +94,8 @@ func TestTokenInJSONSerialization(t *testing.T) {
 	wantInvalid(t, r.exchange(t, "main", raw("GET /api", bearer(token))))
 }
 
-// A refused request goes to the site's error service: with authorization strip, the token must not go
-// along (CVE-2026-41181).
+// A refused request goes to the site's error service: with authorization strip, the token must not
+// go along (CVE-2026-41181).
 func TestErrorServiceGetsNoToken(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -107,8 +110,8 @@ func TestErrorServiceGetsNoToken(t *testing.T) {
 	}
 }
 
-// Trailers come behind the body, when all headers have been looked at, and some servers merge them into
-// those. An announced one lets others through that were not announced.
+// Trailers come behind the body, when all headers have been looked at, and some servers merge them
+// into those. An announced one lets others through that were not announced.
 func TestIdentityInTrailersIsRemoved(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

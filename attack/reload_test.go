@@ -23,8 +23,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// T85: a reload, accepted or rejected, loses nothing. These tests load configurations, which are global
-// to a process, so each runs in one of its own.
+// T85: a reload, accepted or rejected, loses nothing. These tests load configurations, which are
+// global to a process, so each runs in one of its own.
 
 // reloader is a Caddy that is reloaded, with users who stay.
 type reloader struct {
@@ -57,7 +57,8 @@ func newReloader(t *testing.T) *reloader {
 	return rl
 }
 
-// config is what stays the same in all reloads, with further lines for the handler and further sites.
+// config returns the configuration of all reloads, with further lines for the handler and further
+// sites.
 func (rl *reloader) config(lines, sites string) string {
 	return fmt.Sprintf(`{
 		admin off
@@ -104,8 +105,8 @@ func (rl *reloader) stop() {
 	}
 }
 
-// request repeats what the network lost, as mini programs do: Linux resets the connections that wait on a
-// listening socket when a reload of Caddy closes it, whatever the site is made of.
+// request repeats what the network lost, as mini programs do: Linux resets the connections that
+// wait on a listening socket when a reload of Caddy closes it, whatever the site is made of.
 func (rl *reloader) request(ctx context.Context, method, path, token, body string) (a answer, err error) {
 	for range 10 {
 		if a, err = rl.try(ctx, method, path, token, body); err == nil || ctx.Err() != nil {
@@ -216,7 +217,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// load has clients call until their context ends. A failed request is an error, and the last is told.
+// load has clients call until their context ends. A failed request is an error, and the last is
+// told.
 func (rl *reloader) load(ctx context.Context, r *resident) (served *atomic.Int64, done func()) {
 	var wg sync.WaitGroup
 	served = new(atomic.Int64)
@@ -303,8 +305,8 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	eventually(t, fmt.Sprintf("no more than %d goroutines after stopping", begin+10), func() bool { return runtime.NumGoroutine() <= begin+10 })
 }
 
-// A rejected reload must neither take what the running configuration uses nor give back what it never
-// took: caddy-ratelimit lost its state in 53 of 60 of them.
+// A rejected reload must neither take what the running configuration uses nor give back what it
+// never took: caddy-ratelimit lost its state in 53 of 60 of them.
 func TestRejectedReloadsChangeNothing(t *testing.T) {
 	t.Parallel()
 	if !inChild(t) {

@@ -126,8 +126,8 @@ func TestOpenIDsOfWeChatAreChecked(t *testing.T) { // not parallel: it makes the
 	}
 }
 
-// Forward authentication with Caddy in the other role: identity comes back in headers, spoofs do not pass,
-// and a refusal reaches the client as it is.
+// Forward authentication with Caddy in the other role: identity comes back in headers, spoofs do
+// not pass, and a refusal reaches the client as it is.
 func TestForwardAuth(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -21,7 +21,8 @@ const (
 	rigHookPath   = "/hook-4c1e9a7730"
 )
 
-// rigHook is the hook of site full. It lets everybody in unless a test that is not parallel says otherwise.
+// rigHook is the hook of site full. It lets everybody in unless a test that is not parallel says
+// otherwise.
 type rigHook struct {
 	url  string
 	then atomic.Pointer[http.HandlerFunc]
@@ -42,7 +43,8 @@ func newRigHook() *rigHook {
 
 func (h *rigHook) answer(then http.HandlerFunc) { h.then.Store(&then) }
 
-// T72, T88 and security.md 6, of what came with the profile, the hook and the older ways to the phone.
+// T72, T88 and security.md 6, of what came with the profile, the hook and the older ways to the
+// phone.
 func TestNothingSecretOfProfileAndHookIsLoggedOrTold(t *testing.T) { // not parallel: it makes the fake WeChat and the hook fail
 	r := caddyRig(t)
 	s := newSecretive(t, r, "full")

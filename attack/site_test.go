@@ -106,8 +106,9 @@ func TestSchemeForms(t *testing.T) {
 	}
 }
 
-// T42, CVE-2026-33496: a token counts at the sites of its app, issuer, audience and key, and nowhere
-// else, remembered or not. Sites main and b share Caddy, the default issuer and the automatic key.
+// T42, CVE-2026-33496: a token counts at the sites of its app, issuer, audience and key, and
+// nowhere else, remembered or not. Sites main and b share Caddy, the default issuer and the
+// automatic key.
 func TestTokensOfOtherSites(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -141,7 +142,7 @@ func TestTokensOfOtherSites(t *testing.T) {
 	}
 }
 
-// A site with two apps tells them apart in what the upstream hears.
+// A site with two apps passes the right appid to the upstream.
 func TestTwoAppsOnOneSite(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -160,7 +161,8 @@ func TestTwoAppsOnOneSite(t *testing.T) {
 	want(t, r.post(t, "both", "/auth/login", "", object("code", code), "Referer", "https://servicewechat.com/"+rigAppA+"/1/page-frame.html"), 200, "")
 }
 
-// T32: the public key, which everybody can fetch, is no HMAC secret in any form; nor is what the JWKS says.
+// T32: the public key, which everybody can fetch, is no HMAC secret in any form; nor is what the
+// JWKS says.
 func TestPublicKeysAreNoSecrets(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -219,7 +221,8 @@ func jwkMember(t *testing.T, jwks []byte, names ...string) []byte {
 	return nil
 }
 
-// T33 and the reverse of T32: a site with a secret takes no other length of it and publishes nothing.
+// T33 and the reverse of T32: a site with a secret takes no other length of it and publishes
+// nothing.
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -264,7 +267,8 @@ func TestOtherKeysOfTheSameKind(t *testing.T) {
 			wantInvalid(t, r.exchange(t, "rs", raw("GET /api", bearer(signWith(t, method, r.keys.rs, head, f.with())))))
 		}
 	}
-	// A raw RSA signature of zero or one verifies under e = 3 with careless padding checks (Bleichenbacher 2006).
+	// A raw RSA signature of zero or one verifies under e = 3 with careless padding checks
+	// (Bleichenbacher 2006).
 	signed := base64url(f.head) + "." + base64url(f.with())
 	for _, value := range []*big.Int{new(big.Int), big.NewInt(1), r.keys.rs.N, new(big.Int).Sub(r.keys.rs.N, big.NewInt(1))} {
 		signature := value.FillBytes(make([]byte, 256))

@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 )
 
-// rigGlobals are the options of all sites. HTTP/2 goes without TLS, so that frames can be written by hand;
-// the log is as talkative as it gets.
+// rigGlobals are the options of all sites. HTTP/2 goes without TLS, so that frames can be written
+// by hand; the log is as talkative as it gets.
 const rigGlobals = `{
 	admin off
 	auto_https off
@@ -52,7 +52,8 @@ const rigGlobals = `{
 }
 `
 
-// rigSites are the sites, each with a port of its own. A site that names $PORT is written out whole.
+// rigSites are the sites, each with a port of its own. A site that names $PORT is written out
+// whole.
 var rigSites = []struct{ name, caddyfile string }{
 	{"main", `
 	wechat_auth {
@@ -457,8 +458,8 @@ http://error-service.test:$PORT {
 }`},
 }
 
-// rigKeys are the keys of the sites that do not use automatic ones: a forger who has them is the control
-// of every attack with a forged token.
+// rigKeys are the keys of the sites that do not use automatic ones: a forger who has them is the
+// control of every attack with a forged token.
 type rigKeys struct {
 	hs    []byte
 	rs    *rsa.PrivateKey

@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// The response writer is not wrapped and the body not read: what streams without the guard streams with it.
+// The response writer is not wrapped and the body not read: what streams without the guard streams
+// with it.
 
 // streamingBackend is the upstream of site "stream".
 func streamingBackend(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +38,7 @@ func streamingBackend(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// steps let a test give the word for each event of a stream.
+// steps let a test release each event of a stream.
 var steps sync.Map // name → chan struct{}
 
 func stepsOf(name string) chan struct{} {
@@ -146,14 +147,14 @@ func TestServerSentEventsArriveOneByOne(t *testing.T) {
 				}
 				lines := bufio.NewScanner(resp.Body)
 				for i := range 20 {
-					// Event i is read before the backend is told to send the next one.
+					// Event i is read before the next one is released.
 					if want := fmt.Sprintf("data: event %d for %s", i, openid); !lines.Scan() || lines.Text() != want {
 						t.Fatalf("got %q %v, want %q", lines.Text(), lines.Err(), want)
 					}
 					lines.Scan()
 					next <- struct{}{}
 				}
-				// The client leaves, and the backend hears of it.
+				// The client leaves, and the backend's request is cancelled.
 				if err := resp.Body.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -179,7 +180,8 @@ func TestStreamsNeedAToken(t *testing.T) {
 	}
 }
 
-// A gigabyte passes through, and the process does not grow. It runs alone: others would use the heap.
+// A gigabyte passes through, and the process does not grow. It runs alone: others would use the
+// heap.
 func TestUploadsStreamThrough(t *testing.T) {
 	r := caddyRig(t)
 	alice := r.login(t, "stream")
@@ -298,8 +300,8 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-// A refused upload is not read to its end. Of HTTP/1.1 Go's server reads up to 256 KiB, in the hope that
-// the connection can stay; in HTTP/2 the answer comes at once.
+// A refused upload is not read to its end. Of HTTP/1.1 Go's server reads up to 256 KiB, in the hope
+// that the connection can stay; in HTTP/2 the answer comes at once.
 func TestRefusedUploadsAreNotRead(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

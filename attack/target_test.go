@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Request targets that are not a plain path: the absolute form, the asterisk, the authority, and what
-// Go's parser calls opaque. None of them opens anything without a token.
+// Request targets that are not a plain path: the absolute form, the asterisk, the authority, and
+// what Go's parser calls opaque. None of them opens anything without a token.
 func TestUnusualTargetsAreClosed(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -38,8 +38,8 @@ func TestUnusualTargetsAreClosed(t *testing.T) {
 	}
 }
 
-// The absolute form of what is public is public, and of what is the sidecar's own is its own: RFC 9112
-// has servers take both forms, and the upstream gets the path.
+// The absolute form of what is public is public, and of what is the sidecar's own is its own: RFC
+// 9112 has servers take both forms, and the upstream gets the path.
 func TestAbsoluteFormIsReadAsItsPath(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -65,8 +65,8 @@ func TestAbsoluteFormIsReadAsItsPath(t *testing.T) {
 	wantRefused(t, r.exchange(t, "main", raw("GET http://site.test/auth/login")), 405, "method_not_allowed")
 }
 
-// CVE-2026-71324: a proxied CONNECT poisons connections to the upstream that users share. TRACE echoes
-// credentials. Neither is ever forwarded, not even where everything else is.
+// CVE-2026-71324: a proxied CONNECT poisons connections to the upstream that users share. TRACE
+// echoes credentials. Neither is ever forwarded, not even where everything else is.
 func TestConnectAndTraceAreRefused(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -135,8 +135,8 @@ func TestOddMethods(t *testing.T) {
 	}
 }
 
-// What another directive did to the request before is what the decision is about: the upstream sees the
-// path after the rewrite.
+// What another directive did to the request before is what the decision is about: the upstream sees
+// the path after the rewrite.
 func TestDecisionIsOnTheRewrittenPath(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

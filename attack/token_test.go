@@ -15,8 +15,8 @@ import (
 	gojwt "github.com/golang-jwt/jwt/v5"
 )
 
-// wantInvalid checks the one answer to every token that is not valid: which check it failed is nobody's
-// business (T51, CVE-2019-7644).
+// wantInvalid checks the one answer to every token that is not valid: which check it failed is
+// nobody's business (T51, CVE-2019-7644).
 func wantInvalid(t *testing.T, got reply) {
 	t.Helper()
 	wantRefused(t, got, 401, "token_invalid")
@@ -219,8 +219,8 @@ func TestForgedECDSASignatures(t *testing.T) {
 	wantInvalid(t, r.exchange(t, "es", raw("GET /api", bearer(signed+"."+base64url(string(der))))))
 }
 
-// T31 to T38, T43: headers of tokens, most of them signed with the right key as a second service that
-// shares it might.
+// T31 to T38, T43: headers of tokens, most of them signed with the right key as a second service
+// that shares it might.
 func TestHeadersOfTokens(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

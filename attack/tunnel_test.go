@@ -91,8 +91,8 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// The WebSocket of HTTP/2 is an extended CONNECT (RFC 8441), which goes on as GET. Go's server speaks it
-// only when told at start.
+// The WebSocket of HTTP/2 is an extended CONNECT (RFC 8441), which goes on as GET. Go's server
+// speaks it only when told at start.
 func TestHTTP2WebSocket(t *testing.T) {
 	t.Parallel()
 	if !inChild(t, "GODEBUG=http2xconnect=1") {

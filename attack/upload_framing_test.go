@@ -58,7 +58,8 @@ func TestUploadsOverEveryFraming(t *testing.T) {
 	}
 }
 
-// Uploads that never end, by as many as there are decoders and more, keep nobody else from uploading.
+// Uploads that never end, by as many as there are decoders and more, keep nobody else from
+// uploading.
 func TestAttackSlowUploads(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -37,7 +37,8 @@ func jpegSegment(marker byte, body string) []byte {
 	return append([]byte{0xff, marker, byte((len(body) + 2) >> 8), byte(len(body) + 2)}, body...)
 }
 
-// upload uploads a picture, which must work, and returns the answer and the picture as it is served.
+// upload uploads a picture, which must work, and returns the answer and the picture as it is
+// served.
 func (r *rig) upload(t *testing.T, site, token string, picture []byte) (a, served answer) {
 	t.Helper()
 	a = r.profile(t, site, token, filePart("avatar", "x.jpg", picture))
@@ -227,7 +228,8 @@ func TestServedPictures(t *testing.T) {
 	want(t, r.do(t, "based", http.MethodGet, moved, ""), 404, "not_found")
 }
 
-// Whatever stands behind /avatar/, it is a picture of this very name or nothing, and never reaches the upstream.
+// Whatever stands behind /avatar/, it is a picture of this very name or nothing, and never reaches
+// the upstream.
 func TestAttackAvatarPaths(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

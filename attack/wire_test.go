@@ -20,8 +20,8 @@ import (
 // caseHeader carries the id by which the upstream's record of a request is found again.
 const caseHeader = "X-Case"
 
-// wire is an upstream below net/http: it records requests as the bytes that came, for what Go's server
-// would show of them is already folded, joined and decoded.
+// wire is an upstream below net/http: it records requests as the bytes that came, for what Go's
+// server would show of them is already folded, joined and decoded.
 type wire struct {
 	addr string
 
@@ -179,7 +179,7 @@ func readChunks(br *bufio.Reader) (string, error) {
 	}
 }
 
-// reply is what came back for a raw request, and what reached the upstream of it.
+// reply is the answer to a raw request, with the requests that reached the upstream.
 type reply struct {
 	answer
 	reached []wireRequest
@@ -196,8 +196,8 @@ func raw(line string, fields ...string) string {
 // bearer is the header line of a token.
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
-// exchange sends a raw request over a connection of its own. Host and the case's id are added behind the
-// request line unless the request brings its own Host.
+// exchange sends a raw request over a connection of its own. Host and the case's id are added
+// behind the request line unless the request brings its own Host.
 func (r *rig) exchange(t *testing.T, site, request string) reply {
 	t.Helper()
 	id := fmt.Sprintf("c%d", r.cases.Add(1))
@@ -248,8 +248,8 @@ func readAnswer(br *bufio.Reader, method string) (answer, error) {
 	return answer{resp.StatusCode, resp.Header, body}, err
 }
 
-// wantRefused checks that a request was answered with a status and an error code, and that the upstream
-// never heard of it.
+// wantRefused checks that a request was answered with a status and an error code, and that the
+// upstream never heard of it.
 func wantRefused(t *testing.T, got reply, status int, code string) {
 	t.Helper()
 	if got.status != status || code != "" && got.text("error") != code {

@@ -1,4 +1,4 @@
-// What becomes of honest pictures.
+// Honest pictures: their size, position and colours.
 
 package avatar_test
 
@@ -32,7 +32,7 @@ func made(t *testing.T, longest int, picture []byte) image.Image {
 	return img
 }
 
-// near tells whether a colour is this one, within what JPEG makes of it.
+// near reports whether a colour is this one, within what JPEG makes of it.
 func near(got color.Color, want color.RGBA, tolerance int) bool {
 	c := color.RGBAModel.Convert(got).(color.RGBA)
 	for _, d := range []int{int(c.R) - int(want.R), int(c.G) - int(want.G), int(c.B) - int(want.B)} {
@@ -273,7 +273,8 @@ func TestSamePictureGivesTheSameBytes(t *testing.T) {
 	wg.Wait()
 }
 
-// A request that has to wait gives up with its context. It keeps all others waiting, so it cannot run beside them.
+// A request that has to wait gives up with its context. It keeps all others waiting, so it cannot
+// run beside them.
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	picture := pngOf(t, scene(10, 10))
 	leave := avatar.Occupy()

@@ -1,12 +1,12 @@
-// Exif, as far as it says how a picture lies.
+// The orientation in Exif.
 
 package avatar
 
 import "encoding/binary"
 
-// orientation returns how a picture lies, 1 to 8, from its Exif data in TIFF form: 1, which is upright, for
-// whatever cannot be read. It looks at the first directory only and follows no other offset, so there is
-// nothing to go round in.
+// orientation returns how a picture lies, 1 to 8, from its Exif data in TIFF form: 1, which is
+// upright, for whatever cannot be read. It looks at the first directory only and follows no other
+// offset, so there is nothing to go round in.
 func orientation(tiff []byte) int {
 	const (
 		header = 8

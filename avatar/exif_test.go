@@ -1,4 +1,4 @@
-// How pictures lie.
+// Orientations.
 
 package avatar_test
 

@@ -1,4 +1,4 @@
-// What the tests of this package reach into.
+// Access for the tests of this package.
 
 package avatar
 

@@ -1,4 +1,4 @@
-// The formats: what a file is by its first bytes, what it says of its picture, and how it is decoded.
+// The formats: detection by the first bytes, the header, and the decoder of each.
 
 package avatar
 
@@ -23,7 +23,7 @@ type picture struct {
 	decoder func(io.Reader) (image.Image, error)
 }
 
-// parts are what a file consists of.
+// parts are the segments or chunks of a file.
 type parts struct {
 	data        []byte // for the decoder
 	orientation int    // as in Exif, 1 to 8; 0 is none
@@ -84,8 +84,8 @@ func hasMagic(data []byte, magic string) bool {
 	return true
 }
 
-// decode decodes the picture. A decoder that a hostile file makes panic must cost its sender no more than
-// any other bad file does.
+// decode decodes the picture. A decoder that a hostile file makes panic must cost its sender no
+// more than any other bad file does.
 func (p *picture) decode() (img image.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/avatar"
 )
 
-// FuzzJPEG holds that any file is refused or becomes a JPEG within bounds that has nothing but a picture.
+// FuzzJPEG holds that any file is refused or becomes a JPEG within bounds that has nothing but a
+// picture.
 func FuzzJPEG(f *testing.F) {
 	for _, seed := range [][]byte{
 		jpegOf(f, scene(16, 8)),

@@ -1,4 +1,4 @@
-// Files that somebody made to do harm, and files that are broken.
+// Hostile files and broken ones.
 
 package avatar_test
 
@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/avatar"
 )
 
-// refused are files that must not be decoded, and what is said of them.
+// refused are files that must not be decoded, with the error of each.
 func refused(t testing.TB) map[string]struct {
 	file []byte
 	want error
@@ -231,8 +231,8 @@ func wantBare(t *testing.T, out []byte) {
 	}
 }
 
-// A file cut off in its picture is refused, for it was not sent whole. What stands behind the picture may lack,
-// the end marker of a JPEG too: browsers show that.
+// A file cut off in its picture is refused, for it was not sent whole. What stands behind the
+// picture may lack, the end marker of a JPEG too: browsers show that.
 func TestCutOffFiles(t *testing.T) {
 	t.Parallel()
 	img := scene(12, 9)
@@ -275,7 +275,8 @@ func TestProgressiveJPEGThatBrokeOff(t *testing.T) {
 	}
 }
 
-// Stickers are animations. Of one the first frame is taken, wherever it lies, with its transparency.
+// Stickers are animations. Of one the first frame is taken, wherever it lies, with its
+// transparency.
 func TestAnimatedWebP(t *testing.T) {
 	t.Parallel()
 	lossless, lossy := webpFile(t, "gopher-doc.1bpp.lossless")[12:], webpFile(t, "blue-purple-pink.lossy")[12:]
@@ -313,7 +314,8 @@ func TestAnimatedWebP(t *testing.T) {
 	}
 }
 
-// A frame that is smaller than the screen, or does not begin at its corner, is a picture like another.
+// A frame that is smaller than the screen, or does not begin at its corner, is a picture like
+// another.
 func TestFrameInAScreen(t *testing.T) {
 	t.Parallel()
 	data := gifOf(t, image.NewGray(image.Rect(0, 0, 6, 4)))

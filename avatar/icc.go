@@ -1,4 +1,4 @@
-// Colour profiles: what the numbers of a picture mean. Those of three curves and a matrix are understood,
+// Colour profiles. Those of three curves and a matrix are understood,
 // as cameras, phones and screens have them.
 // https://www.color.org/specification/ICC.1-2022-05.pdf
 
@@ -11,7 +11,8 @@ import (
 	"sync"
 )
 
-// toSRGB converts a picture from the colours of its profile. A profile that cannot be read changes nothing.
+// toSRGB converts a picture from the colours of its profile. A profile that cannot be read changes
+// nothing.
 func toSRGB(img *image.RGBA, profile []byte) {
 	p, ok := readProfile(profile)
 	if !ok {
@@ -51,7 +52,8 @@ var sRGBTable = sync.OnceValue(func() *[sRGBSteps]byte {
 	return table
 })
 
-// profile takes red, green and blue to light by a curve each, and by the matrix to the light of sRGB.
+// profile takes red, green and blue to light by a curve each, and by the matrix to the light of
+// sRGB.
 type profile struct {
 	curves [3][256]float64
 	matrix [3][3]float64
@@ -130,7 +132,8 @@ func readTable(points []byte, n int64) func(float64) float64 {
 	}
 }
 
-// readFormula reads a parametric curve: (ax+b)^g+e from d on, and cx+f below. The lower kinds leave some out.
+// readFormula reads a parametric curve: (ax+b)^g+e from d on, and cx+f below. The lower kinds leave
+// some out.
 func readFormula(params []byte, kind int) func(float64) float64 {
 	count, ok := map[int]int{0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[kind]
 	if !ok || len(params) < 4*count {

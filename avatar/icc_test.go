@@ -1,5 +1,5 @@
-// Colour profiles. The values wanted are those of Little CMS: `transicc -i <profile> -o *sRGB -t 1 -n -b`,
-// without black point compensation.
+// Colour profiles. The values wanted are those of Little CMS: `transicc -i <profile> -o *sRGB -t 1
+// -n -b`, without black point compensation.
 
 package avatar_test
 
@@ -165,7 +165,8 @@ func iccp(t testing.TB, profile []byte) []byte {
 	return chunk("iCCP", slices.Concat([]byte("Display P3\x00\x00"), packed.Bytes()))
 }
 
-// What cannot be read changes nothing: neither a profile of another kind, nor a broken or a hostile one.
+// What cannot be read changes nothing: neither a profile of another kind, nor a broken or a hostile
+// one.
 func TestProfilesThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	with := func(at int, value string) []byte {

@@ -90,7 +90,7 @@ func segment(marker byte, body ...byte) []byte {
 	return append(binary.BigEndian.AppendUint16([]byte{0xff, marker}, uint16(len(body)+2)), body...)
 }
 
-// exif is a JPEG's segment, or a chunk's body, that says how the picture lies.
+// exif is a JPEG's segment, or a chunk's body, with an orientation.
 func exif(order binary.AppendByteOrder, orientation uint16) []byte {
 	head := "Exif\x00\x00II*\x00"
 	if order == binary.AppendByteOrder(binary.BigEndian) {
@@ -313,8 +313,9 @@ func (w *bitWriter) oneSymbol(trees int) {
 	}
 }
 
-// largeTrees writes a set of trees with as many symbols as a colour cache of 11 bits allows, in few bits:
-// all codes of a tree have the same length, and that is the only one, so it takes no bits itself.
+// largeTrees writes a set of trees with as many symbols as a colour cache of 11 bits allows, in few
+// bits: all codes of a tree have the same length, and that is the only one, so it takes no bits
+// itself.
 func (w *bitWriter) largeTrees() {
 	for _, tree := range []struct{ length, symbols int }{{11, 2048}, {8, 256}, {8, 256}, {8, 256}, {5, 32}} {
 		w.lsb(0, 1)
@@ -332,8 +333,8 @@ func (w *bitWriter) largeTrees() {
 	}
 }
 
-// treesWebP is a lossless WebP with so many sets of trees: large ones for a tile each, and one that takes no
-// bits for all the rest.
+// treesWebP is a lossless WebP with so many sets of trees: large ones for a tile each, and one that
+// takes no bits for all the rest.
 func treesWebP(width, height, groups int) []byte {
 	w := vp8l(width, height)
 	w.lsb(0, 1)  // no transform
@@ -352,7 +353,8 @@ func treesWebP(width, height, groups int) []byte {
 	return riff(riffChunk("VP8L", w.out))
 }
 
-// treeMap writes which set of trees each tile of 4 by 4 pixels has: in turn, from the first to the last.
+// treeMap writes which set of trees each tile of 4 by 4 pixels has: in turn, from the first to the
+// last.
 func (w *bitWriter) treeMap(width, height, groups int) {
 	w.lsb(1, 1)
 	w.lsb(0, 3)

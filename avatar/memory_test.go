@@ -1,6 +1,6 @@
 //go:build linux && !race
 
-// The worst files: what decoding them takes is measured, each in a process of its own.
+// Memory of decoding the worst files, measured in a process each.
 
 package avatar_test
 
@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/avatar"
 )
 
-// maxResident is what a process may have resident, with a Caddy's 60 MB still to come.
+// maxResident bounds the resident memory of a process, with a Caddy's 60 MB still to come.
 const maxResident = 240 << 20
 
 // childEnv makes the test binary decode the picture on its standard input, so many times.

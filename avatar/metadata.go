@@ -1,5 +1,4 @@
-// What files say beside their pixels: how the picture lies, and what its colours mean. Whatever cannot
-// be read counts as not there.
+// Metadata: orientation and colour profile. Whatever cannot be read counts as not there.
 
 package avatar
 
@@ -12,11 +11,12 @@ import (
 	"iter"
 )
 
-// maxProfile bounds an ICC profile. Those of cameras and screens have less than a kilobyte to a few.
+// maxProfile bounds an ICC profile. Those of cameras and screens have less than a kilobyte to a
+// few.
 const maxProfile = 1 << 20
 
-// splitJPEG reads the segments as the decoder does. A profile may have several, in any order. Where the
-// file ends, the picture does, as in browsers.
+// splitJPEG reads the segments as the decoder does. A profile may have several, in any order. Where
+// the file ends, the picture does, as in browsers.
 func splitJPEG(data []byte) (p parts) {
 	const (
 		progressive = 0xc2
@@ -51,8 +51,9 @@ func splitJPEG(data []byte) (p parts) {
 	}
 }
 
-// nextSegment finds the next marker, with the segment behind it unless it has none; 0 is none. It passes over
-// the data of a scan, where FF 00 stands for FF, and over anything else between segments.
+// nextSegment finds the next marker, with the segment behind it unless it has none; 0 is none. It
+// passes over the data of a scan, where FF 00 stands for FF, and over anything else between
+// segments.
 func nextSegment(data []byte) (marker byte, body, rest []byte) {
 	for {
 		at := bytes.IndexByte(data, 0xff)
@@ -124,9 +125,9 @@ func inflateProfile(body []byte) []byte {
 	return profile
 }
 
-// splitWebP reads the chunks, and writes the file anew with one picture, the first frame of an animation,
-// and its transparency. The decoder knows no animation, and makes room for whatever length a chunk states:
-// here each lies in the file.
+// splitWebP reads the chunks, and writes the file anew with one picture, the first frame of an
+// animation, and its transparency. The decoder knows no animation, and makes room for whatever
+// length a chunk states: here each lies in the file.
 func splitWebP(data []byte) (p parts) {
 	var f frame
 	end := min(int64(len(data)), max(12, 8+int64(binary.LittleEndian.Uint32(data[4:]))))

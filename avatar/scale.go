@@ -23,17 +23,17 @@ func fitted(width, height, longest int) fit {
 	return f
 }
 
-// scale returns the picture, smaller, on white, and turned upright. Each pixel is the mean of the area that
-// it covers, in whole numbers: so it is the same on every machine, there is no ringing at edges, and
-// besides the result only a row is in memory.
+// scale returns the picture, smaller, on white, and turned upright. Each pixel is the mean of the
+// area that it covers, in whole numbers: so it is the same on every machine, there is no ringing at
+// edges, and besides the result only a row is in memory.
 func (f fit) scale(src image.Image, orientation int) *image.RGBA {
 	out := newCanvas(f.outWidth, f.outHeight, orientation)
 	row := image.NewRGBA(image.Rect(0, 0, f.width, 1))
 	sums := make([]uint64, 3*f.outWidth)   // of the row of the result that is in work
 	across := make([]uint64, 3*f.outWidth) // of one row of the picture
 
-	// Think of the picture stretched by outHeight: then a row of it is outHeight high, one of the result
-	// height, and each of the former lies in one or two of the latter.
+	// Think of the picture stretched by outHeight: then a row of it is outHeight high, one of the
+	// result height, and each of the former lies in one or two of the latter.
 	y, left := 0, f.height // of the result's row in work: its number, and how much of it is still to come
 	for from := range f.height {
 		draw.Draw(row, row.Rect, image.White, image.Point{}, draw.Src)
@@ -89,12 +89,12 @@ func add(sums, row []uint64, times int) {
 type canvas struct {
 	img *image.RGBA
 
-	// Where the pixel (0, 0) of the picture as stored lies in img.Pix, and how far it is from one to the
-	// next, across and down.
+	// Where the pixel (0, 0) of the picture as stored lies in img.Pix, and how far it is from one
+	// to the next, across and down.
 	origin, right, down int
 }
 
-// newCanvas is for a picture of this size that lies as Exif says.
+// newCanvas is for a picture of this size and orientation.
 func newCanvas(width, height, orientation int) canvas {
 	turned := orientation >= 5 // its rows are columns
 	w, h := width, height

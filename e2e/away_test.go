@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// writes asks for everything that needs the store and wants to hear that it is away.
+// writes requests everything that needs the store and wants store_unavailable.
 func (n *node) writesFail(alice *wechattest.User, login answer) {
 	n.t.Helper()
 	unavailable(n.t, "login", n.post("/auth/login", "", "code", n.fake.LoginCode(n.fake.NewUser(appID))))
@@ -54,8 +54,8 @@ func TestNodesStartWithoutRedisAndHealWhenItComes(t *testing.T) {
 	want(t, "a session from before", a.refresh(login.refresh()), 200, "")
 }
 
-// Redis dies while people are at work: who is logged in goes on for a while, and nobody is told that
-// something happened that did not.
+// Redis dies while people are at work: who is logged in goes on for a while, and nobody is told
+// that something happened that did not.
 func TestRedisStopsUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -99,8 +99,8 @@ func TestRedisStopsUnderLoad(t *testing.T) {
 	want(t, "the session from before", b.refresh(login.refresh()), 200, "")
 }
 
-// Redis is killed again and again while thousands use it through two nodes. Clients try again with what
-// they have when they are told 503.
+// Redis is killed again and again while thousands use it through two nodes. Clients try again with
+// what they have when they are told 503.
 func TestRedisRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -204,8 +204,8 @@ func TestRedisPaused(t *testing.T) {
 	want(t, "the session from before", b.refresh(login.refresh()), 200, "")
 }
 
-// Redis takes no more writes: its memory is used up, or it is a replica now. Nothing may be told as done,
-// and who is logged in goes on, for the revocations can still be read.
+// Redis takes no more writes: its memory is used up, or it is a replica now. Nothing may be told as
+// done, and who is logged in goes on, for the revocations can still be read.
 func TestRedisRefusesWrites(t *testing.T) {
 	t.Parallel()
 	for name, setting := range map[string][2][]any{
@@ -229,7 +229,7 @@ func TestRedisRefusesWrites(t *testing.T) {
 	}
 }
 
-// A node that lost its connection to Redis, and only it, learns what it missed.
+// A node that alone lost its connection to Redis catches up on revocations.
 func TestMissedRevocationsArriveAfterReconnect(t *testing.T) {
 	t.Parallel()
 	for name, cut := range map[string]func(*proxy){"closed": (*proxy).cut, "silent": (*proxy).mute} {
@@ -290,7 +290,8 @@ func TestSentinelFailover(t *testing.T) {
 	within(t, 2*time.Second, "the other node hears of it", func() bool { return a.revoked(next.access()) })
 }
 
-// With wait_replicas nothing is acknowledged that a replica does not have: the master may die at any moment.
+// With wait_replicas nothing is acknowledged that a replica does not have: the master may die at
+// any moment.
 func TestSentinelFailoverLosesNothingThatReplicasWereWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -20,7 +20,8 @@ import (
 	"time"
 )
 
-// What pages of other origins can do, and cannot, is up to browsers: this is one, with the page of docs/web.md.
+// What pages of other origins can do, and cannot, is up to browsers: this is one, with the page of
+// docs/web.md.
 func TestWebPagesInABrowser(t *testing.T) {
 	t.Parallel()
 	const html = "<!doctype html><title>page</title><body></body>"
@@ -98,8 +99,8 @@ func recipe(t *testing.T) string {
 	return scripts[0]
 }
 
-// runBrowser gives tests/browser its questions and returns what it found. Its package is installed into a
-// copy, so that the checkout stays as it is; the browser is the machine's own.
+// runBrowser gives tests/browser its questions and returns what it found. Its package is installed
+// into a copy, so that the checkout stays as it is; the browser is the machine's own.
 func runBrowser(t *testing.T, questions map[string]string) (found map[string]string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 //go:build unix
 
-// Servers that make environment variables out of header names: what the application finds there is what counts.
+// Servers that make environment variables out of header names: what the application finds there is
+// what counts.
 
 package e2e_test
 
@@ -85,7 +86,8 @@ fastcgi.server = (".fcgi" => (("host" => "127.0.0.1", "port" => %s, "check-local
 	return address
 }
 
-// startNginx passes everything to the FastCGI application, and odd names with it at the second address.
+// startNginx passes everything to the FastCGI application, and odd names with it at the second
+// address.
 func startNginx(t *testing.T, application string) (address, lenient string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -173,8 +175,8 @@ func (c client) getWith(t *testing.T, path, token string, names []string) string
 	return string(body)
 }
 
-// An upstream that speaks CGI names X~WX~OPENID as it names X-WX-OPENID: whoever logs in could be anybody, and
-// on public paths without logging in.
+// An upstream that speaks CGI names X~WX~OPENID as it names X-WX-OPENID: whoever logs in could be
+// anybody, and on public paths without logging in.
 func TestNoSpellingIsAnIdentityToCGI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

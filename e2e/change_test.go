@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
-// Caddy starts its apps in any order: for a moment the new sites serve, before their store can't be opened.
+// Caddy starts its apps in any order: for a moment the new sites serve, before their store can't be
+// opened.
 func TestReloadWithAStoreThatCannotBeOpenedIsNotNoticed(t *testing.T) {
 	w := newWorld(t)
 	n := w.newNode().patient()

@@ -19,13 +19,14 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
-// disk is all that Redis has ever written down, commands and all: appended, and then as a snapshot, too.
+// disk is all that Redis has ever written down, commands and all: appended, and then as a snapshot,
+// too.
 func disk(t *testing.T, redis *redistest.Server) []byte {
 	t.Helper()
 	return append(snapshot(t, redis), files(t, redis, "appendonlydir/*", "*.aof")...)
 }
 
-// snapshot is what Redis has now.
+// snapshot returns the content of Redis.
 func snapshot(t *testing.T, redis *redistest.Server) []byte {
 	t.Helper()
 	redis.Do(t, "CONFIG", "SET", "rdbcompression", "no")
@@ -73,7 +74,7 @@ func spellings(value string) []string {
 	return raw
 }
 
-// Somebody walks away with a copy of Redis.
+// A stolen copy of Redis reveals nothing.
 func TestRedisDumpTellsNothing(t *testing.T) {
 	w := newWorld(t)
 	for name, seal := range map[string]string{"sealed": sealed, "in clear": ""} {

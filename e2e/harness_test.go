@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package e2e_test runs Caddy as its users do: as processes, with files and Redis servers, and kills them.
+// Package e2e_test runs Caddy as its users do: as processes, with files and Redis servers, and
+// kills them.
 package e2e_test
 
 import (
@@ -30,7 +31,7 @@ const (
 	appID  = "wx0123456789abcdef"
 	secret = "0123456789abcdef0123456789abcdef"
 
-	// patience is how long anything may take that is not about time.
+	// patience bounds every step whose duration is not under test.
 	patience = 20 * time.Second
 )
 
@@ -57,7 +58,8 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building caddy: %v\n%s", err, out)
 		return 1
 	}
-	// Most of these tests wait for something most of the time. What the command line says comes later and wins.
+	// Most of these tests wait for something most of the time. What the command line says comes
+	// later and wins.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -164,8 +166,9 @@ func (n *node) global() string {
 	return "{\nadmin " + n.admin + "\npersist_config off\ndefault_bind 127.0.0.1\ngrace_period 5s\n" + n.options + "}\n"
 }
 
-// patient lets the client of the node try again when a connection breaks, and take a new one for each
-// request: any Caddy loses some connections in a reload. Requests can be repeated: that is the protocol.
+// patient lets the client of the node try again when a connection breaks, and take a new one for
+// each request: any Caddy loses some connections in a reload. Requests can be repeated: that is the
+// protocol.
 func (n *node) patient() *node {
 	n.client = client{n.url, &http.Client{Timeout: patience, Transport: again{&http.Transport{DisableKeepAlives: true}}}}
 	return n
@@ -311,7 +314,7 @@ func newClient(t *testing.T, url string) client {
 	return client{url, &http.Client{Transport: transport, Timeout: patience}}
 }
 
-// answer is what came back; status 0 means that nothing did.
+// answer is the response to a request; status 0 means that none came.
 type answer struct {
 	status int
 	header http.Header
@@ -342,7 +345,7 @@ func (a answer) text(path ...string) string {
 func (a answer) access() string  { return a.text("access_token") }
 func (a answer) refresh() string { return a.text("refresh_token") }
 
-// is tells whether the answer is an error of ours, or none if code is empty.
+// is reports whether the answer is an error of ours, or none if code is empty.
 func (a answer) is(status int, code string) bool {
 	return a.status == status && a.text("error") == code
 }
@@ -405,7 +408,7 @@ func (n *node) login(u *wechattest.User) answer {
 	return a
 }
 
-// newUser logs somebody new in.
+// newUser logs a new user in.
 func (n *node) newUser() answer {
 	n.t.Helper()
 	return n.login(n.fake.NewUser(appID))

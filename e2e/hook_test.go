@@ -20,7 +20,8 @@ import (
 
 const hookSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
-// runHook starts a program that listens at the address, with the secret and the list, until the test ends.
+// runHook starts a program that listens at the address, with the secret and the list, until the
+// test ends.
 func runHook(t *testing.T, address, staff, name string, args ...string) (ended chan struct{}) {
 	t.Helper()
 	return runProgram(t, address, []string{"HOOK_ADDRESS=" + address, "HOOK_SECRET=" + hookSecret, "HOOK_STAFF=" + staff}, name, args...)

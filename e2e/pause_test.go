@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
-// Redis hangs for a moment while users log out. The first logout that is answered with 204 must hold at this very node,
-// although its follower of the revocations is still waiting to try again; and a login must not give a token
-// that is refused for want of the list.
+// Redis hangs for a moment while users log out. The first logout that is answered with 204 must
+// hold at this very node, although its follower of the revocations is still waiting to try again;
+// and a login must not give a token that is refused for want of the list.
 func TestLogoutRightAfterRedisHung(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

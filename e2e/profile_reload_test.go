@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// visits is clients that log in, upload a picture and tap the phone button, while WeChat and the hook take
-// their time. Every outcome but "well" is a fault.
+// visits is clients that log in, upload a picture and tap the phone button, while WeChat and the
+// hook take their time. Every outcome but "well" is a fault.
 func (n *node) visits(clients int, picture []byte) *load {
 	return newLoad(clients, func() string {
 		alice := n.fake.NewUser(appID)
@@ -85,7 +85,8 @@ func TestReloadUnderUploadsAndHooks(t *testing.T) {
 	}
 	visits.allWell(t)
 	reload(99)
-	// Some connections to WeChat and the hook are kept; Caddy looks after a lock for five seconds more.
+	// Some connections to WeChat and the hook are kept; Caddy looks after a lock for five seconds
+	// more.
 	eventually(t, "goroutines and files end", func() bool { return n.goroutines() <= goroutines+16 && n.files() <= files+8 })
 	t.Logf("goroutines: %d, then %d; files: %d, then %d", goroutines, n.goroutines(), files, n.files())
 	if v := w.fake.Violations(); len(v) > 0 {

@@ -37,7 +37,7 @@ func plainPNG(t *testing.T, width, height int) []byte {
 	return out.Bytes()
 }
 
-// formOf is what wx.uploadFile sends: a file avatar, a field nickname, in some order.
+// formOf returns the form that wx.uploadFile sends: a file avatar, a field nickname, in some order.
 func formOf(t *testing.T, order []string, picture []byte, nickname string) (body, contentType string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -69,7 +69,7 @@ func (n *node) erase(token string) answer {
 	return n.send("DELETE", "/auth/profile", "", "Authorization", "Bearer "+token)
 }
 
-// Who is erased at one node is gone at the other, with every session and the picture.
+// A user erased at one node is gone at the other, with every session and the picture.
 func TestErasedAtOneNodeIsGoneAtTheOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -124,7 +124,7 @@ func TestErasedAtOneNodeIsGoneAtTheOther(t *testing.T) {
 	}
 }
 
-// W4: who tries at two nodes has five tries in all.
+// W4: a user who tries at two nodes has five tries in all.
 func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -167,8 +167,8 @@ func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 	}
 }
 
-// W3: a session_key is worth as much as the phones. What Redis writes down has none, sealed or not, and
-// nothing of a user who was erased.
+// W3: a session_key is worth as much as the phones. What Redis writes down has none, sealed or not,
+// and nothing of a user who was erased.
 func TestDumpHasNoSessionKey(t *testing.T) {
 	t.Parallel()
 	for name, seal := range map[string]string{"clear": "", "sealed": sealed} {

@@ -305,7 +305,7 @@ func TestReloadWhileALoginWaitsForWeChat(t *testing.T) {
 	}
 }
 
-// The server is told to end while a login waits for WeChat: what is under way is finished and kept.
+// The server is stopped while a login waits for WeChat: what is under way is finished and kept.
 func TestStopWhileALoginWaitsForWeChat(t *testing.T) {
 	w := newWorld(t)
 	n := w.start()

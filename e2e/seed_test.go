@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// phoneApp is a mini program in somebody's hand. What the phone and WeChat do for it the sandbox does.
+// phoneApp is a mini program in somebody's hand. What the phone and WeChat do for it the sandbox
+// does.
 type phoneApp struct {
 	t       *testing.T
 	sandbox client

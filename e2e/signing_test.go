@@ -69,7 +69,7 @@ func (n *node) phone(alice *wechattest.User, login answer) answer {
 	return n.post("/auth/phone", login.access(), "code", n.fake.PhoneCode(alice, "13800138000"))
 }
 
-// count is how many lines of the log have a text.
+// count returns the number of log lines that contain a text.
 func (n *node) count(text string) int { return strings.Count(n.log(), text) }
 
 func TestSignedCalls(t *testing.T) {
@@ -178,7 +178,7 @@ func TestAttackForgedAnswers(t *testing.T) {
 	}
 }
 
-// What the console and the configuration disagree on is told to the operator, once.
+// A difference between the console and the configuration is logged once.
 func TestSigningIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	for code, text := range map[int]string{40234: "errcode 40234", 40239: "errcode 40239"} {

@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// held is what one client knows of its session: only what a node has acknowledged.
+// held is one client's view of its session: the writes that a node has acknowledged.
 type held struct {
 	user    *wechattest.User
 	access  string
@@ -121,8 +121,8 @@ func (c *clients) checkOne(h *held) {
 	}
 }
 
-// The server's machine is switched off again and again while thousands log in, refresh, tap the phone
-// button and log out. What anybody was told stays true.
+// The server's machine is switched off again and again while thousands log in, refresh, tap the
+// phone button and log out. What anybody was told stays true.
 func TestSQLiteKeepsWhatWasAcknowledgedOverKill(t *testing.T) {
 	w := newWorld(t)
 	c := &clients{node: w.newNode()}
@@ -161,7 +161,8 @@ func TestSQLiteKeepsWhatWasAcknowledgedOverKill(t *testing.T) {
 	t.Logf("%d logins", c.logins)
 }
 
-// fingerprint tells whether anything in a folder has changed, apart from what SQLite's readers leave.
+// fingerprint detects whether anything in a folder has changed, apart from what SQLite's readers
+// leave.
 func fingerprint(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
@@ -231,7 +232,8 @@ func TestValidateAndAdaptBesideARunningServerTouchNothing(t *testing.T) {
 	}
 }
 
-// A server is replaced by another on the same file: the second waits for the first, says so, and goes on.
+// A server is replaced by another on the same file: the second waits for the first, says so, and
+// goes on.
 func TestSecondProcessWaitsForTheFile(t *testing.T) {
 	w := newWorld(t)
 	n := w.start()
@@ -252,7 +254,7 @@ func TestSecondProcessWaitsForTheFile(t *testing.T) {
 	}
 }
 
-// A server told to end finishes what it does; the next one goes on.
+// A server that is stopped finishes its requests; the next one goes on.
 func TestSQLiteOverARestart(t *testing.T) {
 	w := newWorld(t)
 	n := w.start()

@@ -64,7 +64,7 @@ func (s *tokenServer) option() string {
 	return "app " + appID + " " + secret + " {\naccess_token " + s.url + "\n}"
 }
 
-// discreet checks that clients are not told where the token comes from, and the log only at which host.
+// discreet checks that no answer names the token's source, and the log its host alone.
 func (s *tokenServer) discreet(t *testing.T, n *node, answers ...answer) {
 	t.Helper()
 	told := ""

@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// A configuration is checked on a machine that reaches nothing, while a server runs on the same folder.
+// A configuration is checked on a machine that reaches nothing, while a server runs on the same
+// folder.
 func TestValidateAndAdaptCallNobody(t *testing.T) {
 	t.Parallel()
 	w := newSigned(t)

@@ -1,4 +1,4 @@
-// The table of algorithms: what each signs with and how to make a key for it.
+// The table of algorithms, with the signing method and the keys of each.
 
 package jwt
 

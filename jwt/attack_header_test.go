@@ -20,9 +20,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
-// TestAlgNone: the oldest of all. A library that asks the header for the
-// algorithm finds that there is nothing to verify (CVE-2015-9235), and a
-// block-list misses the next spelling.
+// TestAlgNone: the oldest of all. A library that takes from the header the algorithm finds that
+// there is nothing to verify (CVE-2015-9235), and a block-list misses the next spelling.
 func TestAlgNone(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "HS256"} {
@@ -284,8 +283,7 @@ func TestOnlyCompactSerialization(t *testing.T) {
 	}
 }
 
-// TestDotsCostNothing: golang-jwt once split on every dot an attacker sent
-// (CVE-2025-30204).
+// TestDotsCostNothing: golang-jwt once split on every dot an attacker sent (CVE-2025-30204).
 func TestDotsCostNothing(t *testing.T) {
 	s := newSite(t, "ES256")
 	for _, token := range []string{strings.Repeat(".", 500_000), strings.Repeat("a.", 4000)} {

@@ -121,8 +121,7 @@ func TestTwinOfAnECDSASignature(t *testing.T) {
 	}
 }
 
-// TestPSSSaltLength: RFC 7518 wants the salt as long as the hash. golang-jwt
-// verifies any length.
+// TestPSSSaltLength: RFC 7518 wants the salt as long as the hash. golang-jwt verifies any length.
 func TestPSSSaltLength(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "PS256")
@@ -158,8 +157,7 @@ func TestSplicedTokens(t *testing.T) {
 	}
 }
 
-// TestOtherSitesToken: same issuer name, same appid, other key; under its own
-// kid and under ours.
+// TestOtherSitesToken: same issuer name, same appid, other key; under its own kid and under ours.
 func TestOtherSitesToken(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "EdDSA", "HS256", "RS256"} {

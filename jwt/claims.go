@@ -37,12 +37,11 @@ type Claims struct {
 	// made here have none: it only breaks verifiers whose clock is behind.
 	NotBefore int64 `json:"-"`
 
-	// KeyID is the id of the key that signed. It is no claim: it stands in the
-	// token's header.
+	// KeyID is the id of the key that signed. It is no claim: it stands in the token's header.
 	KeyID string `json:"-"`
 }
 
-// payload is the JSON of claims, with what only the text of a token has. Its
+// payload is the JSON of claims, with the fields that only the text of a token has. Its
 // own fields come before those of Claims that have the same name.
 type payload struct {
 	Claims
@@ -56,8 +55,7 @@ var (
 	reservedNames, _        = namedFields[payload]()
 )
 
-// namedFields returns the JSON names of a struct's fields in order, and their
-// places.
+// namedFields returns the JSON names of a struct's fields in order, and their places.
 func namedFields[T any]() (names []string, places map[string]int) {
 	places = make(map[string]int)
 	t := reflect.TypeFor[T]()
@@ -71,13 +69,12 @@ func namedFields[T any]() (names []string, places map[string]int) {
 	return names, places
 }
 
-// Names returns the names of the claims that tokens made here may have, Extra
-// apart.
+// Names returns the names of the claims that tokens made here may have, Extra apart.
 func Names() []string { return slices.Clone(claimNames) }
 
-// reserved reports whether a claim name belongs to this package, so that nobody
-// else may set it. Case does not matter: a backend in Go that reads the token
-// with encoding/json takes "OpenID" for "openid".
+// reserved reports whether a claim name belongs to this package and must not be set by others. Case
+// does not matter: a backend in Go that reads the token with encoding/json takes "OpenID" for
+// "openid".
 func reserved(name string) bool {
 	same := func(other string) bool { return strings.EqualFold(name, other) }
 	return slices.ContainsFunc(claimNames, same) || slices.ContainsFunc(reservedNames, same)

@@ -1,4 +1,4 @@
-// Claims of somebody else.
+// Claims that others add.
 
 package jwt
 
@@ -9,9 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ParseExtra reads what somebody else adds to a token as [Claims.Extra]: a JSON
-// object, as strict as the payload of a token. Names that this package uses itself are left
-// out of it and returned beside it, in order.
+// ParseExtra reads claims for [Claims.Extra]: a JSON object, as strict as the payload of a token.
+// Names that this package uses itself are left out of it and returned beside it, in order.
 func ParseExtra(text string) (extra map[string]any, refused []string, err error) {
 	if json.Unmarshal([]byte(text), &extra, strict) != nil { // its text quotes values
 		return nil, nil, fmt.Errorf("%w: the extra claims are not a plain JSON object", ErrClaims)

@@ -31,8 +31,7 @@ var testNow = time.Date(2026, 11, 22, 8, 0, 0, 987654321, time.UTC)
 
 func fixedClock() time.Time { return testNow }
 
-// keyCache holds one key an algorithm: making RSA keys takes longer than all
-// other tests together.
+// keyCache holds one key an algorithm: making RSA keys takes longer than all other tests together.
 var keyCache sync.Map // algorithm → *jwt.Key
 
 func keyFor(tb testing.TB, alg string) *jwt.Key {

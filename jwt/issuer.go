@@ -1,4 +1,4 @@
-// From claims to a token.
+// Issuing: from claims to a token.
 
 package jwt
 
@@ -25,7 +25,7 @@ type Issuer struct {
 	// Audience is the aud claim; empty means the appid of each token.
 	Audience []string
 
-	// TTL is how long a token lives, in whole seconds; a fraction is dropped.
+	// TTL is the lifetime of a token, in whole seconds; a fraction is dropped.
 	TTL time.Duration
 
 	// SealPhone encrypts the phone number inside the token, so that only a
@@ -36,12 +36,10 @@ type Issuer struct {
 	Now func() time.Time
 }
 
-// Issue signs a token. It needs AppID, OpenID and SID, sets the registered
-// claims itself, leaves out what in Extra has a name of its own, and returns
-// the claims as [Verifier.Verify] will.
+// Issue signs a token. It needs AppID, OpenID and SID, sets the registered claims itself, leaves
+// out what in Extra has a name of its own, and returns the claims as [Verifier.Verify] will.
 //
-// Whatever Verify would refuse for its form, Issue refuses too, with
-// [ErrClaims] or [ErrTooLarge].
+// Whatever Verify would refuse for its form, Issue refuses too, with [ErrClaims] or [ErrTooLarge].
 func (i *Issuer) Issue(c Claims) (string, Claims, error) {
 	key := i.Ring.load().signing
 	if key == nil {

@@ -1,4 +1,4 @@
-// A key bound to its algorithm, and what may be known of it.
+// A key bound to its algorithm, and its public side.
 
 package jwt
 
@@ -20,11 +20,11 @@ import (
 	"log/slog"
 )
 
-// ErrKey is behind every refusal of a key. The text around it says what to
-// write instead and holds nothing of the key.
+// ErrKey is wrapped by every refusal of a key. The text around it names the remedy and holds
+// nothing of the key.
 var ErrKey = errors.New("jwt: unusable key")
 
-// generatedRSABits is what rotated keys need: they live for weeks, not decades.
+// generatedRSABits is enough for rotated keys: they live for weeks, not decades.
 const generatedRSABits = minRSABits
 
 // hmacIDLabel separates the kid of a secret from everything it signs: no token
@@ -85,14 +85,13 @@ func GenerateKey(alg string) (*Key, error) {
 	}
 }
 
-// ID returns the key's kid: the RFC 7638 thumbprint, or for an HMAC secret a
-// value derived from it.
+// ID returns the key's kid: the RFC 7638 thumbprint, or for an HMAC secret a value derived from it.
 func (k *Key) ID() string { return k.id }
 
 // Algorithm returns the name of the one algorithm the key is for.
 func (k *Key) Algorithm() string { return k.alg.name }
 
-// CanSign tells whether the key has a private half.
+// CanSign reports whether the key has a private half.
 func (k *Key) CanSign() bool { return k.material().private != nil }
 
 // ExportPrivate returns the private key in the form [ParseKey] reads: PKCS#8
@@ -179,7 +178,7 @@ func newKey(a *algorithm, m *material) (*Key, error) {
 	return k, nil
 }
 
-// secretID derives a kid that tells nothing of the secret. A thumbprint would
+// secretID derives a kid that reveals nothing of the secret. A thumbprint would
 // be a plain hash of it, ready for a dictionary.
 func secretID(secret []byte) string {
 	mac := hmac.New(sha256.New, secret)

@@ -20,8 +20,7 @@ var ErrClaims = errors.New("jwt: unusable claims")
 // maxIdentifier bounds openid and kin. WeChat's have 28 characters.
 const maxIdentifier = 128
 
-// encodePayload writes the claims as JSON. A sealed phone takes the place of
-// the phone.
+// encodePayload writes the claims as JSON. A sealed phone takes the place of the phone.
 func encodePayload(c *Claims, sealed string) ([]byte, error) {
 	p := payload{Claims: *c}
 	if c.UnionID != "" {

@@ -1,4 +1,4 @@
-// From what an operator wrote to a key.
+// Parsing of keys.
 
 package jwt
 
@@ -26,7 +26,7 @@ func ParseKey(alg string, data []byte) (*Key, error) {
 	isPEM := bytes.Contains(data, pemMark)
 	if a.family == familyHMAC {
 		// A public key taken for a secret is the classic confusion, with the
-		// operator's help: whoever reads the published key could sign.
+		// operator's help: anyone with the published key could sign.
 		if isPEM {
 			return nil, fmt.Errorf("%w: %s takes a secret, and this is a PEM key; write an algorithm of the key's kind, or make a secret with: %s", ErrKey, a.name, a.recipe)
 		}
@@ -89,10 +89,9 @@ func ownAlgorithm(wanted *algorithm, public crypto.PublicKey) *algorithm {
 	return own
 }
 
-// firstPEMKey returns the first private key of a PEM file, else its first
-// public key. Other blocks are passed over: openssl writes EC PARAMETERS in
-// front of a key, and bundles carry certificates. Both results are nil when
-// there was nothing but a certificate.
+// firstPEMKey returns the first private key of a PEM file, else its first public key. Other blocks
+// are passed over: openssl writes EC PARAMETERS in front of a key, and bundles carry certificates.
+// Both results are nil when there was nothing but a certificate.
 func firstPEMKey(a *algorithm, data []byte) (private crypto.Signer, public crypto.PublicKey, err error) {
 	var certificate bool
 
@@ -122,7 +121,7 @@ func firstPEMKey(a *algorithm, data []byte) (private crypto.Signer, public crypt
 		default:
 			continue
 		}
-		// The parser's own text may quote what it stumbled over.
+		// The parser's own text may quote its input.
 		if parseErr != nil {
 			return nil, nil, fmt.Errorf("%w: the %s block cannot be read: damaged, or a kind that signs no tokens; make a key with: %s", ErrKey, block.Type, a.recipe)
 		}

@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// Ring holds the keys of a site. It is safe for concurrent use; [Ring.Replace]
-// changes all keys in one step, and calls under way finish with the old ones.
-// The zero Ring has no key.
+// Ring holds the keys of a site. It is safe for concurrent use; [Ring.Replace] changes all keys in
+// one step, and calls under way finish with the old ones. The zero Ring has no key.
 type Ring struct {
 	current atomic.Pointer[keySet]
 }
@@ -25,9 +24,8 @@ type keySet struct {
 
 var noKeys = &keySet{jwks: []byte(`{"keys":[]}`)}
 
-// NewRing returns a ring in which signing signs and verifies and the others
-// only verify: keys that signed before, and keys published ahead of their turn.
-// Of keys with the same id one stays.
+// NewRing returns a ring in which signing signs and verifies and the others only verify: keys that
+// signed before, and keys published ahead of their turn. Of keys with the same id one stays.
 func NewRing(signing *Key, others ...*Key) (*Ring, error) {
 	r := new(Ring)
 	if err := r.Replace(signing, others...); err != nil {
@@ -72,8 +70,8 @@ func (r *Ring) Replace(signing *Key, others ...*Key) error {
 // are left out: a ring of secrets has an empty set.
 func (r *Ring) JWKS() []byte { return bytes.Clone(r.load().jwks) }
 
-// Has tells whether the ring still has the key with this id. What remembers
-// verified tokens asks it, with [Claims.KeyID], before it trusts its memory.
+// Has reports whether the ring still has the key with this id. A cache of verified tokens checks it
+// with [Claims.KeyID].
 func (r *Ring) Has(kid string) bool {
 	_, ok := r.load().byID[kid]
 	return ok

@@ -36,7 +36,7 @@ func newSeal(private []byte) (cipher.AEAD, error) {
 	return aead, nil
 }
 
-// sealedPhone is what a seal hides.
+// sealedPhone is the plaintext of a sealed phone.
 type sealedPhone struct {
 	Phone       string `json:"phone,omitempty"`
 	PhoneNumber string `json:"phone_number,omitempty"`
@@ -52,9 +52,8 @@ func (k *Key) sealPhone(c *Claims) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(box), nil
 }
 
-// openPhone fills in the phone of claims whose signature is good. Under a key
-// without a private half it leaves the phone unknown: the operator kept only
-// what is needed to verify.
+// openPhone fills in the phone of claims whose signature is good. Under a key without a private
+// half it leaves the phone unknown: the operator kept only what is needed to verify.
 func (k *Key) openPhone(sealed string, c *Claims) bool {
 	box, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil {
@@ -77,9 +76,8 @@ func (k *Key) openPhone(sealed string, c *Claims) bool {
 	return true
 }
 
-// sealContext ties a seal to its token. Otherwise whoever can sign but not
-// open, or finds a way to, moves one user's sealed phone into another's token.
-// The dot is in none of the three alphabets.
+// sealContext ties a seal to its token. Otherwise whoever can sign but not open, or finds a way to,
+// moves one user's sealed phone into another's token. The dot is in none of the three alphabets.
 func (k *Key) sealContext(c *Claims) []byte {
 	return []byte(k.id + "." + c.ID + "." + c.OpenID)
 }

@@ -83,9 +83,8 @@ func TestSealedPhoneOpensUnderAPreviousKey(t *testing.T) {
 	}
 }
 
-// TestSealCannotBeMoved: a user copies the seal of another user's token into
-// their own claims and has them signed, to read that phone from the headers or
-// to pass as its owner.
+// TestSealCannotBeMoved: a user copies the seal of another user's token into their own claims and
+// has them signed, to read that phone from the headers or to pass as its owner.
 func TestSealCannotBeMoved(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "ES256")

@@ -1,5 +1,5 @@
-// Which HMAC secrets are too weak. One token is enough to guess a secret
-// offline, so what everybody knows or can enumerate is refused at start.
+// Checks for weak HMAC secrets. One token is enough to guess a secret offline, so public and
+// enumerable ones are refused at start.
 
 package jwt
 
@@ -56,9 +56,8 @@ func checkSecret(a *algorithm, secret []byte) error {
 			ErrKey, a.name, a.recipe)
 	}
 
-	// What everybody knows adds nothing, so the rest alone must be a good
-	// secret. This catches famous secrets padded to length, and lets through
-	// long random ones that happen to carry a label.
+	// A public text adds nothing, so the rest alone must be a good secret. This catches famous
+	// secrets padded to length, and lets through long random ones that happen to carry a label.
 	rest := withoutFamous(secret)
 	if len(rest) < a.secretSize || repetitive(rest, a.secretSize) {
 		return fmt.Errorf("%w: the secret for %s is, or is built on, a published example; make one with: %s",
@@ -67,7 +66,7 @@ func checkSecret(a *algorithm, secret []byte) error {
 	return nil
 }
 
-// repetitive tells whether a secret has few distinct bytes, or is a piece
+// repetitive reports whether a secret has few distinct bytes, or is a piece
 // shorter than size written twice or more.
 func repetitive(secret []byte, size int) bool {
 	var seen [256]bool

@@ -67,8 +67,7 @@ func unmarshalStrictly(dec *jsontext.Decoder, v any) error {
 	return errors.ErrUnsupported
 }
 
-// Audience is the aud claim: a text, which every library understands, or a list
-// of several.
+// Audience is the aud claim: a text, which every library understands, or a list of several.
 type Audience []string
 
 // MarshalJSONTo implements json.MarshalerTo.

@@ -1,4 +1,4 @@
-// From a token to claims.
+// Verification: from a token to claims.
 
 package jwt
 
@@ -13,11 +13,10 @@ import (
 )
 
 var (
-	// ErrInvalid is all that is ever told about a token that is wrong: whoever
-	// made it must not learn how close they came.
+	// ErrInvalid is the one error for every wrong token: more detail would help a forger.
 	ErrInvalid = errors.New("jwt: invalid token")
 
-	// ErrExpired is told about a token that is right in everything but its age.
+	// ErrExpired is the error for a token that is right in everything but its age.
 	ErrExpired = errors.New("jwt: expired token")
 )
 
@@ -29,20 +28,19 @@ const maxToken = 8 << 10
 // tokens have twins: other strings that mean the same.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// Verifier checks tokens. Its fields must not change while it is in use; the
-// keys in its Ring may.
+// Verifier checks tokens. Its fields must not change while it is in use; the keys in its Ring may.
 type Verifier struct {
 	// Ring has the keys to verify with.
 	Ring *Ring
 
-	// Issuer is what the iss claim must be.
+	// Issuer is the only iss claim accepted.
 	Issuer string
 
-	// Audience is what the aud claim must have one of; empty means the token's
-	// own appid.
+	// Audience lists the aud claims accepted, one of which suffices; empty means the token's own
+	// appid.
 	Audience []string
 
-	// AppIDs is what the appid claim must be one of.
+	// AppIDs lists the appid claims accepted.
 	AppIDs []string
 
 	// TTL is the longest lifetime a token may have, from iat to exp.
@@ -96,18 +94,18 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	return claims, nil
 }
 
-// maxAhead is how far the clock of the machine that issued a token may be ahead
-// of the one that verifies it. There is no such leeway for the end of a token.
+// maxAhead bounds how far the clock of the machine that issued a token may run ahead of the one
+// that verifies it. There is no such leeway for the end of a token.
 const maxAhead = 30 * time.Second
 
-// Begun tells whether the token's time has come, as far as clocks agree.
+// Begun reports whether the token's time has come, as far as clocks agree.
 func (c *Claims) Begun(now time.Time) bool {
 	latest := now.Add(maxAhead).Unix()
 	return c.IssuedAt <= latest && c.NotBefore <= latest
 }
 
 // accepts checks everything that configuration and clock have a say in, but
-// not expiry, which is told apart from all else.
+// not expiry, which has an error of its own.
 func (v *Verifier) accepts(c *Claims, now time.Time) bool {
 	if c.Issuer != v.Issuer || !slices.Contains(v.AppIDs, c.AppID) || !v.addressed(c) {
 		return false
@@ -152,10 +150,9 @@ func split(token string) (header, payload, signature string, ok bool) {
 	return header, payload, signature, ok
 }
 
-// keyFor returns the key that a token's header names, or nil. A header has
-// alg, typ and kid and nothing else: no crit, b64, zip or cty that would change
-// the meaning of the rest, no jwk, jku, x5u or x5c that would bring a key along.
-// The algorithm is the key's; the header can only agree.
+// keyFor returns the key that a token's header names, or nil. A header has alg, typ and kid and
+// nothing else: no crit, b64, zip or cty that would change the meaning of the rest, no jwk, jku,
+// x5u or x5c that would bring a key along. The algorithm is the key's; the header can only agree.
 func (r *Ring) keyFor(header string) *Key {
 	text, err := strictBase64.DecodeString(header)
 	if err != nil {

@@ -95,8 +95,7 @@ func (h *Handler) postCode(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, answer)
 }
 
-// issuers holds, by kind, what wx.login or the phone button hands to the mini
-// program.
+// issuers holds, by kind, what wx.login or the phone button hands to the mini program.
 var issuers = map[string]func(fake *wechattest.Server, u *wechattest.User, phone string) (map[string]string, error){
 	"login": func(fake *wechattest.Server, u *wechattest.User, _ string) (map[string]string, error) {
 		return map[string]string{"code": fake.LoginCode(u)}, nil

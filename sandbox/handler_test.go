@@ -41,8 +41,7 @@ func oneApp(t *testing.T) *sandbox.Handler {
 	return provision(t, &sandbox.Handler{Apps: []sandbox.App{{AppID: t.Name(), Secret: "s3cret"}}})
 }
 
-// serve sends a request from this machine; what goes to the next handler
-// answers 418.
+// serve sends a request from this machine; what goes to the next handler answers 418.
 func serve(t *testing.T, h *sandbox.Handler, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -300,7 +299,7 @@ func TestOldestCodesGo(t *testing.T) {
 }
 
 // A sandbox on a public address would let the internet log in as anybody, so it
-// refuses whoever is not of this network, and whoever a proxy says is not.
+// refuses clients outside this network, and clients that a proxy reports as outside.
 func TestPublicCallersAreRefused(t *testing.T) {
 	t.Parallel()
 	h := oneApp(t)

@@ -39,8 +39,7 @@ func local(r *http.Request) bool {
 	return true
 }
 
-// localPeer judges the other end of the connection. Unix sockets have no
-// address, or @.
+// localPeer judges the other end of the connection. Unix sockets have no address, or @.
 func localPeer(addr string) bool {
 	if addr == "" || addr == "@" {
 		return true
@@ -60,8 +59,9 @@ func localIP(s string) bool {
 	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
 }
 
-// named reports whether the request is for a name that leads here by the operator's will. A web page can make
-// its own name lead to 127.0.0.1 (DNS rebinding) and then read the answers; it cannot do so with these.
+// named reports whether the request is for a name that leads here by the operator's will. A web
+// page can make its own name lead to 127.0.0.1 (DNS rebinding) and then read the answers; it cannot
+// do so with these.
 func (h *Handler) named(r *http.Request) bool {
 	host := strings.ToLower(hostname(r.Host))
 	if _, err := netip.ParseAddr(host); err == nil {
@@ -79,8 +79,8 @@ func hostname(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-// ownOrigin reports whether no web page sent the request, or one of this very host. Others cannot read the
-// answer, but what they post would be done.
+// ownOrigin reports whether no web page sent the request, or one of this very host. Others cannot
+// read the answer, but what they post would be done.
 func ownOrigin(r *http.Request) bool {
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)
@@ -104,8 +104,8 @@ func (h *Handler) refusal(r *http.Request) (code, description string) {
 	return "", ""
 }
 
-// refuse answers a request that must not reach the sandbox. Only the first is logged as a warning, so that a
-// scan does not fill the log.
+// refuse answers a request that must not reach the sandbox. Only the first is logged as a warning,
+// so that a scan does not fill the log.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, code, description string) {
 	level := zap.DebugLevel
 	if h.state.refused.CompareAndSwap(false, true) {

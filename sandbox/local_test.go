@@ -14,8 +14,8 @@ import (
 
 const askForCode = `{"user":"alice","kind":"login"}`
 
-// DNS rebinding: the name of a web page leads to 127.0.0.1 all at once, and the page may read what it gets there.
-// Its name stays in the Host header.
+// DNS rebinding: the name of a web page leads to 127.0.0.1 all at once, and the page may read what
+// it gets there. Its name stays in the Host header.
 func TestAttackRebindingFindsNoSandbox(t *testing.T) {
 	t.Parallel()
 	h := provision(t, &sandbox.Handler{Apps: []sandbox.App{{AppID: t.Name(), Secret: "s"}}, Hosts: []string{"WeChat.internal", "fake"}})

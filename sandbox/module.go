@@ -7,7 +7,7 @@
 //		}
 //	}
 //
-// Anybody who reaches it can log in as anybody. It is for tests and
+// Anyone who reaches it can log in as anyone. It is for tests and
 // development only; no production build should import it.
 package sandbox
 
@@ -28,18 +28,16 @@ func init() {
 // Handler lets anybody log in as anybody: it is a fake WeChat server, for tests
 // and development only, and must never be reachable from the internet.
 //
-// It answers the calls a backend makes to `api.weixin.qq.com`, for apps and
-// users that exist only here: `/sns/jscode2session`, `/cgi-bin/token`,
-// `/cgi-bin/stable_token`, `/wxa/business/getuserphonenumber`,
-// `/wxa/checksession`, `/wxa/getopendata` and `/wxa/msg_sec_check`. Two more
-// routes stand in for the WeChat app on the phone. `POST /sandbox/users` makes
-// a user: `{"name": "alice"}`. `POST /sandbox/codes` does what wx.login or the
-// phone button does: `{"user": "alice", "kind": "login"}`, or
-// `{"user": "alice", "kind": "phone", "phone": "13800138000"}`. Instead of a
-// phone code it gives the older `encryptedData` and `iv` with the kind
-// `encryptedData`, made with the session_key of the user's last login code, and
-// a `cloudID` with the kind `cloudID`. With several apps both routes take an
-// `appid`. All other paths go to the next handler.
+// It answers the calls a backend makes to `api.weixin.qq.com`, for apps and users that exist only
+// here: `/sns/jscode2session`, `/cgi-bin/token`, `/cgi-bin/stable_token`,
+// `/wxa/business/getuserphonenumber`, `/wxa/checksession`, `/wxa/getopendata` and
+// `/wxa/msg_sec_check`. Two more routes stand in for the WeChat app on the phone. `POST
+// /sandbox/users` makes a user: `{"name": "alice"}`. `POST /sandbox/codes` does what wx.login or
+// the phone button does: `{"user": "alice", "kind": "login"}`, or `{"user": "alice", "kind":
+// "phone", "phone": "13800138000"}`. Instead of a phone code it gives the older `encryptedData` and
+// `iv` with the kind `encryptedData`, made with the session_key of the user's last login code, and
+// a `cloudID` with the kind `cloudID`. With several apps both routes take an `appid`. All other
+// paths go to the next handler.
 //
 // The content check finds every text risky that contains the word `risky`, and
 // wants a person to look at those with the word `review`; others pass.
@@ -52,7 +50,7 @@ func init() {
 // Users, codes and tokens live in memory. They survive a config reload that
 // leaves the apps as they are, and are shared by all handlers of the same apps.
 type Handler struct {
-	// The mini programs the fake knows. At least one is required.
+	// The mini programs of the fake. At least one is required.
 	Apps []App `json:"apps,omitempty"`
 
 	// Bind all apps to one WeChat Open Platform account: a user then has a

@@ -24,11 +24,11 @@ const (
 	maxCodes = 10_000 // the oldest go; each goes after five minutes anyway
 )
 
-// verdicts are what the content check says of a text that contains one of these
+// verdicts are the results of the content check for a text that contains one of these
 // words. All others pass.
 var verdicts = map[string]string{"risky": "risky", "review": "review"}
 
-// pool keeps the fakes over config reloads: a reload must not log out whoever
+// pool keeps the fakes over config reloads: a reload must not log out a user who
 // tries something at the moment.
 var pool = caddy.NewUsagePool()
 
@@ -66,8 +66,7 @@ func (h *Handler) acquire(apps []App) error {
 	return nil
 }
 
-// poolKey is a hash, for pool keys may show up in panics. The order of the apps
-// does not count.
+// poolKey is a hash, for pool keys may show up in panics. The order of the apps does not count.
 func (h *Handler) poolKey(apps []App) string {
 	lines := make([]string, 0, len(apps)+1)
 	for _, a := range apps {
@@ -126,7 +125,7 @@ func (s *state) user(name, appid string) (*wechattest.User, error) {
 	return u, nil
 }
 
-// newName makes up a name nobody has yet.
+// newName returns an unused name.
 func (s *state) newName() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

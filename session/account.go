@@ -1,5 +1,5 @@
-// The account: a user with all sessions, and the rules by which they change. Stores carry these out as one
-// step each.
+// The account: a user with all sessions, and the rules by which they change. Stores carry these out
+// as one step each.
 
 package session
 
@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// UserLife is how long a user who never comes back is kept.
+	// UserLife is the time for which a user who never comes back is kept.
 	UserLife = 2 * 365 * 24 * time.Hour
 
-	// TombstoneLife is how long the generation of an erased account is kept: longer than any login is
-	// under way.
+	// TombstoneLife is the time for which the generation of an erased account is kept: longer than
+	// any login is under way.
 	TombstoneLife = time.Hour
 
-	// RecordMargin is how much longer than needed a store keeps accounts: clocks of several machines differ,
-	// and each may step.
+	// RecordMargin is added to the time for which a store keeps accounts: clocks of several
+	// machines differ, and each may step.
 	RecordMargin = 24 * time.Hour
 
 	// ClockMargin is the same for revocations.
@@ -29,7 +29,8 @@ const (
 type Account struct {
 	User User `json:"user"`
 
-	// Generation is raised when all sessions end at once. A login that began in an earlier one is refused.
+	// Generation is raised when all sessions end at once. A login that began in an earlier one is
+	// refused.
 	Generation int64 `json:"generation,omitempty"`
 
 	// Sessions are in the order of their logins. Those that are over stay until they are pruned.
@@ -59,10 +60,10 @@ func (a *Account) Expires(now time.Time, p Policy) time.Time {
 	return now.Add(max(UserLife, p.Lifetime) + RecordMargin)
 }
 
-// Login adds a session and what came with it. When the user has more than Policy.MaxPerUser sessions at the
-// session's site, the oldest are ended, and those that are over before all others: they are returned, and
-// stay, with Ended set, until Drop. It returns ErrEnded, with the account unchanged, if the login began in an
-// earlier generation.
+// Login adds a session and what came with it. When the user has more than Policy.MaxPerUser
+// sessions at the session's site, the oldest are ended, and those that are over before all others:
+// they are returned, and stay, with Ended set, until Drop. It returns ErrEnded, with the account
+// unchanged, if the login began in an earlier generation.
 func (a *Account) Login(l Login) (evicted []Revocation, err error) {
 	if a.Generation != l.Generation {
 		return nil, ErrEnded
@@ -80,9 +81,9 @@ func (a *Account) Login(l Login) (evicted []Revocation, err error) {
 	return evicted, nil
 }
 
-// prune drops the sessions that have been over for longer than RecordMargin, and whose tokens have. A session
-// of another site goes after UserLife: the policy there is not known here. The login's own is there if a store
-// repeats a step whose answer it did not get.
+// prune drops the sessions that have been over for longer than RecordMargin, and whose tokens have.
+// A session of another site goes after UserLife: the policy there is not known here. The login's
+// own is there if a store repeats a step whose answer it did not get.
 func (a *Account) prune(l Login) {
 	a.Sessions = slices.DeleteFunc(a.Sessions, func(s Session) bool {
 		ends := s.LastUse.Add(UserLife)
@@ -93,8 +94,8 @@ func (a *Account) prune(l Login) {
 	})
 }
 
-// evict ends the sessions of the login's site beyond Policy.MaxPerUser. The newest keep their places, and one
-// that is over has a place only if no other needs it.
+// evict ends the sessions of the login's site beyond Policy.MaxPerUser. The newest keep their
+// places, and one that is over has a place only if no other needs it.
 func (a *Account) evict(l Login) {
 	places := l.Policy.MaxPerUser
 	for _, over := range []bool{false, true} {
@@ -117,8 +118,8 @@ func (a *Account) Drop(revoked []Revocation) {
 	})
 }
 
-// Refresh applies the use of a refresh token to its session. After Rotated and Repeated the session has
-// changed. After Reused it has Ended set, and its revocation is returned.
+// Refresh applies the use of a refresh token to its session. After Rotated and Repeated the session
+// has changed. After Reused it has Ended set, and its revocation is returned.
 func (a *Account) Refresh(r Redemption) Refreshed {
 	s := a.Session(r.SID)
 	if s == nil {
@@ -140,9 +141,9 @@ func (a *Account) Refresh(r Redemption) Refreshed {
 	return result
 }
 
-// Update adds news of the user that came in a session. It returns ErrEnded, with the account unchanged, if
-// the account lacks that session: an update that comes too late must not bring back a user who was erased. A
-// session past its time still counts.
+// Update adds news of the user that came in a session. It returns ErrEnded, with the account
+// unchanged, if the account lacks that session: an update that comes too late must not bring back a
+// user who was erased. A session past its time still counts.
 func (a *Account) Update(u Update) (Updated, error) {
 	s := a.Session(u.SID)
 	if s == nil || s.Ended != Unknown || a.User.UserID != u.User.UserID {
@@ -180,14 +181,15 @@ func (a *Account) EndAll(e Ending) (revoked []Revocation) {
 	return revoked
 }
 
-// Erase does what EndAll does, and removes the user.
+// Erase is EndAll, and removes the user.
 func (a *Account) Erase(e Ending) []Revocation {
 	revoked := a.EndAll(e)
 	a.User = User{}
 	return revoked
 }
 
-// Check completes an account that was read from a store. It returns an error if it can't be that of the tag.
+// Check completes an account that was read from a store. It returns an error if it can't be that of
+// the tag.
 func (a *Account) Check(user Tag) error {
 	if a.User.UserID.Tag() != user && (a.User.UserID != (UserID{}) || len(a.Sessions) > 0) {
 		return errForeign

@@ -331,8 +331,8 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
-// A tombstone outlives every login under way, and an account its sessions and its user's absence, on machines
-// whose clocks are a day apart.
+// A tombstone outlives every login under way, and an account its sessions and its user's absence,
+// on machines whose clocks are a day apart.
 func TestAccountsExpire(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)

@@ -4,8 +4,8 @@ package session
 
 import "time"
 
-// Clock tells which records are over for good. The wall clock of a machine may be wrong for a while; the
-// time since the process started is not. Only what both say is over is dropped.
+// Clock decides which records are over for good. The wall clock of a machine may be wrong for a
+// while; the time since the process started is not. A record is dropped when both agree.
 type Clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration
@@ -18,8 +18,8 @@ func NewClock() *Clock {
 	return NewClockOf(time.Now, func() time.Duration { return time.Since(start) })
 }
 
-// NewClockOf returns a clock of the wall's time, and of the time elapsed since some moment, by a clock that
-// never steps.
+// NewClockOf returns a clock of the wall's time, and of the time elapsed since some moment, by a
+// clock that never steps.
 func NewClockOf(wall func() time.Time, elapsed func() time.Duration) *Clock {
 	c := &Clock{wall: wall, elapsed: elapsed}
 	c.start = c.Now().Add(-elapsed())
@@ -35,5 +35,6 @@ func (c *Clock) Elapsed() time.Duration { return c.elapsed() }
 // Over returns the time up to which records are over by both clocks.
 func (c *Clock) Over() time.Time { return c.Now().Add(min(0, -c.Parted())) }
 
-// Parted returns how far the wall clock is ahead of the time since the start; below zero it is behind.
+// Parted returns how far the wall clock is ahead of the time since the start; below zero it is
+// behind.
 func (c *Clock) Parted() time.Duration { return c.Now().Sub(c.start.Add(c.elapsed())) }

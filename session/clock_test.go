@@ -25,7 +25,7 @@ func newHandClock(uptime time.Duration) *handClock {
 // pass lets time pass, by both clocks.
 func (h *handClock) pass(d time.Duration) { h.wall, h.elapsed = h.wall.Add(d), h.elapsed+d }
 
-// step has somebody set the wall clock.
+// step sets the wall clock.
 func (h *handClock) step(d time.Duration) { h.wall = h.wall.Add(d) }
 
 func TestRecordsAreOverWhenBothClocksSaySo(t *testing.T) {

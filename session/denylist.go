@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// retryFollow is the pause before a store that failed is followed again, maxRetryFollow the longest
-	// after many failures in a row.
+	// retryFollow is the pause before a store that failed is followed again, maxRetryFollow the
+	// longest after many failures in a row.
 	retryFollow    = 250 * time.Millisecond
 	maxRetryFollow = 2 * time.Second
 
@@ -20,8 +20,8 @@ const (
 	sweepEvery = time.Minute
 )
 
-// Denylist holds the revocations that matter, so that looking one up costs no network. It follows its store
-// from Run on, and keeps its entries while the store is away.
+// Denylist holds the revocations that matter, so that looking one up costs no network. It follows
+// its store from Run on, and keeps its entries while the store is away.
 type Denylist struct {
 	store   Store
 	clock   *Clock
@@ -35,15 +35,15 @@ type Denylist struct {
 	next     chan struct{} // closed at the store's next report
 }
 
-// denial is kept until both clocks say that it is over: that of the wall, which may step, and the time since
-// it was added.
+// denial is kept until both clocks say that it is over: that of the wall, which may step, and the
+// time since it was added.
 type denial struct {
 	until time.Time
 	added time.Duration
 }
 
-// NewDenylist returns an empty list. An entry is kept for minLife at least, which is the longest life of an
-// access token: then a revocation outlives its tokens also when the clock steps.
+// NewDenylist returns an empty list. An entry is kept for minLife at least, which is the longest
+// life of an access token: then a revocation outlives its tokens also when the clock steps.
 func NewDenylist(store Store, clock *Clock, minLife func() time.Duration) *Denylist {
 	d := &Denylist{
 		store: store, clock: clock, minLife: minLife, wake: make(chan struct{}, 1),
@@ -53,8 +53,8 @@ func NewDenylist(store Store, clock *Clock, minLife func() time.Duration) *Denyl
 	return d
 }
 
-// Run follows the store until ctx ends. It calls failed for each failure of the store, and works when the
-// store has reported again.
+// Run follows the store until ctx ends. It calls failed for each failure of the store, and works
+// when the store has reported again.
 func (d *Denylist) Run(ctx context.Context, failed func(error), works func()) {
 	go d.sweep(ctx)
 	for pause := retryFollow; ; pause = min(2*pause, maxRetryFollow) {

@@ -139,8 +139,8 @@ func TestADenylistFollowsItsStore(t *testing.T) {
 	})
 }
 
-// Redis stopped and continued: the logout was 204, and for half a second the token still passed, because nobody
-// listened to this node's own revocations.
+// Redis stopped and continued: the logout was 204, and for half a second the token still passed,
+// because nobody listened to this node's own revocations.
 func TestOwnRevocationsCountWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	store := &followed{kept: []session.Revocation{{SID: "kept", Until: time.Now().Add(1000 * 24 * time.Hour)}}}
@@ -241,7 +241,7 @@ func TestRevocationsAreDroppedWhenOver(t *testing.T) {
 	})
 }
 
-// A clock that is a day ahead for some minutes made the list forget, and tokens good again.
+// A clock that was a day ahead for some minutes emptied the list and made tokens good again.
 func TestAClockAheadDropsNoRevocation(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{24 * time.Hour, 10 * 365 * 24 * time.Hour, -24 * time.Hour} {
@@ -256,7 +256,7 @@ func TestAClockAheadDropsNoRevocation(t *testing.T) {
 			d.want(t, "right again", "long", true)
 		})
 	}
-	// Nor one from before the process began with a wrong clock: it does not know better.
+	// Nor one from before the process began with a wrong clock.
 	store := &followed{kept: []session.Revocation{{SID: "kept", Until: time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)}}}
 	withDenylist(t, store, func(t *testing.T, d *denied) {
 		d.ahead.Store(int64(24 * time.Hour))

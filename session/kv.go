@@ -137,7 +137,8 @@ func (k *kvStore) SwapKeys(ctx context.Context, version int64, keys []byte) (swa
 	return swapped && err == nil, err
 }
 
-// Follow implements Store. Nobody else writes to the DB, so after the first report there is no news.
+// Follow implements Store. Nobody else writes to the DB, so after the first report there is no
+// news.
 func (k *kvStore) Follow(ctx context.Context, report func([]Revocation)) error {
 	var kept []Revocation
 	err := k.view(ctx, "read the revocations", func(tx records) (err error) {
@@ -298,7 +299,7 @@ func (d Digest) MarshalText() ([]byte, error) {
 	return base64.RawURLEncoding.AppendEncode(nil, d[:]), nil
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText is the inverse of MarshalText.
 func (d *Digest) UnmarshalText(text []byte) error {
 	decoded, err := base64.RawURLEncoding.AppendDecode(nil, text)
 	if err != nil || len(decoded) != len(d) {

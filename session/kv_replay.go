@@ -59,7 +59,8 @@ func joinUntil(until time.Time, value []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(until.UnixNano())), value...)
 }
 
-// splitUntil returns the time and the value of such a record, and false if there is none or its time is over.
+// splitUntil returns the time and the value of such a record, and false if there is none or its
+// time is over.
 func splitUntil(record []byte, now time.Time) (until time.Time, value []byte, ok bool) {
 	if len(record) < 8 {
 		return time.Time{}, nil, false

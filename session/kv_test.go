@@ -140,7 +140,7 @@ func (d twice) Update(ctx context.Context, change func(session.Tx) error) error 
 	return d.mapDB.Update(ctx, change)
 }
 
-// A disk that returns one record in place of another gives nobody somebody else's session.
+// A disk that returns one record in place of another must not hand out another user's session.
 func TestForeignRecordsAreRefused(t *testing.T) {
 	t.Parallel()
 	s, db, made := filled(t)
@@ -174,7 +174,8 @@ func TestForeignRecordsAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzRecords reads damaged records: no panic, no value in an error, and never somebody else's record.
+// FuzzRecords reads damaged records: no panic, no value in an error, and never somebody else's
+// record.
 func FuzzRecords(f *testing.F) {
 	sid := "0123456789abcdef" // of which only the length and the tag matter
 	tag := bob.Tag()

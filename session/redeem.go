@@ -53,8 +53,8 @@ const (
 	Evicted
 )
 
-// Redeem applies the use of a token to the session and returns the outcome. After Rotated the session has
-// changed; after Rotated and Repeated its Salt leads from the token to its successor.
+// Redeem applies the use of a token to the session and returns the outcome. After Rotated the
+// session has changed; after Rotated and Repeated its Salt leads from the token to its successor.
 func (s *Session) Redeem(r Redemption) Outcome {
 	switch {
 	case s.SID != r.SID || s.Family != r.Family:

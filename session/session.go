@@ -1,9 +1,9 @@
 // Package session keeps a mini program's users logged in: sessions with refresh tokens that rotate,
 // users with their phone numbers, revocations, and replays that make a repeated request safe.
 //
-// [Store] is the contract of what keeps them. A new store for one machine is best written as a [DB], the
-// seven operations of a transactional map, and made a Store by [NewKVStore]; package sessiontest checks
-// both contracts.
+// [Store] is the contract of what keeps them. A new store for one machine is best written as a
+// [DB], the seven operations of a transactional map, and made a Store by [NewKVStore]; package
+// sessiontest checks both contracts.
 package session
 
 import (
@@ -33,8 +33,8 @@ const (
 	sidSize    = tagSize + siteSize + randomSize
 )
 
-// Tag is a user's place in a store: all records of a user have the same tag, so that a cluster can keep
-// them on one node.
+// Tag is a user's place in a store: all records of a user have the same tag, so that a cluster can
+// keep them on one node.
 type Tag [tagSize]byte
 
 // Tag returns the user's tag.
@@ -53,8 +53,8 @@ func (t Tag) IsOf(appID string) bool {
 	return bytes.Equal(t[:appTagSize], app[:appTagSize])
 }
 
-// Site is the mark of the site that made a session. A session belongs to its site, also where others share
-// the mini program and the store.
+// Site is the mark of the site that made a session. A session belongs to its site, also where
+// others share the mini program and the store.
 type Site [siteSize]byte
 
 // NewSite returns the mark of the site that differs from others in any of the parts.
@@ -68,8 +68,8 @@ func NewSite(parts ...string) (s Site) {
 	return s
 }
 
-// SID names a session: the user's tag, the site's mark and 128 random bits, in base64url. It is no secret:
-// it stands in every access token.
+// SID names a session: the user's tag, the site's mark and 128 random bits, in base64url. It is no
+// secret: it stands in every access token.
 type SID string
 
 func newSID(user Tag, site Site) SID {
@@ -101,8 +101,8 @@ type Session struct {
 	// TokensUntil is the latest time at which an access token of this session expires.
 	TokensUntil time.Time `json:"tokens_until"`
 
-	// Family is the digest of the part that all refresh tokens of this session have in common: only the
-	// holder of one of them can know it.
+	// Family is the digest of the part that all refresh tokens of this session have in common: only
+	// the holder of one of them can know it.
 	Family Digest `json:"family"`
 
 	// Current is the digest of the refresh token to come, Previous that of the one spent last, at
@@ -112,8 +112,8 @@ type Session struct {
 	Salt     []byte    `json:"salt,omitempty"`
 	Spent    time.Time `json:"spent,omitzero"`
 
-	// Claims are further claims of its access tokens: a JSON object that a store does not look into. null
-	// is none, and comes back as nil.
+	// Claims are further claims of its access tokens: a JSON object that a store does not look
+	// into. null is none, and comes back as nil.
 	Claims json.RawMessage `json:"claims,omitempty"`
 
 	// Ended is set while a session has ended and its revocation may not be written yet.
@@ -138,8 +138,8 @@ func (s *Session) Ends(p Policy) time.Time {
 	return lifetime
 }
 
-// Revocation returns the revocation of the session: it holds until its last access token has expired, and
-// where an answer is under way for as long as that token may live.
+// Revocation returns the revocation of the session: it holds until its last access token has
+// expired, and where an answer is under way for as long as that token may live.
 func (s *Session) Revocation(e Ending) Revocation {
 	return Revocation{SID: s.SID, Until: later(s.TokensUntil, e.Now.Add(e.Policy.TokenTTL))}
 }

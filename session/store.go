@@ -1,4 +1,4 @@
-// The Store contract: everything the sidecar asks of the place that keeps its state.
+// The Store contract.
 
 package session
 
@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// ErrUnavailable is wrapped by every error of a store that could not tell or could not write.
+	// ErrUnavailable is wrapped by every error of a store that could not read or write.
 	ErrUnavailable = errors.New("session: the store can't be used")
 
 	// ErrFull is wrapped by a store that has no room left.
@@ -20,51 +20,54 @@ var (
 	// ErrClosed is wrapped by every operation of a store that was closed.
 	ErrClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
 
-	// ErrEnded is returned for a change of a session that has ended, or of a login that began before all
-	// sessions of its user were ended.
+	// ErrEnded is returned for a change of a session that has ended, or of a login that began
+	// before all sessions of its user were ended.
 	ErrEnded = errors.New("session: the session has ended")
 )
 
-// Store keeps accounts (users with their sessions), replays, counters, revocations and signing keys.
+// Store keeps accounts (users with their sessions), replays, counters, revocations and signing
+// keys.
 //
-// All methods may be called by many goroutines at once, and by many processes where the store is shared.
-// Each is one step: it happens as a whole or not at all, and when it returns nil, what it wrote survives
-// whatever the store survives. What is missing or past its time is no error. Errors other than ErrEnded and
-// those of the context wrap ErrUnavailable, and hold no value. A store never returns a record of another key
-// than the one asked for. All texts are valid UTF-8. Records are dropped some time after they are over, by a
+// All methods may be called by many goroutines at once, and by many processes where the store is
+// shared. Each is one step: it happens as a whole or not at all, and when it returns nil, what it
+// wrote survives whatever the store survives. What is missing or past its time is no error. Errors
+// other than ErrEnded and those of the context wrap ErrUnavailable, and hold no value. A store
+// never returns a record of another key than the one asked for. All texts are valid UTF-8. Records
+// are dropped some time after they are over, by a
 // [Clock]: one process whose clock is ahead for a while must not drop what the others need.
 //
-// A method that ends sessions returns their revocations, so that its caller refuses their tokens at once.
-// Other processes get them through Follow.
+// A method that ends sessions returns their revocations, so that its caller refuses their tokens at
+// once. Other processes get them through Follow.
 type Store interface {
-	// Account returns what is known of a user and the user's sessions; the zero Account for one never seen.
+	// Account returns a user and the user's sessions; the zero Account for one never seen.
 	Account(ctx context.Context, user Tag) (Account, error)
 
-	// Login does to an account what Account.Login does, and writes the replay, which must not be readable
+	// Login applies Account.Login and writes the replay, which must not be readable
 	// before its session. It returns ErrEnded and writes nothing if Account.Login says so.
 	Login(ctx context.Context, l Login) ([]Revocation, error)
 
-	// Refresh does to an account what Account.Refresh does.
+	// Refresh applies Account.Refresh.
 	Refresh(ctx context.Context, r Redemption) (Refreshed, error)
 
-	// Update does to an account what Account.Update does, and writes the replay. It returns ErrEnded and
+	// Update applies Account.Update and writes the replay. It returns ErrEnded and
 	// writes nothing if Account.Update says so.
 	Update(ctx context.Context, u Update) (Updated, error)
 
-	// End ends one session. Ending one that does not exist, or no longer, revokes its name all the same.
+	// End ends one session. Ending one that does not exist, or no longer, revokes its name all the
+	// same.
 	End(ctx context.Context, sid SID, e Ending) ([]Revocation, error)
 
 	// EndAll ends all sessions of a user and raises the account's generation.
 	EndAll(ctx context.Context, user Tag, e Ending) ([]Revocation, error)
 
-	// Erase does what EndAll does, and removes all that is known of the user. The generation is kept for
-	// TombstoneLife, so that no login under way brings the user back. Replays and counters, which say
-	// nothing of the user, stay until their time.
+	// Erase is EndAll, and removes the user. The generation is kept for TombstoneLife, so that no
+	// login under way brings the user back. Replays and counters, which say nothing of the user,
+	// stay until their time.
 	Erase(ctx context.Context, user Tag, e Ending) ([]Revocation, error)
 
-	// Count adds to a counter and returns its value after the step, which is never below zero. A counter
-	// begins when it is raised above zero, and is gone when it is back at zero, or at the until of its
-	// beginning, whatever until comes later. Its key is made so that the store learns nothing from it.
+	// Count adds to a counter and returns its value after the step, which is never below zero. A
+	// counter begins when it is raised above zero, and is gone when it is back at zero, or at the
+	// until of its beginning, whatever until comes later. Its key reveals nothing to the store.
 	Count(ctx context.Context, key Digest, delta int, until, now time.Time) (int, error)
 
 	// PutReplay writes a replay that comes with no change of an account.
@@ -73,18 +76,18 @@ type Store interface {
 	// Replay returns a replay's value, nil if there is none.
 	Replay(ctx context.Context, key Digest, now time.Time) ([]byte, error)
 
-	// Keys returns the signing keys, in a form that the store does not look into, and their version:
-	// nil and 0 before the first.
+	// Keys returns the signing keys, in a form that the store does not look into, and their
+	// version: nil and 0 before the first.
 	Keys(ctx context.Context) (keys []byte, version int64, err error)
 
-	// SwapKeys replaces the signing keys of one version by those of the next, and reports false when
-	// another caller was faster.
+	// SwapKeys replaces the signing keys of one version by those of the next, and reports false
+	// when another caller was faster.
 	SwapKeys(ctx context.Context, version int64, keys []byte) (bool, error)
 
-	// Follow reports revocations until ctx ends or the store fails. First it reports all that are kept, be
-	// there any or not; from then on those made by other processes, within a second. While all is well it
-	// calls report at least once a second, with none if there is none. A revocation may be reported more
-	// than once; this process's own may be left out.
+	// Follow reports revocations until ctx ends or the store fails. First it reports all that are
+	// kept, be there any or not; from then on those made by other processes, within a second. While
+	// all is well it calls report at least once a second, with none if there is none. A revocation
+	// may be reported more than once; this process's own may be left out.
 	Follow(ctx context.Context, report func([]Revocation)) error
 
 	// Close ends the store; Follow returns. A second Close does no harm.
@@ -122,12 +125,13 @@ type Updated struct {
 	Claims json.RawMessage // the session's; nil if it has none
 }
 
-// Ending says when sessions end, and by what policy. TokenTTL is for those whose record is gone.
+// Ending is the time and the policy of an end of sessions. TokenTTL is for those whose record is
+// gone.
 type Ending struct {
 	Now    time.Time
 	Policy Policy
 
-	// SID is the session of whoever asks: EndAll and Erase revoke it also when the account lacks it.
+	// SID is the session of the request: EndAll and Erase revoke it even when the account lacks it.
 	SID SID
 }
 
@@ -139,8 +143,8 @@ type Refreshed struct {
 	Revoked []Revocation
 }
 
-// Replay is a value kept for a while, so that a repeated request gets its answer again. The zero Replay is
-// none. Key and value are made so that the store learns nothing from them.
+// Replay is a value kept for a while, so that a repeated request gets its answer again. The zero
+// Replay is none. Key and value reveal nothing to the store.
 type Replay struct {
 	Key   Digest
 	Value []byte
@@ -151,7 +155,7 @@ type Replay struct {
 type Revocation struct {
 	SID SID `json:"sid"`
 
-	// Until is when the last access token of the session expires, by the clock that issued it. A store
+	// Until is the expiry of the session's last access token, by the clock that issued it. A store
 	// keeps a revocation for ClockMargin longer.
 	Until time.Time `json:"until"`
 }

@@ -17,9 +17,9 @@ const (
 	tokenSize  = sidSize + familySize + secretSize
 )
 
-// RefreshToken is what a client holds: the session's name, 128 random bits that all tokens of the
-// session share, and 256 random bits of its own. Its text is String; nothing else of it is ever stored
-// but digests.
+// RefreshToken is the client's half of a session: its name, 128 random bits that all tokens of the
+// session share, and 256 random bits of its own. Its text is String; nothing else of it is ever
+// stored but digests.
 type RefreshToken struct {
 	SID    SID
 	family [familySize]byte
@@ -38,8 +38,8 @@ func ParseRefreshToken(text string) (t RefreshToken, ok bool) {
 	return t, true
 }
 
-// decodeExactly reads base64url of one size: each value has one text. Package base64 alone would skip
-// line breaks.
+// decodeExactly reads base64url of one size: each value has one text. Package base64 alone would
+// skip line breaks.
 func decodeExactly(text string, size int) ([]byte, bool) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(size) {
 		return nil, false
@@ -68,8 +68,8 @@ func (t RefreshToken) Family() Digest { return sha256.Sum256(t.family[:]) }
 // Digest is the digest stored as Session.Current.
 func (t RefreshToken) Digest() Digest { return sha256.Sum256(t.secret[:]) }
 
-// Successor derives the token that follows. Only who holds t can compute it: the store keeps the salt
-// for the grace time, and never a token.
+// Successor derives the token that follows. Only the holder of t can compute it: the store keeps
+// the salt for the grace time, and never a token.
 func (t RefreshToken) Successor(salt []byte) RefreshToken {
 	mac := hmac.New(sha256.New, t.secret[:])
 	mac.Write([]byte("wechatauth refresh token"))

@@ -134,8 +134,8 @@ func TestUsersHaveTagsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// A token that differs from a good one in a single character is another token, or none: no two texts are one
-// token.
+// A token that differs from a good one in a single character is another token, or none: no two
+// texts are one token.
 func TestEachTextIsAnotherToken(t *testing.T) {
 	t.Parallel()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=\x00\r\n\t \x80"

@@ -21,15 +21,15 @@ type User struct {
 	Nickname string `json:"nickname,omitempty"`
 	Avatar   string `json:"avatar,omitempty"` // the hash that names the picture
 
-	// Key is WeChat's session_key since KeySince, and PreviousKey the one it superseded then. The caller
-	// has sealed them, so that equal keys are equal bytes; a store can't read them.
+	// Key is WeChat's session_key since KeySince, and PreviousKey the one it superseded then. The
+	// caller has sealed them, so that equal keys are equal bytes; a store can't read them.
 	Key         []byte    `json:"key,omitempty"`
 	KeySince    time.Time `json:"key_since,omitzero"`
 	PreviousKey []byte    `json:"previous_key,omitempty"`
 }
 
-// Merge adds news of the user: known fields replace, FirstSeen is kept if there is one, and a Key that is
-// another than the last makes that the PreviousKey.
+// Merge adds news of the user: known fields replace, FirstSeen is kept if there is one, and a Key
+// that is another than the last makes that the PreviousKey.
 func (u *User) Merge(news User) {
 	u.UserID = news.UserID
 	if news.UnionID != "" {
@@ -52,7 +52,8 @@ func (u *User) Merge(news User) {
 	}
 }
 
-// DropKey removes a session_key, be it the last or the one before it. KeySince stays as long as one is left.
+// DropKey removes a session_key, be it the last or the one before it. KeySince stays as long as one
+// is left.
 func (u *User) DropKey(key []byte) {
 	if bytes.Equal(u.Key, key) {
 		u.Key = nil

@@ -1,4 +1,4 @@
-// Reading what WeChat answers: strict where a value means something, lenient where WeChat itself varies.
+// Parsing of WeChat's answers: strict where a value matters, lenient where WeChat itself varies.
 
 package wechat
 
@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// answer is a JSON object of WeChat's. Its fields are looked up by their exact name, where encoding/json's structs would also take
-// "OpenID" for "openid".
+// answer is a JSON object of WeChat's. Its fields are looked up by their exact name, where
+// encoding/json's structs would also take "OpenID" for "openid".
 type answer map[string]json.RawMessage
 
-// userIDPattern is what an openid and a unionid are made of. They become header values, file names and keys elsewhere.
+// userIDPattern is the alphabet of openids and unionids. They become header values, file names and
+// keys elsewhere.
 var userIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// parseAnswer returns the object in body, or the error that body stands for. The content type plays no part: WeChat sends JSON as
-// text/plain, too, and once sent an empty page as text/html.
+// parseAnswer returns the object in body, or the error that body stands for. The content type plays
+// no part: WeChat sends JSON as text/plain, too, and once sent an empty page as text/html.
 func parseAnswer(op string, body []byte) (answer, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 	if len(body) == 0 {
@@ -71,8 +72,8 @@ func (a answer) text(name string) (string, bool) {
 	return s, true
 }
 
-// textOrNumber returns a field that is a JSON string or a whole number: WeChat's examples show the country code as 86, its
-// servers send "86".
+// textOrNumber returns a field that is a JSON string or a whole number: WeChat's examples show the
+// country code as 86, its servers send "86".
 func (a answer) textOrNumber(name string) (string, bool) {
 	if s, ok := a.text(name); ok {
 		return s, true

@@ -72,8 +72,8 @@ func TestPhoneNumberAsks(t *testing.T) {
 	}
 }
 
-// What a swapped phone code needs: without an openid WeChat does not check whose code it is, and any client could attach somebody
-// else's number to its own session.
+// The swapped phone code: without an openid WeChat does not check whose code it is, and any client
+// could attach somebody else's number to its own session.
 func TestAttackPhoneCodeSwapNeedsAnEmptyOpenID(t *testing.T) {
 	t.Parallel()
 	for _, openid := range []string{"", "a b", strings.Repeat("o", 129), "o\"x"} {
@@ -129,7 +129,8 @@ func TestCode2SessionReads(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// The status means nothing: WeChat says 200 to errors, and a proxy may say 500 to a good answer.
+			// The status means nothing: WeChat says 200 to errors, and a proxy may say 500 to a
+			// good answer.
 			for _, status := range []int{200, 404, 500} {
 				answer := func(*http.Request) (*http.Response, error) { return reply(status, tt.body), nil }
 				got, err := newClient(t, newFake().on(loginPath, answer)).Code2Session(t.Context(), testCode)
@@ -145,7 +146,8 @@ func TestCode2SessionReads(t *testing.T) {
 	}
 }
 
-// The tap was paid for: what WeChat leaves out is made up for where it follows from the rest, and never costs the number.
+// The tap was paid for: what WeChat leaves out is made up for where it follows from the rest, and
+// never costs the number.
 func TestPhoneNumberTakesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	const mark = `"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}`

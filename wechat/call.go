@@ -1,4 +1,4 @@
-// One call: which host, which retry, how much of the answer.
+// One call: its hosts, its retry, and the bound of its answer.
 
 package wechat
 
@@ -20,8 +20,8 @@ const (
 	// maxAnswer bounds an answer after decompression. Real ones are under 1 KiB.
 	maxAnswer = 1 << 20
 
-	// busyPause is the middle of the pause before the one retry after errcode -1. It varies by half, so that the clients that
-	// a hiccup of WeChat refused together do not come back together.
+	// busyPause is the middle of the pause before the one retry after errcode -1. It varies by
+	// half, so that the clients that a hiccup of WeChat refused together do not come back together.
 	busyPause = 200 * time.Millisecond
 )
 
@@ -37,7 +37,7 @@ type request struct {
 	header   http.Header // what signing adds
 }
 
-// reply is what one host answered.
+// reply is the answer of one host.
 type reply struct {
 	url    string // as requested, without the query
 	status int
@@ -46,8 +46,9 @@ type reply struct {
 	sealed bool // the call was signed, so the answer must be
 }
 
-// call makes a call, and makes it once more if WeChat says it is busy. Nothing else is ever retried here: every further attempt
-// may spend a code that the user paid for, or try a wrong secret against WeChat's wall.
+// call makes a call, and makes it once more if WeChat says it is busy. Nothing else is ever retried
+// here: every further attempt may spend a code that the user paid for, or try a wrong secret
+// against WeChat's wall.
 func (c *caller) call(ctx context.Context, r request) (answer, error) {
 	a, err := c.attempt(ctx, r)
 	if ClassOf(err) != ClassBusy {
@@ -66,8 +67,9 @@ func (c *caller) call(ctx context.Context, r request) (answer, error) {
 
 // business makes a call that takes an access token.
 //
-// A token that WeChat refuses is renewed, and the call made once more: the tap behind a phone code was paid for, so a stale token
-// must not cost the user another one. Once only: WeChat may hand back the token it just refused.
+// A token that WeChat refuses is renewed, and the call made once more: the tap behind a phone code
+// was paid for, so a stale token must not cost the user another one. Once only: WeChat may hand
+// back the token it just refused.
 func (c *Client) business(ctx context.Context, r request) (answer, error) {
 	leave, err := c.enter(r.op)
 	if err != nil {
@@ -100,8 +102,8 @@ func (r request) withToken(tok token) request {
 	return r
 }
 
-// encode writes the JSON of a body with all letters as they are. WeChat is said to judge escapes such as \u4e2d by their letters, and
-// json.Marshal escapes <, > and &.
+// encode writes the JSON of a body with all letters as they are. WeChat is said to judge escapes
+// such as \u4e2d by their letters, and json.Marshal escapes <, > and &.
 func encode(body any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -158,8 +160,9 @@ func (c *caller) read(ctx context.Context, op string, got reply) (answer, error)
 
 // exchange sends r to one host and returns the answer.
 //
-// It goes to the RoundTripper directly. http.Client would add an error that quotes the whole URL, AppSecret included, and an
-// interest in redirects: following one would hand secret and code to whoever wrote the Location.
+// It goes to the RoundTripper directly. http.Client would add an error that quotes the whole URL,
+// AppSecret included, and an interest in redirects: following one would hand secret and code to
+// whoever wrote the Location.
 func (c *caller) exchange(ctx context.Context, b base, r request) (reply, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -183,8 +186,8 @@ func (c *caller) exchange(ctx context.Context, b base, r request) (reply, *Error
 	}
 	defer resp.Body.Close()
 
-	// WeChat answers 200 to everything, errors included, and the body alone tells. A redirect or a change of protocol is not
-	// WeChat's; the body of the latter would never end.
+	// WeChat answers 200 to everything, errors included, and the body alone shows which. A redirect
+	// or a change of protocol is not WeChat's; the body of the latter would never end.
 	if resp.StatusCode < 200 {
 		return got, badAnswer(r.op, "the answer changes the protocol (from "+b.address+")")
 	}

@@ -1,4 +1,4 @@
-// What the calls of one mini program go through.
+// The caller: hosts, transport and clock of one mini program's calls.
 
 package wechat
 

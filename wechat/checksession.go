@@ -1,4 +1,4 @@
-// Whether a session_key is still the user's.
+// The check of a session_key.
 
 package wechat
 
@@ -12,8 +12,8 @@ import (
 	"net/url"
 )
 
-// CheckSession asks WeChat whether sessionKey is still the valid one of the user. A later wx.login may have replaced it, and WeChat
-// tells no time at which it ends.
+// CheckSession asks WeChat whether sessionKey is still the valid one of the user. A later wx.login
+// may have replaced it, and WeChat gives it no expiry.
 //
 // No answer is not a no: a network failure, a quota or a refused access token is an error.
 //
@@ -38,14 +38,15 @@ func (c *Client) CheckSession(ctx context.Context, openid, sessionKey string) (v
 	case err != nil:
 		return false, err
 	case !a.has("errcode"):
-		// Elsewhere a success may come without an errcode, but brings something else. Here "0" is all that says yes.
+		// Elsewhere a success may come without an errcode, but brings something else. Here "0" is
+		// all that says yes.
 		return false, badAnswer(OpCheckSession, "errcode is missing")
 	}
 	return true, nil
 }
 
-// signSession signs nothing at all: that the key is known is the whole message. The key of the HMAC is the base64 text of the
-// session_key, not the bytes it stands for.
+// signSession signs nothing at all: that the key is known is the whole message. The key of the HMAC
+// is the base64 text of the session_key, not the bytes it stands for.
 func signSession(sessionKey string) string {
 	return hex.EncodeToString(hmac.New(sha256.New, []byte(sessionKey)).Sum(nil))
 }

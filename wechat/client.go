@@ -1,6 +1,6 @@
-// Package wechat calls the server API of WeChat mini programs: it turns a login code into an openid and a phone code into a phone
-// number, and keeps the access token that the latter needs. For the older ways to a phone number there are [DecryptPhone] and
-// [Client.PhoneFromCloudID].
+// Package wechat calls the server API of WeChat mini programs: it turns a login code into an openid
+// and a phone code into a phone number, and keeps the access token that the latter needs. For the
+// older ways to a phone number there are [DecryptPhone] and [Client.PhoneFromCloudID].
 //
 //	client, err := wechat.New(wechat.Config{AppID: "wx…", Secret: secret})
 //	…
@@ -10,17 +10,18 @@
 //	switch wechat.ClassOf(err) {
 //	case 0: // session.OpenID is who logged in
 //	case wechat.ClassCode, wechat.ClassCodeUsed: // the client must call wx.login again
-//	case wechat.ClassConfig: // tell the operator: err says what to do
+//	case wechat.ClassConfig: // for the operator: err names the remedy
 //	…
 //	}
 //
-// A call takes at most a few seconds, is retried only where that is harmless, and asks a second host when the first is out of
-// reach. Every failure is an [*Error] whose [Class] says what it means. No error, log line or printed value of this package holds
-// the AppSecret, a token, a code, a session_key, an openid, a phone number or a nickname.
+// A call takes at most a few seconds, is retried only where that is harmless, and asks a second
+// host when the first is out of reach. Every failure is an [*Error] whose [Class] says what it
+// means. No error, log line or printed value of this package holds the AppSecret, a token, a code,
+// a session_key, an openid, a phone number or a nickname.
 //
-// A [Client] is safe for concurrent use. Make one for each mini program and keep it: it holds the access token. Several clients of
-// one mini program share a token by [Tokens]. Where API安全 is switched on in WeChat's console, [Signing] encrypts and signs the
-// calls and verifies the answers.
+// A [Client] is safe for concurrent use. Make one for each mini program and keep it: it holds the
+// access token. Several clients of one mini program share a token by [Tokens]. Where API安全 is
+// switched on in WeChat's console, [Signing] encrypts and signs the calls and verifies the answers.
 package wechat
 
 import (
@@ -64,9 +65,10 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Close stops what the client started, waits for it, and closes idle connections. Calls under way that need nothing more than
-// their own connection end as they would; later calls fail with [ClassUnavailable]. Tokens that came with the [Config] are left
-// alone: they are closed by who made them, after the last client. Closing twice is harmless.
+// Close stops what the client started, waits for it, and closes idle connections. Calls under way
+// that need nothing more than their own connection end as they would; later calls fail with
+// [ClassUnavailable]. Tokens that came with the [Config] are left alone: their maker closes them,
+// after the last client. Closing twice is harmless.
 func (c *Client) Close() {
 	c.closed.Store(true)
 	if c.ownTokens {
@@ -75,8 +77,8 @@ func (c *Client) Close() {
 	c.closeIdle()
 }
 
-// enter takes a place among the calls in flight and returns how to give it back. It never waits: a queue would only move the
-// pile-up from WeChat's door to ours.
+// enter takes a place among the calls in flight and returns how to give it back. It never waits: a
+// queue would only move the pile-up from WeChat's door to ours.
 func (c *Client) enter(op string) (leave func(), err error) {
 	if c.closed.Load() {
 		return nil, unavailable(op, "the client is closed")

@@ -20,10 +20,11 @@ func ValidCode(code string) bool {
 	})
 }
 
-// Session is who a login code belongs to.
+// Session identifies the user of a login code.
 //
-// Printing or logging it, in any way, shows none of its fields. SessionKey is left out of JSON, too: whoever has it can forge
-// the data that the mini program encrypts, phone numbers included, so it must never travel.
+// Printing or logging it, in any way, shows none of its fields. SessionKey is left out of JSON,
+// too: whoever has it can forge the data that the mini program encrypts, phone numbers included, so
+// it must never travel.
 type Session struct {
 	redacted
 
@@ -71,8 +72,8 @@ func checkCode(op, code string) error {
 	return nil
 }
 
-// checkOpenID stops a call that would go out for nobody. WeChat checks less then, or somebody else: that is a bug of the calling
-// program, not the client's fault.
+// checkOpenID stops a call without a valid openid. WeChat checks less then: that is a bug of the
+// calling program, not the client's fault.
 func checkOpenID(op, openid string) error {
 	if !userIDPattern.MatchString(openid) {
 		return &Error{Op: op, Class: ClassConfig, Reason: "no valid openid given; WeChat was not asked"}

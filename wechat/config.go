@@ -1,4 +1,4 @@
-// What a Client is made of, and the checks it has to pass.
+// The configuration of a Client, its defaults and its checks.
 
 package wechat
 
@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// defaultTimeout bounds one call. WeChat answers in tens of milliseconds; a mini program's own request lives 60 s at most.
+	// defaultTimeout bounds one call. WeChat answers in tens of milliseconds; a mini program's own
+	// request lives 60 s at most.
 	defaultTimeout = 5 * time.Second
 
 	// defaultMaxInFlight bounds the goroutines and connections that a slow WeChat can pile up.
@@ -27,8 +28,9 @@ const (
 // https://developers.weixin.qq.com/doc/service/Basic_Information/Interface_field_description.html
 var defaultBaseURLs = []string{"https://api.weixin.qq.com", "https://api2.weixin.qq.com"}
 
-// Config tells [New] how to reach WeChat. Its zero fields are defaults, AppID and Secret apart. Printing or logging a Config shows
-// the AppID alone; a struct that holds one in an unexported field has to take care of that itself.
+// Config configures [New]. Its zero fields are defaults, AppID and Secret apart. Printing or
+// logging a Config shows none of its fields; a struct that holds one in an unexported field has to
+// take care of that itself.
 type Config struct {
 	redacted
 
@@ -36,29 +38,34 @@ type Config struct {
 	AppID  string
 	Secret string `json:"-"`
 
-	// BaseURLs are tried in order when the network fails. Each is http or https, a host, and at most a path to put before
-	// WeChat's own. Default: https://api.weixin.qq.com and https://api2.weixin.qq.com.
+	// BaseURLs are tried in order when the network fails. Each is http or https, a host, and at
+	// most a path to put before WeChat's own. Default: https://api.weixin.qq.com and
+	// https://api2.weixin.qq.com.
 	BaseURLs []string
 
-	// Timeout bounds one call to one host, from the name lookup to the last byte of the answer. Default: 5 seconds.
+	// Timeout bounds one call to one host, from the name lookup to the last byte of the answer.
+	// Default: 5 seconds.
 	Timeout time.Duration
 
-	// MaxInFlight bounds the calls made at once; one more fails at once with [ClassUnavailable]. Default: 256.
+	// MaxInFlight bounds the calls made at once; one more fails at once with [ClassUnavailable].
+	// Default: 256.
 	MaxInFlight int
 
-	// TokenURL is a central token server to GET the access token from, where another program already keeps it: http or https,
-	// answering {"access_token":"…","expires_in":7200}, or errcode and errmsg as WeChat does. A user in it is sent as Basic
-	// authentication. Default: WeChat itself.
+	// TokenURL is a central token server to GET the access token from, where another program
+	// already keeps it: http or https, answering {"access_token":"…","expires_in":7200}, or errcode
+	// and errmsg as WeChat does. A user in it is sent as Basic authentication. Default: WeChat
+	// itself.
 	TokenURL string `json:"-"`
 
-	// Tokens keeps the access token for several clients of the same mini program. It brings its own TokenURL, timeout and
-	// transport. Default: a keeper of the client's own.
+	// Tokens keeps the access token for several clients of the same mini program. It brings its own
+	// TokenURL, timeout and transport. Default: a keeper of the client's own.
 	Tokens *Tokens `json:"-"`
 
 	// Signing encrypts and signs the calls that WeChat takes so. Default: every call is plain.
 	Signing *Signing `json:"-"`
 
-	// Now is the clock that access tokens and cloudIDs age by and signatures are dated by. Default: time.Now.
+	// Now is the clock that access tokens and cloudIDs age by and signatures are dated by. Default:
+	// time.Now.
 	Now func() time.Time `json:"-"`
 
 	// Logger reports what no caller sees: a host given up for the next, an early token renewal that
@@ -69,16 +76,16 @@ type Config struct {
 }
 
 var (
-	// appIDPattern is wider than the "wx" and 16 hex digits of today, so that fakes can name their apps. It stops what a
-	// forgotten placeholder looks like.
+	// appIDPattern is wider than the "wx" and 16 hex digits of today, so that fakes can name their
+	// apps. It stops what a forgotten placeholder looks like.
 	appIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 	// secretPattern likewise: visible ASCII without the braces of a placeholder.
 	secretPattern = regexp.MustCompile(`^[!-z|~]{1,256}$`)
 )
 
-// withDefaults returns c with every zero field filled in, or an error that says what to write instead. No error quotes a value:
-// people put secrets into the wrong field.
+// withDefaults returns c with every zero field filled in, or an error that says what to write
+// instead. No error quotes a value: people put secrets into the wrong field.
 func (c Config) withDefaults() (Config, error) {
 	if !appIDPattern.MatchString(c.AppID) {
 		return c, errors.New("wechat: the AppID must be 1 to 64 letters, digits, '-' or '_'; it is in the mini program's console")

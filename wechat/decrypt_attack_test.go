@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// What a user has of their own: numbers that WeChat verified for them, in any way that WeChat may write them, and profiles with a
-// nickname of their choice. All are fresh, since the user can get new ones at any time.
+// What a user has of their own: numbers that WeChat verified for them, in any way that WeChat may
+// write them, and profiles with a nickname of their choice. All are fresh, since the user can get
+// new ones at any time.
 func ownTexts(t testing.TB) (phones, profiles []string) {
 	t.Helper()
 	mark := fmt.Sprintf(`"watermark":{"timestamp":%d,"appid":"%s"}`, tapped, testAppID)
@@ -49,7 +50,8 @@ func ownTexts(t testing.TB) (phones, profiles []string) {
 	return phones, profiles
 }
 
-// known returns what the user knows of block k without the key: what its ciphertext decrypts to before the xor.
+// known returns what the user knows of block k without the key: what its ciphertext decrypts to
+// before the xor.
 func (s sealed) known(k int) []byte {
 	before := s.iv
 	if k > 0 {
@@ -88,7 +90,8 @@ func sealAll(t *testing.T, texts []string) []sealed {
 	return all
 }
 
-// beginnings are texts of 16 bytes to put in front: whatever objects may begin with, up to there, with blanks where JSON allows some.
+// beginnings are texts of 16 bytes to put in front: every beginning of an object, up to there, with
+// blanks where JSON allows some.
 func beginnings(object string) []string {
 	var all []string
 	for n := 1; n <= min(aes.BlockSize, len(object)); n++ {
@@ -98,8 +101,8 @@ func beginnings(object string) []string {
 	return all
 }
 
-// The iv is nowhere protected: its owner lets the first block read what they like, and drops blocks from the front. Behind it comes
-// the untouched end of any object of theirs.
+// The iv is nowhere protected: its owner lets the first block read what they like, and drops blocks
+// from the front. Behind it comes the untouched end of any object of theirs.
 func TestAttackFirstBlockRewritten(t *testing.T) {
 	t.Parallel()
 	var many []string
@@ -134,8 +137,8 @@ func TestAttackFirstBlockRewritten(t *testing.T) {
 	t.Logf("%d ciphertexts", tried)
 }
 
-// The number of one object into the other: runs of blocks of two objects of the same user, joined at any place. The first block
-// after the joint is garbage.
+// The number of one object into the other: runs of blocks of two objects of the same user, joined
+// at any place. The first block after the joint is garbage.
 func TestAttackBlocksJoined(t *testing.T) {
 	t.Parallel()
 	phones, profiles := ownTexts(t)
@@ -167,7 +170,8 @@ func TestAttackBlocksJoined(t *testing.T) {
 	t.Logf("%d ciphertexts", 2*tried)
 }
 
-// A change in one block of the ciphertext makes a wanted change in the next block of the text, at the price of garbage in its own.
+// A change in one block of the ciphertext makes a wanted change in the next block of the text, at
+// the price of garbage in its own.
 func TestAttackWantedChanges(t *testing.T) {
 	t.Parallel()
 	phones, _ := ownTexts(t)
@@ -185,7 +189,8 @@ func TestAttackWantedChanges(t *testing.T) {
 			}
 			wantRefused(t, fmt.Sprintf("%s to %s in %s", change[0], change[1], s.text), sealed{iv: s.iv, data: data})
 
-			// The garbage pushed out of the object: a new first block instead of the blocks before the change.
+			// The garbage pushed out of the object: a new first block instead of the blocks before
+			// the change.
 			for k := at/aes.BlockSize - 1; k >= 0; k-- {
 				rest := sealed{iv: xor(s.known(k), []byte(`{"phoneNumber":"`)), data: data[k*aes.BlockSize:]}
 				wantRefused(t, fmt.Sprintf("%s to %s from block %d of %s", change[0], change[1], k, s.text), rest)
@@ -220,7 +225,8 @@ func TestAttackEveryBitFlipped(t *testing.T) {
 	}
 }
 
-// Should WeChat one day begin with the country code, as a number, its digits would be in the block that anybody can rewrite.
+// Should WeChat one day begin with the country code, as a number, its digits would be in the block
+// that anybody can rewrite.
 func TestAttackCountryCodeInTheFirstBlock(t *testing.T) {
 	t.Parallel()
 	s := seal(t, `{"countryCode":86,`+strings.Replace(ownPhone, `,"countryCode":"86"`, "", 1)[1:])

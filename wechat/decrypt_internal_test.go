@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// The example that WeChat published, see https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html. It
-// is a user's profile, so DecryptPhone refuses it.
+// The example that WeChat published, see
+// https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html. It is a
+// user's profile, so DecryptPhone refuses it.
 const (
 	publishedAppID = "wx4f4bc4dec97d474b"
 	publishedKey   = "tiihtNczf5v6AKRyjwEUhQ=="
@@ -117,7 +118,8 @@ func TestDecryptRoundTrip(t *testing.T) {
 	}
 }
 
-// All bytes of the padding count, and it is at most one block: the sample code that WeChat once published takes 32.
+// All bytes of the padding count, and it is at most one block: the sample code that WeChat once
+// published takes 32.
 func TestPaddingIsStrict(t *testing.T) {
 	t.Parallel()
 	key := bytes.Repeat([]byte{7}, aes.BlockSize)
@@ -151,7 +153,8 @@ func encryptForTest(t *testing.T, key, iv, text []byte) string {
 	return base64.StdEncoding.EncodeToString(out)
 }
 
-// The first was computed from the session_key of the page on signatures, the second from that of the page on encrypted data.
+// The first was computed from the session_key of the page on signatures, the second from that of
+// the page on encrypted data.
 func TestSessionSignature(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]string{

@@ -26,7 +26,7 @@ const (
 
 var tapTime = time.Unix(tapped, 0)
 
-// sealed is what WeChat made of a text.
+// sealed is a text encrypted as WeChat does.
 type sealed struct {
 	iv, data []byte
 	text     string
@@ -277,7 +277,8 @@ func TestDecryptPhoneRefusesOtherPaddings(t *testing.T) {
 	wantRefused(t, "two blocks of padding", sealBlocks(t, whole+strings.Repeat("\x20", 32)))
 }
 
-// FuzzDecryptPhone gives any three strings, and encrypts any text: there is either a phone that keeps its promises, or the one error.
+// FuzzDecryptPhone gives any three strings, and encrypts any text: there is either a phone that
+// keeps its promises, or the one error.
 func FuzzDecryptPhone(f *testing.F) {
 	s := seal(f, ownPhone)
 	f.Add(ownKey, base64.StdEncoding.EncodeToString(s.data), base64.StdEncoding.EncodeToString(s.iv), ownPhone)

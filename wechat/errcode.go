@@ -26,14 +26,15 @@ func untilMidnight(now time.Time) time.Duration {
 	return time.Date(year, month, day+1, 0, 0, 0, 0, beijing).Sub(now)
 }
 
-// These two are how WeChat says that a session_key is not the user's: there is none, or it is another.
+// These two are how WeChat says that a session_key is not the user's: there is none, or it is
+// another.
 const (
 	codeNoSession    = 87007
 	codeOtherSession = 87009
 )
 
-// reasons holds what an operator or a developer should know about an errcode. WeChat's own errmsg is never shown: it is free text
-// that quotes what was sent.
+// reasons holds what an operator or a developer should know about an errcode. WeChat's own errmsg
+// is never shown: it is free text that quotes what was sent.
 var reasons = map[int]string{
 	-1:    "WeChat is busy",
 	40001: "the AppSecret is wrong, or the access token is invalid or not the latest",
@@ -88,8 +89,8 @@ var reasons = map[int]string{
 // missingHeader begins the reasons of 40230 to 40233. Signed calls have all four headers.
 const missingHeader = "configure signing (开发设置, API安全 in the console), or find the proxy that takes the header away: "
 
-// classify maps an errcode other than 0. The same code means different things in different calls: 40001 is a stale access token
-// in a business call, and a wrong AppSecret when asking for one.
+// classify maps an errcode other than 0. The same code means different things in different calls:
+// 40001 is a stale access token in a business call, and a wrong AppSecret when asking for one.
 func classify(op string, code int) Class {
 	switch code {
 	case codeBusy:
@@ -98,7 +99,8 @@ func classify(op string, code int) Class {
 		return ClassQuota
 	}
 
-	// The token call takes no code and belongs to no user: whatever else it refuses is for the operator.
+	// The token call takes no code and belongs to no user: whatever else it refuses is for the
+	// operator.
 	if op == OpToken || op == OpTokenServer {
 		return ClassConfig
 	}
@@ -121,8 +123,9 @@ func classify(op string, code int) Class {
 	return classifyBusiness(op, code)
 }
 
-// classifyBusiness maps what is left for the calls with an access token. The token is known to be good here, and the openid is one
-// that WeChat gave us, so a mismatch is about what the client sent.
+// classifyBusiness maps what is left for the calls with an access token. The token is known to be
+// good here, and the openid is one that WeChat gave us, so a mismatch is about what the client
+// sent.
 func classifyBusiness(op string, code int) Class {
 	switch op {
 	case OpPhoneNumber:
@@ -151,8 +154,8 @@ func classifyBusiness(op string, code int) Class {
 	return ClassConfig
 }
 
-// refused makes the error for an errcode other than 0. Two things are taken from errmsg, both by their own alphabet: the request
-// id, and for 40164 the address.
+// refused makes the error for an errcode other than 0. Two things are taken from errmsg, both by
+// their own alphabet: the request id, and for 40164 the address.
 func refused(op string, code int, errmsg string) *Error {
 	e := &Error{Op: op, Code: code, Class: classify(op, code), Reason: reasons[code]}
 	if e.Reason == "" {
@@ -172,7 +175,8 @@ var (
 	addressPattern = regexp.MustCompile(`[0-9a-fA-F.:]{2,45}`)
 )
 
-// addressIn returns the first IP address in WeChat's text ("invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4, not in whitelist rid: …").
+// addressIn returns the first IP address in WeChat's text ("invalid ip 1.2.3.4 ipv6 ::ffff:1.2.3.4,
+// not in whitelist rid: …").
 func addressIn(errmsg string) string {
 	for _, s := range addressPattern.FindAllString(errmsg, 16) {
 		if ip, err := netip.ParseAddr(s); err == nil {

@@ -234,7 +234,8 @@ func TestClassOfStrangersIsZero(t *testing.T) {
 	}
 }
 
-// The quota of the day comes back at midnight in Beijing: to try again after a minute is in vain all day.
+// The quota of the day comes back at midnight in Beijing: to try again after a minute is in vain
+// all day.
 func TestDayQuotaSaysWhenItComesBack(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -1,4 +1,4 @@
-// What can go wrong in a call, and how a caller tells one failure from another.
+// Errors of calls and their classes.
 
 package wechat
 
@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// The calls an [Error] can come from. Each is the last element of the path WeChat gives the call, so an operator finds it in
-// WeChat's own documentation, and the set is small enough to label a metric.
+// The calls an [Error] can come from. Each is the last element of the path WeChat gives the call,
+// so an operator finds it in WeChat's own documentation, and the set is small enough to label a
+// metric.
 const (
 	OpCode2Session  = "jscode2session"
 	OpPhoneNumber   = "getuserphonenumber"
@@ -21,29 +22,32 @@ const (
 	OpCheckNickname = "msg_sec_check"
 )
 
-// Class says what a failure means to the caller, so that nobody has to compare error codes.
+// Class is the meaning of a failure for the caller, so that no error codes need comparing.
 type Class int
 
 // The classes. The zero Class belongs to no [Error].
 const (
-	// ClassCode: the code is wrong, expired, or not this user's or app's. The client must ask WeChat for a new one.
+	// ClassCode: the code is wrong, expired, or not this user's or app's. The client must ask
+	// WeChat for a new one.
 	ClassCode Class = iota + 1
 
-	// ClassCodeUsed: the code was exchanged before. Double taps and client retries do this; it is no sign of an attack by itself.
+	// ClassCodeUsed: the code was exchanged before. Double taps and client retries do this; it is
+	// no sign of an attack by itself.
 	ClassCodeUsed
 
-	// ClassBlocked: WeChat holds the user for high-risk and refuses the login. Trying again does not help.
+	// ClassBlocked: WeChat holds the user for high-risk and refuses the login. Trying again does
+	// not help.
 	ClassBlocked
 
 	// ClassContent: WeChat would not show the text to others. The user must choose another.
 	ClassContent
 
-	// ClassInactive: the user did nothing in the mini program for 2 hours, so WeChat does not check what they wrote. Whether to
-	// accept it unchecked is the caller's choice.
+	// ClassInactive: the user did nothing in the mini program for 2 hours, so WeChat does not check
+	// what they wrote. Whether to accept it unchecked is the caller's choice.
 	ClassInactive
 
-	// ClassConfig: the operator must act: wrong AppSecret, an address missing from the whitelist, a frozen account, or
-	// anything WeChat says that this package does not know.
+	// ClassConfig: the operator must act: wrong AppSecret, an address missing from the whitelist, a
+	// frozen account, or anything WeChat says that this package does not know.
 	ClassConfig
 
 	// ClassQuota: too many calls this minute or today.
@@ -55,17 +59,20 @@ const (
 	// ClassBusy: WeChat says it is busy, and said so again a moment later.
 	ClassBusy
 
-	// ClassUnavailable: no answer. The network, a timeout, the caller gave up, or too many calls are under way.
+	// ClassUnavailable: no answer. The network, a timeout, the caller gave up, or too many calls
+	// are under way.
 	ClassUnavailable
 
-	// ClassBadAnswer: an answer came that WeChat would not give: not JSON, too large, a redirect, a promised field missing.
+	// ClassBadAnswer: an answer came that WeChat would not give: not JSON, too large, a redirect, a
+	// promised field missing.
 	ClassBadAnswer
 )
 
 // Error is the one type of error that calls return.
 //
-// It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a code, an openid, a phone number, a
-// nickname, or any byte of WeChat's answer but those that RID and IP name.
+// It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a
+// code, an openid, a phone number, a nickname, or any byte of WeChat's answer but those that RID
+// and IP name.
 type Error struct {
 	Op     string // the call: one of the Op constants
 	Code   int    // WeChat's errcode; 0 when there was none
@@ -74,13 +81,15 @@ type Error struct {
 	IP     string // with errcode 40164: the address to put on the whitelist
 	Reason string // a sentence of this package's own, never WeChat's
 
-	// RetryAfter is how long the call will be refused, where WeChat tells: a quota of the day comes back at midnight in Beijing.
+	// RetryAfter is the time until WeChat takes the call again, where that is known: a daily quota
+	// is reset at midnight in Beijing.
 	RetryAfter time.Duration
 
-	// cause is context.Canceled, context.DeadlineExceeded or nil: sentinels carry no data, the errors of net/http do.
+	// cause is context.Canceled, context.DeadlineExceeded or nil: sentinels carry no data, the
+	// errors of net/http do.
 	cause error
 
-	// elsewhere tells that nothing was answered and nothing is waited for, so another host may be asked.
+	// elsewhere is set when no answer came and none is awaited, so another host may be tried.
 	elsewhere bool
 }
 
@@ -109,7 +118,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns [context.Canceled] or [context.DeadlineExceeded] when one of them is why the call ended, else nil.
+// Unwrap returns [context.Canceled] or [context.DeadlineExceeded] when one of them is why the call
+// ended, else nil.
 func (e *Error) Unwrap() error {
 	return e.cause
 }

@@ -48,7 +48,8 @@ const (
 	goodNick  = `{"errcode":0,"errmsg":"ok","result":{"suggest":"pass","label":100},"trace_id":"60ae120f-371d5872-7941a05b"}`
 )
 
-// goodCloud is the answer to the cloudID of a tap that was just now, on fake time as on the real clock.
+// goodCloud is the answer to the cloudID of a tap that was just now, on fake time as on the real
+// clock.
 func goodCloud() string {
 	return cloudAnswer(testCloud, fmt.Sprintf(`{"cloudID":"%s","data":%s}`, testCloud, phoneObject(testAppID, time.Now())))
 }
@@ -62,7 +63,8 @@ func phoneObject(appID string, at time.Time) string {
 		testNumber, testNumber, at.Unix(), appID)
 }
 
-// fakeWeChat is a RoundTripper. For each path it gives the scripted answers in turn, the last of them for ever.
+// fakeWeChat is a RoundTripper. For each path it gives the scripted answers in turn, the last of
+// them for ever.
 type fakeWeChat struct {
 	mu      sync.Mutex
 	answers map[string][]answerFunc

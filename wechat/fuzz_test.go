@@ -13,7 +13,8 @@ import (
 
 var openIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// FuzzAnswer gives any body as the answer to any call: there is either a result that keeps its promises, or an *Error.
+// FuzzAnswer gives any body as the answer to any call: there is either a result that keeps its
+// promises, or an *Error.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range notAnAnswer {
 		f.Add([]byte(body))

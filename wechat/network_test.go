@@ -32,7 +32,8 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return server.URL
 }
 
-// serveRaw answers each connection with the given bytes, whatever is asked, and counts the connections.
+// serveRaw answers each connection with the given bytes, whatever is asked, and counts the
+// connections.
 func serveRaw(t *testing.T, answer string) (url string, asked *atomic.Int32) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,7 +57,7 @@ func serveRaw(t *testing.T, answer string) (url string, asked *atomic.Int32) {
 	return "http://" + l.Addr().String(), asked
 }
 
-// closedPort returns the URL of a port where nobody listens.
+// closedPort returns the URL of a port without a listener.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,7 +68,8 @@ func closedPort(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// A redirect would carry AppSecret and code to whoever wrote the Location, in the query string of a GET.
+// A redirect would carry AppSecret and code to whoever wrote the Location, in the query string of a
+// GET.
 func TestAttackRedirectIsNeverFollowed(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
@@ -92,7 +94,8 @@ func TestAttackRedirectIsNeverFollowed(t *testing.T) {
 	}
 }
 
-// An answer without end must fill neither memory nor time, be it long on the wire or only after decompression.
+// An answer without end must fill neither memory nor time, be it long on the wire or only after
+// decompression.
 func TestAttackHugeAnswerIsNotReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	const size = 50 << 20
@@ -217,7 +220,8 @@ func TestTheOwnTransportFindsTheSecondHost(t *testing.T) {
 	}
 }
 
-// swallow returns the URL of a host that takes connections and says nothing: the nearest to a black hole that works everywhere.
+// swallow returns the URL of a host that takes connections and says nothing: the nearest to a black
+// hole that works everywhere.
 func swallow(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,4 +1,4 @@
-// Whether a nickname may be shown to others.
+// The content check of a nickname.
 
 package wechat
 
@@ -19,8 +19,9 @@ const (
 	checkScene   = 1 // a profile
 )
 
-// CheckNickname asks WeChat's content check about a nickname. Only a nil error means that it passed: [ClassContent] says that WeChat
-// finds it risky or wants a person to look at it, [ClassInactive] that it was not looked at.
+// CheckNickname asks WeChat's content check about a nickname. Only a nil error means that it
+// passed: [ClassContent] says that WeChat finds it risky or wants a person to look at it,
+// [ClassInactive] that it was not looked at.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/sec-center/sec-check/api_msgseccheck.html
 func (c *Client) CheckNickname(ctx context.Context, openid, nickname string) error {
@@ -67,8 +68,8 @@ func (c *Client) CheckNickname(ctx context.Context, openid, nickname string) err
 	return badAnswer(OpCheckNickname, "suggest is missing or unknown")
 }
 
-// checkable reports whether WeChat's check takes the text, and gets it as it is: control characters and U+2028 and U+2029 are what
-// encode escapes.
+// checkable reports whether WeChat's check takes the text, and gets it as it is: control characters
+// and U+2028 and U+2029 are what encode escapes.
 func checkable(text string) bool {
 	return text != "" && utf8.ValidString(text) && utf8.RuneCountInString(text) <= maxContent &&
 		!strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })

@@ -20,8 +20,8 @@ func ValidCloudID(id string) bool {
 	return id != "" && len(id) <= MaxCloudID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || '~' < r })
 }
 
-// PhoneFromCloudID exchanges the cloudID of a phone button for the phone number. A cloudID lives 5 minutes. The openid must be that
-// of the verified session, never one the client names.
+// PhoneFromCloudID exchanges the cloudID of a phone button for the phone number. A cloudID lives 5
+// minutes. The openid must be that of the verified session, never one the client names.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/cloudbase/others/api_getopendata.html
 func (c *Client) PhoneFromCloudID(ctx context.Context, cloudID, openid string) (Phone, error) {
@@ -61,8 +61,8 @@ func (c *Client) PhoneFromCloudID(ctx context.Context, cloudID, openid string) (
 	return p.whole(), nil
 }
 
-// openData finds the phone that a cloudID stands for. WeChat does not document how it says that a cloudID is wrong or too old, so
-// whatever lacks the data means that.
+// openData finds the phone that a cloudID stands for. WeChat does not document how it says that a
+// cloudID is wrong or too old, so whatever lacks the data means that.
 func openData(a answer, cloudID string) (answer, error) {
 	var list []json.RawMessage
 	if !a.has("data_list") || json.Unmarshal(a["data_list"], &list) != nil {
@@ -93,7 +93,8 @@ func openData(a answer, cloudID string) (answer, error) {
 	return nil, badCloudID("WeChat does not know the cloudID")
 }
 
-// nested returns a field that is a JSON object, or a string of one: WeChat's table says the latter, its example shows the former.
+// nested returns a field that is a JSON object, or a string of one: WeChat's table says the latter,
+// its example shows the former.
 func (a answer) nested(name string) (answer, bool) {
 	if s, ok := a.text(name); ok {
 		return parseObject([]byte(s))

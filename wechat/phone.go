@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Phone is a phone number that WeChat verified for a user. Printing or logging it shows none of its fields.
+// Phone is a phone number that WeChat verified for a user. Printing or logging it shows none of its
+// fields.
 type Phone struct {
 	redacted
 
@@ -22,7 +23,8 @@ type Phone struct {
 }
 
 var (
-	// phoneNumberPattern allows whatever visible way of writing a number, and no byte that could end a header.
+	// phoneNumberPattern allows any visible way of writing a number, and no byte that could end a
+	// header.
 	phoneNumberPattern = regexp.MustCompile(`^[!-~]([ -~]{0,30}[!-~])?$`)
 
 	// countryCodePattern allows as much; E164 is where digits are asked for.
@@ -32,11 +34,12 @@ var (
 // maxTimestamp is the end of the year 9999, the last second that JSON and most databases can hold.
 const maxTimestamp = 253402300799
 
-// PhoneNumber exchanges the code of a phone button (bindgetphonenumber or bindgetrealtimephonenumber, not the code of wx.login).
-// A code lives 5 minutes and works once.
+// PhoneNumber exchanges the code of a phone button (bindgetphonenumber or
+// bindgetrealtimephonenumber, not the code of wx.login). A code lives 5 minutes and works once.
 //
-// The openid must be that of the verified session, never one the client names: WeChat then refuses a code that another user
-// tapped for, so that nobody can attach somebody else's number to their own session.
+// The openid must be that of the verified session, never one the client names: WeChat then refuses
+// a code that another user tapped for, so that no user can attach another's number to their own
+// session.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/user-info/phone-number/api_getphonenumber.html
 func (c *Client) PhoneNumber(ctx context.Context, code, openid string) (Phone, error) {
@@ -74,8 +77,9 @@ func (c *Client) PhoneNumber(ctx context.Context, code, openid string) (Phone, e
 	return p.whole(), nil
 }
 
-// parsePhone reads the object that WeChat describes a phone number by, in whichever way it comes. wrong says what does not fit; it
-// is empty when all does. The user's tap is paid for, so what is not needed may be missing: a number and whose it is are enough.
+// parsePhone reads a phone object, from whichever call it comes. wrong names what does not fit; it
+// is empty when all does. The user's tap is paid for, so what is not needed may be missing: a
+// number and whose it is are enough.
 func parsePhone(info answer, appID string) (p Phone, wrong string) {
 	p.Number = info.visible("phoneNumber", phoneNumberPattern)
 	p.PureNumber = info.visible("purePhoneNumber", phoneNumberPattern)
@@ -118,10 +122,10 @@ func (p Phone) whole() Phone {
 }
 
 const (
-	// phoneLife is how long what the phone button gave may be used, as WeChat counts it for codes and cloudIDs.
+	// phoneLife bounds the age of a code or cloudID of the phone button, as WeChat counts it.
 	phoneLife = 5 * time.Minute
 
-	// clockSkew is how far WeChat's clock may be ahead of ours.
+	// clockSkew bounds how far WeChat's clock may run ahead of ours.
 	clockSkew = time.Minute
 )
 
@@ -132,14 +136,16 @@ func (p Phone) freshAt(now time.Time) bool {
 }
 
 var (
-	// callingCode has up to three digits. The islands that share country code 1 are told apart by the four that WeChat gives.
+	// callingCode has up to three digits. The islands that share country code 1 are told apart by
+	// the four that WeChat gives.
 	callingCode    = regexp.MustCompile(`^([1-9][0-9]{0,2}|1[0-9]{3})$`)
 	nationalDigits = regexp.MustCompile(`^[0-9]{1,14}$`)
 	chineseMobile  = regexp.MustCompile(`^1[3-9][0-9]{9}$`)
 	writing        = strings.NewReplacer("+", "", " ", "", "-", "")
 )
 
-// E164 returns the number in the form "+8613800138000", and "" when it does not follow from what WeChat gave, or does not fit.
+// E164 returns the number in the form "+8613800138000", and "" when it does not follow from what
+// WeChat gave, or does not fit.
 func (p Phone) E164() string {
 	whole, pure, country := writing.Replace(p.Number), writing.Replace(p.PureNumber), strings.TrimPrefix(p.CountryCode, "+")
 	switch {

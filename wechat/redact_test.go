@@ -20,7 +20,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// everything is what an error, a log line or a printed value must not hold: each secret, and what only a URL has.
+// everything lists texts that no error, log line or printed value may hold: each secret, and the
+// marks of a URL.
 var everything = []string{
 	testSecret, testCode, testOpenID, testToken, testKey, testNumber, testCloud, testName, "NAME", "oUNION", "LEAK", testServerKey,
 	"://", "jscode2session?", "access_token=", "js_code=", "secret=",
@@ -53,8 +54,10 @@ func checkErrorClean(t *testing.T, err error) {
 	}
 }
 
-// net/http's errors quote the whole URL: "Get \"https://api.weixin.qq.com/sns/jscode2session?secret=…\": connection refused". One
-// log line of it, and whoever reads logs can call every server API of the mini program. An answer may quote what was sent.
+// net/http's errors quote the whole URL: "Get
+// \"https://api.weixin.qq.com/sns/jscode2session?secret=…\": connection refused". One log line of
+// it, and whoever reads logs can call every server API of the mini program. An answer may quote
+// what was sent.
 func TestAttackSecretsInErrors(t *testing.T) {
 	t.Parallel()
 	leak := "https://h/sns/jscode2session?secret=" + testSecret + "&js_code=" + testCode + "&access_token=" + testToken + " LEAK " + testOpenID + testCloud + testName
@@ -180,7 +183,7 @@ func TestPrintingShowsNoSecret(t *testing.T) {
 		checkClean(t, name+" in a log", log.String())
 	}
 
-	// JSON is how a program keeps a session, so it has the openid. The key stays out of it.
+	// A program may keep a session as JSON, so that has the openid. The key stays out of it.
 	raw, err := json.Marshal(session)
 	if err != nil || strings.Contains(string(raw), testKey) {
 		t.Errorf("session as JSON: got the key or error %v, want neither", err)

@@ -1,4 +1,4 @@
-// Which answers were there before.
+// Replayed answers.
 
 package wechat
 
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// replays remembers the answers that verified, each for as long as it would still count as fresh: that is twice the greatest
-// difference of the clocks. Nobody but WeChat can fill it.
+// replays remembers the answers that verified, each for as long as it would still count as fresh:
+// that is twice the greatest difference of the clocks. Only WeChat can fill it.
 type replays struct {
 	mu     sync.Mutex
 	recent map[[sha256.Size]byte]struct{}

@@ -1,4 +1,5 @@
-// The wire form of WeChat's server API signature: a call is encrypted, then signed; an answer is verified, then decrypted.
+// The wire form of WeChat's server API signature: a call is encrypted, then signed; an answer is
+// verified, then decrypted.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/getting_started/api_signature.html
 
@@ -37,7 +38,7 @@ const (
 	// nonceSize is within the 16 to 32 characters that WeChat recommends: 24 in base64.
 	nonceSize = 18
 
-	// maxAnswerAge is how far WeChat's clock and ours may be apart, either way.
+	// maxAnswerAge bounds the difference between WeChat's clock and ours, either way.
 	maxAnswerAge = 5 * time.Minute
 )
 
@@ -48,8 +49,9 @@ type envelope struct {
 	Tag  []byte `json:"authtag"`
 }
 
-// sign returns r encrypted and signed for target, the URL without its query. WeChat documents target as the URL of the call, so an
-// alternate host is signed under its own name. A proxy that hands the call on under another name breaks it.
+// sign returns r encrypted and signed for target, the URL without its query. WeChat documents
+// target as the URL of the call, so an alternate host is signed under its own name. A proxy that
+// hands the call on under another name breaks it.
 func (s *Signing) sign(r request, appID, target string, now time.Time) (request, *Error) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	fields, ok := parseObject(r.body)
@@ -104,21 +106,22 @@ func (s *Signing) seal(iv, plain []byte, target, appID, timestamp string) []byte
 	return body
 }
 
-// context is what the encryption is bound to.
+// context returns the additional data of the encryption.
 func (s *Signing) context(target, appID, timestamp string) []byte {
 	return []byte(target + "|" + appID + "|" + timestamp + "|" + s.keySerial)
 }
 
-// signedDigest is the hash of what is signed: four lines, the last without an end. The number of the key is not among them,
-// whatever older pages say; WeChat's worked example verifies only so.
+// signedDigest is the hash of what is signed: four lines, the last without an end. The number of
+// the key is not among them, whatever older pages say; WeChat's worked example verifies only so.
 func signedDigest(target, appID, timestamp string, body []byte) [sha256.Size]byte {
 	return sha256.Sum256([]byte(target + "\n" + appID + "\n" + timestamp + "\n" + string(body)))
 }
 
-// open verifies and decrypts the answer to a signed call. A refusal may be plain, since WeChat may be unable to decrypt the call,
-// and is handled before; a plain success never is WeChat's.
+// open verifies and decrypts the answer to a signed call. A refusal may be plain, since WeChat may
+// be unable to decrypt the call, and is handled before; a plain success never is WeChat's.
 //
-// An answer does not name its call. Time bounds which answers to other calls could be put in its place, and no answer counts twice.
+// An answer does not name its call. Time bounds which answers to other calls could be put in its
+// place, and no answer counts twice.
 func (c *caller) open(ctx context.Context, op string, got reply, outer answer) (answer, error) {
 	if !outer.has("iv") || !outer.has("data") || !outer.has("authtag") {
 		return nil, badAnswer(op, "the answer is plain although the call was signed; is something between this server and WeChat, "+
@@ -155,7 +158,8 @@ func (c *caller) open(ctx context.Context, op string, got reply, outer answer) (
 	return c.unwrap(op, plain, seconds)
 }
 
-// verify checks the signature by whichever of WeChat's certificates we have: near the end of one, answers are signed by two.
+// verify checks the signature by whichever of WeChat's certificates we have: near the end of one,
+// answers are signed by two.
 func (c *caller) verify(ctx context.Context, op string, h http.Header, digest [sha256.Size]byte) *Error {
 	serial, encoded := h.Get(headerSerial), h.Get(headerSignature)
 	cert, known := c.signing.platform[serial]

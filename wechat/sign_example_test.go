@@ -158,7 +158,7 @@ func TestTheGuidesAnswer(t *testing.T) {
 	}
 }
 
-// Whoever has the keys may still answer something that cannot be read.
+// A server with the keys may still answer something unreadable.
 func TestSignedNonsenseIsABadAnswer(t *testing.T) {
 	t.Parallel()
 	platform, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -218,7 +218,8 @@ func TestWhatWeChatSaysOfUnsignedApps(t *testing.T) {
 	}
 }
 
-// Who sits between us and WeChat without its key must not get a phone number past us, not even an old one.
+// An attacker between us and WeChat without its key must not get a phone number past us, not even
+// an old one.
 func TestAttackForgedAnswers(t *testing.T) {
 	t.Parallel()
 	set := func(name, value string) wechattest.Fault {

@@ -1,4 +1,4 @@
-// The keys of WeChat's server API signature, read from what a configuration holds.
+// The keys of WeChat's server API signature.
 
 package wechat
 
@@ -20,8 +20,9 @@ import (
 	"time"
 )
 
-// Signing holds the keys of WeChat's server API signature (服务端 API 签名): calls that support it go out encrypted and signed, and
-// their answers must come back so. Several clients may share it. Printing or logging it shows no key.
+// Signing holds the keys of WeChat's server API signature (服务端 API 签名): calls that support it
+// go out encrypted and signed, and their answers must come back so. Several clients may share it.
+// Printing or logging it shows no key.
 type Signing struct {
 	redacted
 
@@ -40,18 +41,21 @@ type certificate struct {
 	ends time.Time // zero for a bare public key
 }
 
-// serialPattern is wider than the 32 hex digits of the console. It lets a number appear in errors and in lists of them.
+// serialPattern is wider than the 32 hex digits of the console. It lets a number appear in errors
+// and in lists of them.
 var serialPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// minRSABits is what WeChat's own keys have.
+// minRSABits is the size of WeChat's own keys.
 const minRSABits = 2048
 
-// NewSigning reads the keys as the console hands them out (开发管理, 开发设置, API安全), set to AES256_GCM and RSAwithSHA256: the symmetric
-// key in base64, our private key in PEM (PKCS #1 or PKCS #8, not encrypted), and WeChat's platform certificates, or their public
-// keys, in PEM. Each has the number that the console shows beside it. Two certificates are needed while WeChat changes from one to
-// the other.
+// NewSigning reads the keys as the console hands them out (开发管理, 开发设置, API安全), set to
+// AES256_GCM and RSAwithSHA256: the symmetric key in base64, our private key in PEM (PKCS #1 or
+// PKCS #8, not encrypted), and WeChat's platform certificates, or their public keys, in PEM. Each
+// has the number that the console shows beside it. Two certificates are needed while WeChat changes
+// from one to the other.
 //
-// No error quotes a key. A certificate past its end is taken, since WeChat decides what it signs with; [New] logs a warning.
+// No error quotes a key. A certificate past its end is taken, since WeChat decides what it signs
+// with; [New] logs a warning.
 func NewSigning(keySerial, key, privateSerial string, private []byte, certificates map[string][]byte) (*Signing, error) {
 	s := &Signing{keySerial: keySerial, privateSerial: privateSerial, platform: map[string]certificate{}, seen: newReplays()}
 	if !serialPattern.MatchString(keySerial) {
@@ -171,7 +175,7 @@ func sameNumber(serial string, number []byte) bool {
 	return strings.TrimLeft(strings.ToLower(serial), "0") == strings.TrimLeft(digits, "0")
 }
 
-// warn tells of certificates past their end.
+// warn logs certificates past their end.
 func (s *Signing) warn(logger *slog.Logger, now time.Time) {
 	for _, serial := range slices.Sorted(maps.Keys(s.platform)) {
 		if ends := s.platform[serial].ends; !ends.IsZero() && now.After(ends) {

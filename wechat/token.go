@@ -14,20 +14,23 @@ import (
 )
 
 const (
-	// renewMargin is when WeChat itself begins to hand out the next token; old and new both work for that long. A token that
-	// comes with less than twice this is renewed after half its life.
+	// renewMargin is the rest of a token's life in which WeChat itself hands out the next one; old
+	// and new both work for that long. A token that comes with less than twice this is renewed
+	// after half its life.
 	renewMargin = 5 * time.Minute
 
-	// expiryMargin is how early a token counts as expired, for the time a call is on its way. Of a very short life it takes a
-	// tenth.
+	// expiryMargin is subtracted from a token's life, for the time a call is on its way. Of a very
+	// short life it takes a tenth.
 	expiryMargin = 10 * time.Second
 
-	// renewFloor is how long a failed early renewal is left alone: there is no hurry while the old token works.
+	// renewFloor is the pause after a failed early renewal: there is no hurry while the old token
+	// works.
 	renewFloor = 10 * time.Second
 )
 
-// token is an access token and its place in the order in which they were fetched. WeChat may hand out the same value twice, so
-// the value cannot tell a token that was refused from the one fetched because of that.
+// token is an access token and its place in the order in which they were fetched. WeChat may hand
+// out the same value twice, so the value cannot tell a token that was refused from the one fetched
+// because of that.
 type token struct {
 	value  string
 	serial uint64
@@ -39,8 +42,8 @@ type grant struct {
 	life  time.Duration
 }
 
-// tokenCache keeps the current token. A fetch belongs to a goroutine of its own, never to a caller: a caller that hangs up must
-// not fail the others who wait for the same fetch.
+// tokenCache keeps the current token. A fetch belongs to a goroutine of its own, never to a caller:
+// a caller that hangs up must not fail the others that wait for the same fetch.
 type tokenCache struct {
 	fetch  func(context.Context) (grant, error)
 	now    func() time.Time
@@ -67,8 +70,9 @@ type flight struct {
 	crash *crash // nil unless the fetch panicked
 }
 
-// crash is a panic of a fetch. It goes on in the goroutines of those who wait, whose callers can recover it: in the fetch's own it
-// would end the process. Its text is one of the runtime and names code, not data.
+// crash is a panic of a fetch. It goes on in the goroutines of those who wait, whose callers can
+// recover it: in the fetch's own it would end the process. Its text is one of the runtime and names
+// code, not data.
 type crash struct{ text string }
 
 // Error implements error.
@@ -91,8 +95,8 @@ func newTokenCache(fetch func(context.Context) (grant, error), now func() time.T
 	return t
 }
 
-// get returns a token that works now. It waits only when there is none; op names the caller's call in the error of a caller who
-// does not want to wait any longer.
+// get returns a token that works now. It waits only when there is none; op names the caller's call
+// in the error of one whose context ended.
 func (t *tokenCache) get(ctx context.Context, op string) (token, error) {
 	t.mu.Lock()
 	now := t.now()
@@ -132,8 +136,8 @@ func (t *tokenCache) get(ctx context.Context, op string) (token, error) {
 	return f.token, nil
 }
 
-// drop forgets tok after WeChat refused it, unless it was replaced meanwhile: a hundred calls that fail with the old token must
-// not throw away the new one a hundred times.
+// drop discards tok after WeChat refused it, unless it was replaced meanwhile: a hundred calls that
+// fail with the old token must not throw away the new one a hundred times.
 func (t *tokenCache) drop(tok token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -162,7 +166,8 @@ func (t *tokenCache) start(now time.Time, early bool) {
 	})
 }
 
-// land ends the fetch that began at time began. The life of a token is counted from there: better a little too short.
+// land ends the fetch that began at time began. The life of a token is counted from there: better a
+// little too short.
 func (t *tokenCache) land(f *flight, began time.Time, g grant, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

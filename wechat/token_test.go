@@ -28,7 +28,8 @@ func mustPhone(t *testing.T, client *wechat.Client) {
 	}
 }
 
-// Five hundred users tap at the moment the token is gone. WeChat must be asked for one token, not for five hundred.
+// Five hundred users tap at the moment the token is gone. WeChat must be asked for one token, not
+// for five hundred.
 func TestAttackStampedeMakesOneTokenCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -231,8 +232,8 @@ func TestARefusedTokenIsRenewedOnce(t *testing.T) {
 	}
 }
 
-// A hundred calls are under way when WeChat stops taking their token. The first to fail fetches a new one; the others, failing
-// later, must not throw that away, even when it reads the same.
+// A hundred calls are under way when WeChat stops taking their token. The first to fail fetches a
+// new one; the others, failing later, must not throw that away, even when it reads the same.
 func TestAttackOldFailuresDoNotDropTheFreshToken(t *testing.T) {
 	t.Parallel()
 	for _, second := range []string{"T2", "T1"} {
@@ -318,8 +319,9 @@ func TestTheClockIsTheConfigs(t *testing.T) {
 	}
 }
 
-// A fault in the fetch of the token reaches those who wait for it, whose callers can recover it; in the fetch's own
-// goroutine it would end the process. The text does not quote what the program worked on.
+// A fault in the fetch of the token reaches those who wait for it, whose callers can recover it; in
+// the fetch's own goroutine it would end the process. The text does not quote what the program
+// worked on.
 func TestAPanicInTheFetchIsTheCallers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

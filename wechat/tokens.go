@@ -1,4 +1,4 @@
-// Where access tokens come from, and the keeper that several clients can share.
+// The sources of access tokens, and the keeper that several clients can share.
 
 package wechat
 
@@ -23,10 +23,11 @@ const (
 // tokenPattern is visible ASCII.
 var tokenPattern = regexp.MustCompile(`^[!-~]+$`)
 
-// Tokens keeps the access token of one mini program: fetched when it is first needed, renewed before it ends, and the same for
-// all who ask. A [Client] makes its own unless its [Config] brings one; clients that differ in their limits share one so.
+// Tokens keeps the access token of one mini program: fetched when it is first needed, renewed
+// before it ends, and the same for all who ask. A [Client] makes its own unless its [Config] brings
+// one; clients that differ in their limits share one so.
 //
-// Tokens is safe for concurrent use. Printing or logging it shows the AppID alone.
+// Tokens is safe for concurrent use. Printing or logging it shows none of its fields.
 type Tokens struct {
 	redacted
 	*tokenCache
@@ -35,8 +36,9 @@ type Tokens struct {
 	server bool // asks a central token server
 }
 
-// NewTokens checks cfg and returns a keeper for the access token of its mini program. It makes no network call. MaxInFlight,
-// Tokens and Signing play no part: a token call takes no place among the calls in flight, and WeChat does not take it signed.
+// NewTokens checks cfg and returns a keeper for the access token of its mini program. It makes no
+// network call. MaxInFlight, Tokens and Signing play no part: a token call takes no place among the
+// calls in flight, and WeChat does not take it signed.
 func NewTokens(cfg Config) (*Tokens, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -66,16 +68,17 @@ func newTokens(cfg Config, shared *caller) (*Tokens, error) {
 	return t, nil
 }
 
-// Close ends a fetch that is under way, waits for it, and closes idle connections. Clients that still use the keeper fail with
-// [ClassUnavailable] when they need a new token, so close it after the last of them. Closing twice is harmless.
+// Close ends a fetch that is under way, waits for it, and closes idle connections. Clients that
+// still use the keeper fail with [ClassUnavailable] when they need a new token, so close it after
+// the last of them. Closing twice is harmless.
 func (t *Tokens) Close() {
 	t.close()
 	t.caller.closeIdle()
 }
 
-// fetch asks for a token in the normal mode: as long as a token has more than 5 minutes, everybody who asks gets the same
-// one, so several servers need no common store. force_refresh is never used: it kills the token of the others at once, and works
-// 20 times a day.
+// fetch asks for a token in the normal mode: as long as a token has more than 5 minutes, everybody
+// who asks gets the same one, so several servers need no common store. force_refresh is never used:
+// it kills the token of the others at once, and works 20 times a day.
 //
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/mp-access-token/api_getstableaccesstoken.html
 func (t *Tokens) fetch(ctx context.Context) (grant, error) {
@@ -105,7 +108,8 @@ func (t *Tokens) ask(ctx context.Context, r request) (grant, error) {
 	return grant{value: value, life: time.Duration(seconds) * time.Second}, nil
 }
 
-// serverFailure makes the error for an HTTP status that WeChat never answers, but token servers do. An errcode says more.
+// serverFailure makes the error for an HTTP status that WeChat never answers, but token servers do.
+// An errcode says more.
 func serverFailure(status int, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Code != 0 {
 		return e

@@ -213,7 +213,8 @@ func TestATokenServersFailures(t *testing.T) {
 	}
 }
 
-// The central server as operators run it, over the network: one token for all who ask, the same until its end.
+// The central server as operators run it, over the network: one token for all who ask, the same
+// until its end.
 func TestATokenServerOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -17,22 +17,25 @@ import (
 )
 
 const (
-	// maxConnectTime bounds the name lookup and the TCP connection, and once more the TLS handshake: a host that swallows
-	// packets must leave time for the next one.
+	// maxConnectTime bounds the name lookup and the TCP connection, and once more the TLS
+	// handshake: a host that swallows packets must leave time for the next one.
 	maxConnectTime = 2 * time.Second
 
-	// idleTime is short because only a new connection looks the name up again, and WeChat retires addresses.
+	// idleTime is short because only a new connection looks the name up again, and WeChat retires
+	// addresses.
 	idleTime = 60 * time.Second
 
-	// maxIdlePerHost keeps connections over the bursts of a morning; net/http's own 2 would close and reopen them.
+	// maxIdlePerHost keeps connections over the bursts of a morning; net/http's own 2 would close
+	// and reopen them.
 	maxIdlePerHost = 64
 
-	// maxHeaderBytes is far above the few hundred bytes that WeChat sends, and far below net/http's own 10 MiB.
+	// maxHeaderBytes is far above the few hundred bytes that WeChat sends, and far below net/http's
+	// own 10 MiB.
 	maxHeaderBytes = 64 << 10
 )
 
-// newTransport speaks HTTP/1.1 only: a connection that died silently then costs the one call that times out on it. In HTTP/2 it
-// would be everybody's.
+// newTransport speaks HTTP/1.1 only: a connection that died silently then costs the one call that
+// times out on it. In HTTP/2 it would be everybody's.
 func newTransport(timeout time.Duration) *http.Transport {
 	connect := min(maxConnectTime, timeout/2)
 	var http1 http.Protocols
@@ -49,7 +52,8 @@ func newTransport(timeout time.Duration) *http.Transport {
 	}
 }
 
-// progress is how far one HTTP request came, as told by net/http's transport. Other transports may tell nothing.
+// progress records the stages of one HTTP request, as net/http's transport reports them. Other
+// transports may report nothing.
 type progress struct {
 	started   atomic.Bool // the transport tells
 	connected atomic.Bool // from here on WeChat may have read the request
@@ -69,11 +73,12 @@ func (p *progress) connecting() bool {
 	return p.started.Load() && !p.connected.Load()
 }
 
-// unanswered makes the error for a request that ended without an answer. The errors of net/http and of what lies under it quote
-// addresses, certificates and bytes of the answer, so nothing of err is kept but its kind.
+// unanswered makes the error for a request that ended without an answer. The errors of net/http and
+// of what lies under it quote addresses, certificates and bytes of the answer, so nothing of err is
+// kept but its kind.
 //
-// A timeout while waiting ends the call: the code in it may be spent by now, and asking the next host would only say so. A
-// connection that could not be made, or broke, is worth another host.
+// A timeout while waiting ends the call: the code in it may be spent by now, and asking the next
+// host would only say so. A connection that could not be made, or broke, is worth another host.
 func (p *progress) unanswered(op, address string, err error) *Error {
 	connecting := p.connecting() || isDial(err)
 	timeout := isTimeout(err)

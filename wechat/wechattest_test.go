@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// The fake is written from WeChat's documentation by another hand, so it does not share the client's mistakes.
+// The fake is written from WeChat's documentation by another hand, so it does not share the
+// client's mistakes.
 func TestTheClientKeepsWeChatsRules(t *testing.T) {
 	t.Parallel()
 	fake := wechattest.New(wechattest.App{ID: testAppID, Secret: testSecret, OpenPlatform: true})

@@ -1,5 +1,5 @@
-// Command caddy is Caddy with wechat_auth and the WeChat sandbox, for the quick start and the tests.
-// Production builds leave the sandbox out: see xcaddy.md.
+// Command caddy is Caddy with wechat_auth and the WeChat sandbox, for the quick start and the
+// tests. Production builds leave the sandbox out: see xcaddy.md.
 package main
 
 import (

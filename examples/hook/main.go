@@ -1,5 +1,5 @@
-// A hook for wechat_auth: lets in whoever is on the list, with a role. The list is read at each question, so
-// a role that changes, or somebody who is taken off, counts from the next refresh on.
+// A hook for wechat_auth: admits the users on a list, with a role. The list is read at each
+// question, so a role that changes, or somebody who is taken off, counts from the next refresh on.
 package main
 
 import (

@@ -71,8 +71,8 @@ func (r *store) decode(user session.Tag, fields map[string]string) (a account, e
 	return a, nil
 }
 
-// change reads an account, changes it, and writes what is different now. When another caller was faster it
-// begins again: do may be called more than once.
+// change reads an account, changes it, and writes what is different now. When another caller was
+// faster it begins again: do may be called more than once.
 func (r *store) change(ctx context.Context, op string, user session.Tag, now time.Time, p session.Policy,
 	do func(context.Context, *session.Account) error,
 ) error {
@@ -81,8 +81,8 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 		return err
 	}
 	defer cancel()
-	// With one version for all attempts a step that is sent again, because its answer was lost, is known
-	// to be done.
+	// With one version for all attempts a step that is sent again, because its answer was lost, is
+	// known to be done.
 	next := newVersion()
 	for began := time.Now(); ; pause(ctx) {
 		before, err := r.load(ctx, op, user)
@@ -118,7 +118,8 @@ func pause(ctx context.Context) {
 	}
 }
 
-// swap writes what differs between two states, and reports false if the account is not in the first any more.
+// swap writes what differs between two states, and reports false if the account is not in the first
+// any more.
 func (r *store) swap(ctx context.Context, op string, user session.Tag, before *account, after *session.Account,
 	next string, life time.Duration,
 ) (bool, error) {

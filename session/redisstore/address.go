@@ -49,8 +49,8 @@ func (cfg *Config) options() (*redis.UniversalOptions, error) {
 	o.DialerRetries = 1
 	o.ReadTimeout = timeout
 	o.PoolTimeout = timeout
-	// What is not needed can't go wrong: introducing ourselves has once mixed up answers (CVE-2025-29923),
-	// and the rest is for services that move connections about.
+	// What is not needed can't go wrong: introducing ourselves has once mixed up answers
+	// (CVE-2025-29923), and the rest is for services that move connections about.
 	o.Protocol = 2
 	o.DisableIdentity = true
 	o.PipelinePoolSize = -1
@@ -119,8 +119,8 @@ func alike(a, b *redis.UniversalOptions) bool {
 		a.SentinelUsername == b.SentinelUsername && a.SentinelPassword == b.SentinelPassword
 }
 
-// parseURL reads one URL. What a list of hosts and a master add to the usual form is taken out first;
-// go-redis reads the rest.
+// parseURL reads one URL. What a list of hosts and a master add to the usual form is taken out
+// first; go-redis reads the rest.
 func parseURL(text string) (*redis.UniversalOptions, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	scheme, kind, _ := strings.Cut(scheme, "+")
@@ -172,7 +172,8 @@ func parseHost(o *redis.UniversalOptions, before, host, tail, kind string) error
 	return nil
 }
 
-// parseMaster takes the master and the sentinels' login from what follows the hosts, and returns the rest.
+// parseMaster takes the master and the sentinels' login from what follows the hosts, and returns
+// the rest.
 func parseMaster(o *redis.UniversalOptions, tail string) (rest string, err error) {
 	u, err := url.Parse(tail)
 	if err != nil || u.Fragment != "" {

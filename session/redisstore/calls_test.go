@@ -26,8 +26,8 @@ type call struct {
 	do    func() error
 }
 
-// calls returns every method that uses the network. The session of the token must be there; the last ones
-// end it.
+// calls returns every method that uses the network. The session of the token must be there; the
+// last ones end it.
 func calls(ctx context.Context, s session.Store, token session.RefreshToken, at time.Time) []call {
 	made, _ := session.New(user.UserID, site, at)
 	a, _ := s.Account(ctx, user.Tag())
@@ -82,7 +82,8 @@ func readings(t testing.TB, s session.Store, token session.RefreshToken) map[str
 	}
 }
 
-// wantUnavailable wants an error of the store's of some cause, without values. Any cause will do if it is "".
+// wantUnavailable wants an error of the store's of some cause, without values. Any cause will do if
+// it is "".
 func wantUnavailable(t testing.TB, name string, err error, cause redisstore.Cause) {
 	t.Helper()
 	got, ok := errors.AsType[*redisstore.Error](err)
@@ -97,11 +98,11 @@ func wantUnavailable(t testing.TB, name string, err error, cause redisstore.Caus
 	}
 }
 
-// quickly is how long a call may take that can't succeed. Two seconds are planned for; the rest is for busy
+// quickly bounds a call that can't succeed. Two seconds are planned for; the rest is for busy
 // machines.
 const quickly = 10 * time.Second
 
-// allFail wants every method to fail in time, and without telling what it was about.
+// allFail wants every method to fail in time, with an error that holds no value.
 func allFail(t *testing.T, s session.Store) {
 	t.Helper()
 	_, token := session.New(user.UserID, site, time.Now())

@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
-// TestWhatEndedIsRevokedThoughTheFirstCallerDied: what ended must be revoked in the end, even if its caller
-// died, or Redis did, before it could say so; and nobody can go on with it meanwhile.
+// TestWhatEndedIsRevokedThoughTheFirstCallerDied: what ended must be revoked in the end, even if
+// its caller died, or Redis did, before it could say so; and nobody can go on with it meanwhile.
 func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -82,7 +82,8 @@ func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 				refuser.refuse.Store(&refuse)
 				wantUnavailable(t, test.name, test.end(t, s, spent, at), "")
 				refuser.refuse.Store(nil)
-				// Sessions that are marked are used by nobody. Ending all goes on when it is tried again.
+				// Sessions that are marked are used by nobody. Ending all goes on when it is tried
+				// again.
 				if test.name == "reuse" || test.name == "eviction, then login" {
 					current := spent.Successor(rotated.Session.Salt)
 					got, err := s.Refresh(t.Context(), session.NewRedemption(current, at, policy))
@@ -106,8 +107,8 @@ func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 	}
 }
 
-// TestAStepThatIsSentTwiceIsDoneOnce: go-redis sends a command again when the connection was lost before the
-// answer came.
+// TestAStepThatIsSentTwiceIsDoneOnce: go-redis sends a command again when the connection was lost
+// before the answer came.
 func TestAStepThatIsSentTwiceIsDoneOnce(t *testing.T) {
 	t.Parallel()
 	_, s := openAlone(t)

@@ -1,4 +1,4 @@
-// Errors that say what an operator can do.
+// Errors that name a remedy.
 
 package redisstore
 
@@ -116,8 +116,8 @@ var replies = []struct {
 	{"ERR unknown command", OtherKind},
 }
 
-// failure makes an error of the store's. The text of the cause is made here, for Redis quotes at times what
-// it was sent.
+// failure makes an error of the store's. The text of the cause is made here, for Redis quotes at
+// times what it was sent.
 func (r *store) failure(ctx context.Context, op string, cause error) error {
 	if cause == nil {
 		return nil

@@ -1,6 +1,6 @@
 //go:build unix
 
-// What an operator gets to read.
+// The errors an operator sees.
 
 package redisstore_test
 

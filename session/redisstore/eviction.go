@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// checkEviction warns once about a Redis that drops records when it is full. One that does not tell its
-// settings passes: managed ones often don't.
+// checkEviction warns once about a Redis that drops records when it is full. One that does not
+// report its settings passes: managed ones often don't.
 func (r *store) checkEviction(ctx context.Context) {
 	ctx, cancel, err := r.begin(ctx, "follow")
 	if err != nil {

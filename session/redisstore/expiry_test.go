@@ -1,6 +1,6 @@
 //go:build unix
 
-// What expires, and by which clock.
+// Expiry, and the clock it follows.
 
 package redisstore_test
 
@@ -94,8 +94,8 @@ func clockOf(wrong time.Duration) *session.Clock {
 		func() time.Time { return time.Now().Add(wrong) }, func() time.Duration { return time.Since(start) })
 }
 
-// TestNodesWhoseClocksDiffer share one Redis: what one revokes, the other refuses, and keeps refusing, though
-// the clock of either has been wrong since it started.
+// TestNodesWhoseClocksDiffer share one Redis: what one revokes, the other refuses, and keeps
+// refusing, though the clock of either has been wrong since it started.
 func TestNodesWhoseClocksDiffer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

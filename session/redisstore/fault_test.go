@@ -69,8 +69,8 @@ func TestRedisStopsAndComesBack(t *testing.T) {
 	}
 }
 
-// TestALogoutDuringAPauseIsDoneOnceItIsAcknowledged: a logout that was answered with 204 right after Redis is
-// back is known to a node that started to follow before.
+// TestALogoutDuringAPauseIsDoneOnceItIsAcknowledged: a logout that was answered with 204 right
+// after Redis is back is known to a node that started to follow before.
 func TestALogoutDuringAPauseIsDoneOnceItIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	server, s := openAlone(t)
@@ -180,7 +180,8 @@ func TestTheDeathOfTheMaster(t *testing.T) {
 	until(t, "the revocation is known", func() bool { return list.Revoked(revoked.SID) })
 
 	servers.Master.Stop()
-	// The replica is alone now, so that nothing written can be acknowledged; what is there can be read.
+	// The replica is alone now, so that nothing written can be acknowledged; what is there can be
+	// read.
 	until(t, "the replica has taken over", func() bool {
 		a, err := s.Account(t.Context(), user.Tag())
 		return err == nil && a.User.Phone == user.Phone

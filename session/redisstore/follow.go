@@ -1,5 +1,5 @@
-// Revocations: a stream, each entry of which has its time, for the script that drops it, and the sealed
-// revocation. Their order is the stream's own; nothing else is read from its numbers.
+// Revocations: a stream, each entry of which has its time, for the script that drops it, and the
+// sealed revocation. Their order is the stream's own; nothing else is read from its numbers.
 
 package redisstore
 
@@ -20,7 +20,7 @@ const (
 	beginning  = "0-0"
 	streamPage = 1000
 
-	// streamWait is how long a read waits for news: reports come at least once a second.
+	// streamWait bounds one read of the stream: reports come at least once a second.
 	streamWait = 400 * time.Millisecond
 )
 
@@ -110,7 +110,7 @@ func (r *store) page(ctx context.Context, last string) ([]redis.XMessage, error)
 
 // news waits a little for entries after the last, in one round trip.
 func (r *store) news(ctx context.Context, last string) ([]session.Revocation, string, error) {
-	// Nobody cancels a read that waits, so the wait is short.
+	// A waiting read is not cancelled, so the wait is short.
 	waiting, cancel, err := r.begin(ctx, "follow")
 	if err != nil {
 		return nil, "", err
@@ -126,8 +126,8 @@ func (r *store) news(ctx context.Context, last string) ([]session.Revocation, st
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, "", r.failure(waiting, "follow", err)
 	}
-	// A stream that was lost, with all of Redis or in a failover, begins anew, maybe with numbers that
-	// this reader has passed already.
+	// A stream that was lost, with all of Redis or in a failover, begins anew, maybe with numbers
+	// that this reader has passed already.
 	switch stream, err := info.Result(); {
 	case redis.HasErrorPrefix(err, "no such key") || redis.HasErrorPrefix(err, "ERR no such key"):
 		if last != beginning {

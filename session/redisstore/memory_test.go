@@ -17,7 +17,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore"
 )
 
-// TestMemoryOfAUser measures what Redis needs for users as WeChat has them. Run it with -v for the numbers.
+// TestMemoryOfAUser measures what Redis needs for users as WeChat has them. Run it with -v for the
+// numbers.
 func TestMemoryOfAUser(t *testing.T) {
 	t.Parallel()
 	const users, further = 2000, 3

@@ -12,13 +12,15 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// Fields of the hash. All others are sessions, named by the part of the SID that follows the user's tag.
+// Fields of the hash. All others are sessions, named by the part of the SID that follows the user's
+// tag.
 const (
 	userField    = "u" // the generation and the user, sealed
 	versionField = "v" // random, new at each change
 )
 
-// A session is a record of fixed size, as refresh.lua has it, and its claims, sealed, if there are any.
+// A session is a record of fixed size, as refresh.lua has it, and its claims, sealed, if there are
+// any.
 //
 //	mark 1, number 4, created 8, family 32, sum of these 16,
 //	ended 1, last use 8, tokens until 8, current 32, spent 8, previous 32, salt 16
@@ -42,7 +44,8 @@ const (
 // tagSize is the length of what precedes the field in a SID.
 const tagSize = len(session.Tag{})
 
-// fieldOf returns the field of a session of a user, and false if its name is not one of that user's.
+// fieldOf returns the field of a session of a user, and false if its name is not one of that
+// user's.
 func fieldOf(user session.Tag, sid session.SID) (field string, ok bool) {
 	tag, _, ok := sid.Parse()
 	if !ok || tag != user {
@@ -188,7 +191,7 @@ func (p *packer) text(s string) {
 	p.out = append(binary.AppendUvarint(p.out, uint64(len(s))), s...)
 }
 
-// unpacker reads what a packer wrote. Values that are missing at the end are zero.
+// unpacker is the inverse of packer. Values that are missing at the end are zero.
 type unpacker struct {
 	in  []byte
 	bad bool

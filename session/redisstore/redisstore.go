@@ -1,9 +1,9 @@
 // Package redisstore keeps accounts in Redis, for several machines at once.
 //
-// An account is one hash: the user, a version, and a field for each session. A refresh is a script on it, one
-// round trip; every other change is read, made by the rules of [session.Account], and written by a script if
-// the version is still the one that was read. Revocations, replays, counters and signing keys are keys of
-// their own.
+// An account is one hash: the user, a version, and a field for each session. A refresh is a script
+// on it, one round trip; every other change is read, made by the rules of [session.Account], and
+// written by a script if the version is still the one that was read. Revocations, replays, counters
+// and signing keys are keys of their own.
 package redisstore
 
 import (
@@ -21,11 +21,12 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// Config says where Redis is and how it is used. Only URLs is needed.
+// Config holds the address of Redis and the options. Only URLs is needed.
 //
-// Redis must be 6.2 or newer, or Valkey, and must not evict: maxmemory-policy noeviction. How much of what was
-// acknowledged survives depends on its settings: appendonly with appendfsync always keeps all over a crash of
-// the machine, the default of one second may lose that second; WaitReplicas is for the loss of a whole node.
+// Redis must be 6.2 or newer, or Valkey, and must not evict: maxmemory-policy noeviction. How much
+// of what was acknowledged survives depends on its settings: appendonly with appendfsync always
+// keeps all over a crash of the machine, the default of one second may lose that second;
+// WaitReplicas is for the loss of a whole node.
 type Config struct {
 	// URLs is one or more of
 	//
@@ -33,18 +34,19 @@ type Config struct {
 	//	redis+cluster://[[user]:password@]host[:6379][,host...]
 	//	redis+sentinel://[[user]:password@]host[:26379][,host...]/master[/db][?sentinel_user=...&sentinel_password=...]
 	//
-	// or the same with rediss, for TLS. Several redis:// are a cluster, too. The user and password of a
-	// sentinel URL are those of the servers; the sentinels have their own.
+	// or the same with rediss, for TLS. Several redis:// are a cluster, too. The user and password
+	// of a sentinel URL are those of the servers; the sentinels have their own.
 	URLs []string
 
-	// Username and Password are used as they are, whatever characters they have. The URLs have none then.
+	// Username and Password are used as they are, whatever characters they have. The URLs have none
+	// then.
 	Username, Password string
 
-	// CA, in PEM, vouches for the server in place of the machine's certificates. Certificate and Key, in
-	// PEM, are shown to a server that asks for a certificate. All need rediss.
+	// CA, in PEM, vouches for the server in place of the machine's certificates. Certificate and
+	// Key, in PEM, are shown to a server that asks for a certificate. All need rediss.
 	CA, Certificate, Key []byte
 
-	// SealKey, if not empty, encrypts with AES-256-GCM whatever tells something about a user. It needs
+	// SealKey, if not empty, encrypts everything about a user with AES-256-GCM. It needs
 	// 32 characters or more. What was written with another key, or without, can't be read.
 	SealKey string
 
@@ -52,13 +54,13 @@ type Config struct {
 	Prefix string
 
 	// WaitReplicas, if not 0, lets a write succeed only after so many replicas have it, so that it
-	// survives the death of the node that took it. With sentinels or a cluster, 1 is a good value; and
-	// min-replicas-to-write 1 there, so that a master that was cut off does not go on alone. A write
-	// that failed for this may have happened all the same; repeating it does no harm but to a counter,
-	// which counts it twice.
+	// survives the death of the node that took it. With sentinels or a cluster, 1 is a good value;
+	// and min-replicas-to-write 1 there, so that a master that was cut off does not go on alone. A
+	// write that failed for this may have happened all the same; repeating it does no harm but to a
+	// counter, which counts it twice.
 	WaitReplicas int
 
-	// Clock tells which revocations are over: session.NewClock() if nil.
+	// Clock decides which revocations are over: session.NewClock() if nil.
 	Clock *session.Clock
 
 	// Logger gets a warning about a Redis that evicts. None if nil.
@@ -69,11 +71,11 @@ const (
 	// DefaultPrefix begins every key unless Config.Prefix does.
 	DefaultPrefix = "wechat_auth:"
 
-	// timeout bounds one round trip, and all that one change of an account takes. A store that is away has
-	// to say so quickly: somebody waits for the answer.
+	// timeout bounds one round trip, and all that one change of an account takes. A store that is
+	// away has to say so quickly: somebody waits for the answer.
 	timeout = 2 * time.Second
 
-	// slack is how much longer than needed Redis keeps replays and counters. Whether one is over is decided
+	// slack is added to the time Redis keeps replays and counters. Whether one is over is decided
 	// by its own time and the caller's clock.
 	slack = 5 * time.Minute
 )
@@ -91,8 +93,8 @@ type store struct {
 	closed   chan struct{}
 }
 
-// quiet keeps go-redis, whose logger is one for the whole process, from writing to standard error: what
-// fails is returned, and its caller logs it.
+// quiet keeps go-redis, whose logger is one for the whole process, from writing to standard error:
+// what fails is returned, and its caller logs it.
 type quiet struct{}
 
 // Printf implements go-redis's logger.
@@ -100,8 +102,8 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 var silence = sync.OnceFunc(func() { redis.SetLogger(quiet{}) })
 
-// New returns a store that many processes share. It connects when it is first used, and again whenever the
-// connection is lost.
+// New returns a store that many processes share. It connects when it is first used, and again
+// whenever the connection is lost.
 func New(cfg Config) (session.Store, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix

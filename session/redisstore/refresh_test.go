@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore"
 )
 
-// TestTheScriptRefreshesAsAnAccountDoes compares refresh.lua with Account.Refresh over random sessions and
-// uses of their tokens.
+// TestTheScriptRefreshesAsAnAccountDoes compares refresh.lua with Account.Refresh over random
+// sessions and uses of their tokens.
 func TestTheScriptRefreshesAsAnAccountDoes(t *testing.T) {
 	t.Parallel()
 	_, s := openAlone(t)

@@ -15,8 +15,8 @@ func (r *store) PutReplay(ctx context.Context, p session.Replay, now time.Time) 
 	return r.putReplay(ctx, p, now)
 }
 
-// putReplay writes a replay. It has a node of its own in a cluster, since whoever reads it does not know the
-// user, so it can't be part of the step that it follows.
+// putReplay writes a replay. It has a node of its own in a cluster, since whoever reads it does not
+// know the user, so it can't be part of the step that it follows.
 func (r *store) putReplay(ctx context.Context, p session.Replay, now time.Time) error {
 	if p.Key == (session.Digest{}) {
 		return nil

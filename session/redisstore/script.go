@@ -1,5 +1,5 @@
-// Scripts, each of which is one step, and how they are run. Each returns something: go-redis reports a missing
-// reply in the same way as sentinels that know no master.
+// Scripts, each of which is one step, and how they are run. Each returns something: go-redis
+// reports a missing reply in the same way as sentinels that know no master.
 
 package redisstore
 
@@ -34,7 +34,8 @@ var (
 	revokeScript  = redis.NewScript(revokeLua)
 )
 
-// run runs a script and returns its reply. What it writes has reached the replicas asked for when it returns.
+// run runs a script and returns its reply. What it writes has reached the replicas asked for when
+// it returns.
 func (r *store) run(ctx context.Context, op string, script *redis.Script, keys []string, args ...any) (any, error) {
 	ctx, cancel, err := r.begin(ctx, op)
 	if err != nil {
@@ -53,8 +54,8 @@ func (r *store) runScript(ctx context.Context, script *redis.Script, keys []stri
 	if !ok {
 		return r.runAndWait(ctx, r.client, script, keys, args)
 	}
-	// WAIT is for the writes of its own connection, so both must go to the node itself, and nobody follows
-	// a redirection for us.
+	// WAIT is for the writes of its own connection, so both must go to the node itself, and nobody
+	// follows a redirection for us.
 	for attempt := 0; ; attempt++ {
 		node, err := cluster.MasterForKey(ctx, keys[0])
 		if err != nil {

@@ -102,8 +102,8 @@ func (s sealer) open(place, stored string) ([]byte, error) {
 	return value, nil
 }
 
-// aead returns the cipher of one place. Each has a key of its own, so that no number of users wears out the
-// 96 bits of a random nonce.
+// aead returns the cipher of one place. Each has a key of its own, so that no number of users wears
+// out the 96 bits of a random nonce.
 func (s sealer) aead(place string) (cipher.AEAD, error) {
 	key, err := hkdf.Expand(sha256.New, s.key, "wechatauth seal "+place, 32)
 	if err != nil {

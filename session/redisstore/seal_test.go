@@ -127,7 +127,8 @@ func TestASealedRedisNeedsItsKey(t *testing.T) {
 	}
 }
 
-// TestSomebodyWritesToRedis: a value is only good at its own place, and what is fixed at the login stays.
+// TestSomebodyWritesToRedis: a value is only good at its own place, and what is fixed at the login
+// stays.
 func TestSomebodyWritesToRedis(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", sealKey} {

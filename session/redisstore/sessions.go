@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// Login implements session.Store. It is two round trips, one more if there is a replay, and three more if
-// sessions have to go. These are marked with the login, so that nobody can use them, and stay until they are
-// revoked: should this call die before, the next login goes on with them.
+// Login implements session.Store. It is two round trips, one more if there is a replay, and three
+// more if sessions have to go. These are marked with the login, and can't be used, and stay until
+// they are revoked: should this call die before, the next login goes on with them.
 func (r *store) Login(ctx context.Context, l session.Login) (revoked []session.Revocation, err error) {
 	user, now := l.Session.User.Tag(), l.Session.LastUse
 	if _, ok := fieldOf(user, l.Session.SID); !ok || l.Session.User != l.User.UserID {
@@ -137,8 +137,9 @@ func (r *store) Erase(ctx context.Context, user session.Tag, e session.Ending) (
 	return r.end(ctx, "erase", user, e, func(a *session.Account) []session.Revocation { return a.Erase(e) })
 }
 
-// end ends sessions in three round trips. Revocations are written before the account: should the second step
-// fail, the sessions are revoked, if not yet removed, and the caller knows that it has to try again.
+// end ends sessions in three round trips. Revocations are written before the account: should the
+// second step fail, the sessions are revoked, if not yet removed, and the caller knows that it has
+// to try again.
 func (r *store) end(ctx context.Context, op string, user session.Tag, e session.Ending,
 	end func(*session.Account) []session.Revocation,
 ) (revoked []session.Revocation, err error) {

@@ -1,6 +1,6 @@
 //go:build unix
 
-// What the tests of this package share.
+// Helpers for the tests of this package.
 
 package redisstore_test
 
@@ -73,7 +73,7 @@ func login(t testing.TB, s session.Store, at time.Time) session.RefreshToken {
 
 func ending(at time.Time) session.Ending { return session.Ending{Now: at, Policy: policy} }
 
-// until polls for what ought to happen soon.
+// until polls for a condition that is due soon.
 func until(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)

@@ -18,7 +18,8 @@ func (f *fixture) sweep(t *testing.T) {
 	}
 }
 
-// aWrongClockDropsNothing: for a minute the clock of a node is a day ahead or behind, and the node works on.
+// aWrongClockDropsNothing: for a minute the clock of a node is a day ahead or behind, and the node
+// works on.
 func aWrongClockDropsNothing(t *testing.T, f *fixture) {
 	begin := now()
 	token := login(t, f.Store, alice, begin)

@@ -28,8 +28,8 @@ var endsOfAll = map[string]func(*testing.T, session.Store, session.Ending) []ses
 	},
 }
 
-// allEndWhateverTheClocksSay: a login on a node ten minutes ahead ends, too, and an end written a day ahead is
-// in nobody's way.
+// allEndWhateverTheClocksSay: a login on a node ten minutes ahead ends, too, and an end written a
+// day ahead is in nobody's way.
 func allEndWhateverTheClocksSay(t *testing.T, f *fixture) {
 	begin := now()
 	for what, endAll := range endsOfAll {
@@ -69,8 +69,8 @@ func allEndWhateverTheClocksSay(t *testing.T, f *fixture) {
 	}
 }
 
-// revocationOutlivesTokens: whoever made the last access token, and however soon the tokens of the node expire
-// that ends the session.
+// revocationOutlivesTokens: whoever made the last access token, and however soon the tokens of the
+// node expire that ends the session.
 func revocationOutlivesTokens(t *testing.T, f *fixture) {
 	begin := now()
 	last := begin.Add(5 * time.Hour)
@@ -139,7 +139,8 @@ func endOfUnknown(t *testing.T, f *fixture) {
 	wantRevocations(t, follow(t, f.last()).first(), revoked)
 }
 
-// pastSessionsAreFound: a logout can prove who asks with a token that is idle, past its lifetime, or spent.
+// pastSessionsAreFound: a logout can prove who asks with a token that is idle, past its lifetime,
+// or spent.
 func pastSessionsAreFound(t *testing.T, f *fixture) {
 	begin := now()
 	spent := login(t, f.Store, alice, begin)

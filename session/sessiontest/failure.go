@@ -65,7 +65,8 @@ func closedStoreSaysSo(t *testing.T, f *fixture) {
 	}
 }
 
-// closeAtWork closes a store that others are using: they get an answer or an error, and nothing else happens.
+// closeAtWork closes a store that others are using: they get an answer or an error, and nothing
+// else happens.
 func closeAtWork(t *testing.T, f *fixture) {
 	begin := now()
 	f.atOnce(20, func(i int, _ session.Store) {

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// patience is how long a rule waits for what ought to happen within a second: on a busy machine a store may
+// patience bounds the wait for an event that is due within a second: on a busy machine a store may
 // be late without being broken.
 const patience = 20 * time.Second
 
@@ -167,8 +167,8 @@ func followReportsOtherNodes(t *testing.T, f *fixture) {
 	}
 }
 
-// followMissesNothing has one node revoke while the other begins to follow: there is no moment between what
-// is kept and what is new.
+// followMissesNothing has one node revoke while the other begins to follow: there is no moment
+// between what is kept and what is new.
 func followMissesNothing(t *testing.T, f *fixture) {
 	if f.Second == nil {
 		t.Skip("one node")

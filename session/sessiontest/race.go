@@ -100,8 +100,8 @@ func loginsRaceEndAll(t *testing.T, f *fixture) { loginsRace(t, f, session.Store
 
 func loginsRaceErase(t *testing.T, f *fixture) { loginsRace(t, f, session.Store.Erase) }
 
-// loginsRace lets logins race with what ends all sessions. Whichever is first, none of those sessions lives in
-// the end; one that begins later does.
+// loginsRace lets logins race with what ends all sessions. Whichever is first, none of those
+// sessions lives in the end; one that begins later does.
 func loginsRace(t *testing.T, f *fixture, end endAll) {
 	const logins = 30
 	begin := now()

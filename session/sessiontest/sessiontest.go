@@ -1,5 +1,5 @@
-// Package sessiontest tests whether a session.Store, or a session.DB, keeps its contract. Every store of
-// this module passes Run; one written elsewhere should, too.
+// Package sessiontest tests whether a session.Store, or a session.DB, keeps its contract. Every
+// store of this module passes Run; one written elsewhere should, too.
 package sessiontest
 
 import (
@@ -15,21 +15,22 @@ type Fixture struct {
 	// Second is another node on the same data; nil for a store that only one process uses.
 	Second session.Store
 
-	// Reopen ends Store as a crash or a restart does, opens its data again and returns that. It may be
-	// called more than once. nil: the data does not survive.
+	// Reopen ends Store as a crash or a restart does, opens its data again and returns that. It may
+	// be called more than once. nil: the data does not survive.
 	Reopen func(t *testing.T) session.Store
 
-	// Sweep drops what is over by the clock of Store, or of the store that Reopen returned last, as the
-	// store does by itself now and then. nil: nothing is ever dropped by that clock.
+	// Sweep drops what is over by the clock of Store, or of the store that Reopen returned last, as
+	// the store does by itself now and then. nil: nothing is ever dropped by that clock.
 	Sweep func(t *testing.T)
 }
 
-// Open opens an empty store. Store, and what Reopen returns, has the first clock for dropping records, and
-// Second, if there is one, the second. What is opened is closed by Run; the rest is up to t.Cleanup.
+// Open opens an empty store. Store, and what Reopen returns, has the first clock for dropping
+// records, and Second, if there is one, the second. What is opened is closed by Run; the rest is up
+// to t.Cleanup.
 type Open func(t *testing.T, first, second *session.Clock) Fixture
 
-// Run tests the stores that open returns. Each rule opens its own, in parallel with others. The times given
-// to the stores are near the real ones, or later.
+// Run tests the stores that open returns. Each rule opens its own, in parallel with others. The
+// times given to the stores are near the real ones, or later.
 func Run(t *testing.T, open Open) {
 	t.Helper()
 	for _, rule := range rules {

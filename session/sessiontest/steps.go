@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// policy is what most rules use.
+// policy is the policy of most rules.
 var policy = session.Policy{
 	Idle:       time.Hour,
 	Lifetime:   24 * time.Hour,
@@ -35,7 +35,8 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// newLogin prepares a login. Its replay has the session's name as its key, and the token as its value.
+// newLogin prepares a login. Its replay has the session's name as its key, and the token as its
+// value.
 func newLogin(user session.UserID, at time.Time, generation int64) (session.Login, session.RefreshToken) {
 	made, token := session.New(user, site, at)
 	made.TokensUntil = at.Add(policy.TokenTTL)

@@ -1,4 +1,5 @@
-// The session.DB in a file: one writer that commits all waiting updates together, and a few readers.
+// The session.DB in a file: one writer that commits all waiting updates together, and a few
+// readers.
 
 package sqlitestore
 
@@ -48,7 +49,7 @@ type update struct {
 
 var errPanic = errors.New("sqlitestore: an update did not return")
 
-// run runs the function, and keeps its panic for whoever called Update.
+// run runs the function, and keeps its panic for the caller of Update.
 func (u *update) run(c *conn) (err error) {
 	defer func() {
 		if u.panicked = recover(); u.panicked != nil {
@@ -124,8 +125,8 @@ func (d *db) write() {
 	}
 }
 
-// commit carries out an update and all that wait behind it in one transaction. If that fails, each is tried
-// alone: what spoils one must not spoil the others.
+// commit carries out an update and all that wait behind it in one transaction. If that fails, each
+// is tried alone: what spoils one must not spoil the others.
 func (d *db) commit(first *update) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
@@ -180,7 +181,8 @@ func (d *db) alone(u *update) {
 	u.err = d.transaction(u.run)
 }
 
-// transaction runs a function in a transaction of the writer, and commits it unless there is an error.
+// transaction runs a function in a transaction of the writer, and commits it unless there is an
+// error.
 func (d *db) transaction(do func(*conn) error) error {
 	c := d.writer
 	c.failed = nil

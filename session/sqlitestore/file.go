@@ -1,4 +1,4 @@
-// The file: how it is made, what is in it, and what is said when it can't be used.
+// The file: its creation, its schema, and errors when it can't be used.
 
 package sqlitestore
 
@@ -24,9 +24,9 @@ const (
 	walLimit = 64 << 20
 )
 
-// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that refreshes leave
-// the index alone. Values are JSON as it is, for people who look in with sqlite3; sum is the CRC-32 of key
-// and value.
+// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that
+// refreshes leave the index alone. Values are JSON as it is, for people who look in with sqlite3;
+// sum is the CRC-32 of key and value.
 const schema = `
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
@@ -69,8 +69,8 @@ func makeFolder(file string) error {
 	return nil
 }
 
-// makeFile makes the file if there is none, and takes it and its companions from others' eyes. SQLite gives
-// those that it makes the mode of the file.
+// makeFile makes the file if there is none, and takes it and its companions from others' eyes.
+// SQLite gives those that it makes the mode of the file.
 func makeFile(file string) error {
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -87,7 +87,8 @@ func makeFile(file string) error {
 	return syncFolder(file)
 }
 
-// check makes the schema in a new file, and refuses files of others before anything is changed in them.
+// check makes the schema in a new file, and refuses files of others before anything is changed in
+// them.
 func check(file string) error {
 	pool, err := sql.Open("sqlite", address(file, []string{"busy_timeout(5000)"}))
 	if err != nil {
@@ -130,7 +131,7 @@ func probe(pool *sql.DB) error {
 	return nil
 }
 
-// explain says what to do about an error of SQLite.
+// explain adds the remedy to an error of SQLite.
 func explain(file string, err error) error {
 	if errors.Is(err, errDamaged) {
 		return fmt.Errorf("%s: %w", file, err)

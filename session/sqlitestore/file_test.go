@@ -115,8 +115,8 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 }
 
-// sqlite3 looks in while the store is used, and harms nothing; neither does a part of this very process that
-// opens and closes the file, which takes POSIX locks away.
+// sqlite3 looks in while the store is used, and harms nothing; neither does a part of this very
+// process that opens and closes the file, which takes POSIX locks away.
 func TestOthersMayLookIn(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("sqlite3")

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// checkpointEvery is short, so that each checkpoint is small and disturbs nobody.
+	// checkpointEvery is short, so that each checkpoint is small and blocks no writer.
 	checkpointEvery = 250 * time.Millisecond
 
-	// restartPages is the length of the log of last writes at which it begins anew. Under a load that
-	// never rests it would grow on and on.
+	// restartPages is the length of the log of last writes at which it begins anew. Under a load
+	// that never rests it would grow on and on.
 	restartPages = 8192
 
-	// A step of the sweep is small for the same reason. There is one a checkpoint while there is more to
-	// do, else one in sweepRest.
+	// A step of the sweep is small for the same reason. There is one a checkpoint while there is
+	// more to do, else one in sweepRest.
 	sweepStep = 512
 	sweepRest = 10 * time.Second
 
-	// shrinkStep is the number of pages that a step gives back while more than a quarter of the file is
-	// unused.
+	// shrinkStep is the number of pages that a step gives back while more than a quarter of the
+	// file is unused.
 	shrinkStep = 512
 )
 
@@ -62,7 +62,8 @@ func (d *db) report(err error) {
 	d.log.Info("the session file is kept up again")
 }
 
-// checkpoint moves the last writes into the file. It waits for nobody until the log has grown.
+// checkpoint moves the last writes into the file. It does not wait for readers until the log has
+// grown.
 func (d *db) checkpoint() error {
 	if !d.written.Swap(false) {
 		return nil
@@ -86,8 +87,8 @@ func (d *db) moveWrites(mode string) (pages int, err error) {
 	return pages, err
 }
 
-// sweep removes some of what is over, and gives some unused pages back. It reports whether there may be more
-// to do.
+// sweep removes some of what is over, and gives some unused pages back. It reports whether there
+// may be more to do.
 func (d *db) sweep() (more bool, err error) {
 	over := d.clock.Over().Unix()
 	err = d.Update(context.Background(), func(session.Tx) error {

@@ -103,8 +103,7 @@ func newRequest(r *http.Request, body []byte) *request {
 	return q
 }
 
-// text returns a field of the JSON body. ok is false if it is there but not a
-// string.
+// text returns a field of the JSON body. ok is false if it is there but not a string.
 func (q *request) text(field string) (value string, ok bool) {
 	v, found := q.json[field]
 	if !found {

@@ -186,7 +186,7 @@ func TestOnlyActiveUsersAreChecked(t *testing.T) {
 	}
 }
 
-// decrypt is what the other side does, by the standard library.
+// decrypt reverses the encryption with the standard library.
 func decrypt(t *testing.T, key, data, iv string) string {
 	t.Helper()
 	var raw [3][]byte

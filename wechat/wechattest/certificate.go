@@ -14,15 +14,13 @@ import (
 	"time"
 )
 
-// Certificate is a platform certificate as WeChat's console offers it for
-// download.
+// Certificate is a platform certificate as WeChat's console offers it for download.
 type Certificate struct {
 	Serial string // the number in the console, not the one inside
 	PEM    []byte
 }
 
-// platform signs the answers, with the certificate in use and for a while with
-// the one before.
+// platform signs the answers, with the certificate in use and for a while with the one before.
 type platform struct {
 	current, deprecated *platformKey
 }
@@ -33,8 +31,8 @@ type platformKey struct {
 	pem    []byte
 }
 
-// firstKey is what all fakes of a process begin with: a key takes a while to
-// make, and tests make many fakes.
+// firstKey is the first key of all fakes of a process: making one takes a while, and tests make
+// many fakes.
 var firstKey = sync.OnceValue(generateKey)
 
 func generateKey() *rsa.PrivateKey {
@@ -45,8 +43,7 @@ func generateKey() *rsa.PrivateKey {
 	return key
 }
 
-// newPlatformKey gives the key a number and a certificate of five years, like
-// WeChat's.
+// newPlatformKey gives the key a number and a certificate of five years, like WeChat's.
 func newPlatformKey(key *rsa.PrivateKey, now time.Time) *platformKey {
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(random(20)),
@@ -73,8 +70,7 @@ func (s *Server) signer() *platformKey {
 	return s.platform.current
 }
 
-// PlatformCertificate returns the certificate that verifies the answers to
-// signed calls.
+// PlatformCertificate returns the certificate that verifies the answers to signed calls.
 func (s *Server) PlatformCertificate() Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,9 +81,8 @@ func (k *platformKey) certificate() Certificate {
 	return Certificate{Serial: k.serial, PEM: k.pem}
 }
 
-// RotateCertificate puts a new platform certificate in use and returns it.
-// Until EndRotation, answers are signed by the one before, too, under the
-// headers that end in Deprecated.
+// RotateCertificate puts a new platform certificate in use and returns it. Until EndRotation,
+// answers are signed by the one before, too, under the headers that end in Deprecated.
 func (s *Server) RotateCertificate() Certificate {
 	key := generateKey()
 	s.mu.Lock()

@@ -11,20 +11,19 @@ import (
 )
 
 const (
-	// activeTime is how long after a user did something their texts are checked.
+	// activeTime bounds the time since a user's last action in which their texts are checked.
 	activeTime = 2 * time.Hour
 
 	maxContent = 2500 // characters
 )
 
-// The labels of texts that passed and of those that did not, of which there are
-// more.
+// The labels of texts that passed and of those that did not, of which there are more.
 const (
 	labelNormal = 100
 	labelOther  = 21000
 )
 
-// Judge sets what the content check says of a text that contains the word:
+// Judge sets the result of the content check for a text that contains the word:
 // "risky" or "review". Everything else passes. An empty verdict takes it back.
 func (s *Server) Judge(word, verdict string) {
 	s.mu.Lock()

@@ -9,10 +9,9 @@ import (
 	"fmt"
 )
 
-// EncryptedPhone does what the getPhoneNumber button does beside giving a code:
-// it returns the number encrypted with the user's current session_key. Phone
-// numbers are written as for PhoneCode. It panics before the first LoginCode of
-// the user, as there is no key yet.
+// EncryptedPhone does what the getPhoneNumber button does beside giving a code: it returns the
+// number encrypted with the user's current session_key. Phone numbers are written as for PhoneCode.
+// It panics before the first LoginCode of the user, as there is no key yet.
 func (s *Server) EncryptedPhone(u *User, phone string) (encryptedData, iv string) {
 	number := mustParsePhone(phone)
 	s.mu.Lock()
@@ -25,9 +24,8 @@ func (s *Server) EncryptedPhone(u *User, phone string) (encryptedData, iv string
 		number.full(), number.pure, number.country, now.Unix(), u.AppID))
 }
 
-// EncryptedUserInfo does what wx.getUserProfile did, and in old base libraries
-// does: the nickname is whatever the user likes. It panics before the first
-// LoginCode of the user.
+// EncryptedUserInfo does what wx.getUserProfile did, and in old base libraries does: the nickname
+// is whatever the user likes. It panics before the first LoginCode of the user.
 func (s *Server) EncryptedUserInfo(u *User, nickname string) (encryptedData, iv string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,9 +37,8 @@ func (s *Server) EncryptedUserInfo(u *User, nickname string) (encryptedData, iv 
 		u.OpenID, quote(nickname), now.Unix(), u.AppID))
 }
 
-// Encrypt returns any text encrypted with the user's current session_key, for
-// data that WeChat would not make. It panics before the first LoginCode of the
-// user.
+// Encrypt returns any text encrypted with the user's current session_key, for data that WeChat
+// would not make. It panics before the first LoginCode of the user.
 func (s *Server) Encrypt(u *User, text string) (encryptedData, iv string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,8 +80,7 @@ func encryptCBC(key, iv, text []byte) []byte {
 	return text
 }
 
-// quote writes a JSON string as WeChat does: letters of all languages as they
-// are.
+// quote writes a JSON string as WeChat does: letters of all languages as they are.
 func quote(s string) string {
 	return string(bytes.TrimSuffix(bytes.TrimPrefix(encode(map[string]any{"": s}), []byte(`{"":`)), []byte("}")))
 }

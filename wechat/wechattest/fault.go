@@ -24,9 +24,8 @@ type planned struct {
 	fault    Fault
 }
 
-// Fail makes the next calls to an endpoint (Any: to whichever) go wrong; with
-// times below zero all calls until ClearFaults. Faults planned first come
-// first.
+// Fail makes the next calls to an endpoint (Any: to whichever) go wrong; with times below zero all
+// calls until ClearFaults. Faults planned first come first.
 func (s *Server) Fail(endpoint string, times int, f Fault) {
 	if times == 0 {
 		return

@@ -57,9 +57,8 @@ func (s *Server) openData(q *request) answer {
 	return answer{body: map[string]any{"errcode": 0, "errmsg": "ok", "data_list": entries}}
 }
 
-// openEntry is what one cloudID stands for. What WeChat says of one that is
-// unknown, too old or another user's is not documented, so several forms take
-// turns; nil is no entry at all.
+// openEntry returns the data of one cloudID. WeChat does not document its answer to one that is
+// unknown, too old or another user's, so several forms take turns; nil is no entry at all.
 func (s *Server) openEntry(u *User, id string) map[string]any {
 	entry := map[string]any{"cloud_id": id}
 	c, ok := s.liveCode(id, cloudKind)

@@ -65,8 +65,7 @@ func (s *Server) phoneInfo(c *code) map[string]any {
 	}
 }
 
-// countryCode takes turns: real answers carry a string, the documentation's
-// example a number.
+// countryCode takes turns: real answers carry a string, the documentation's example a number.
 func (s *Server) countryCode(country string) any {
 	number, err := strconv.Atoi(country)
 	if err != nil {
@@ -75,9 +74,8 @@ func (s *Server) countryCode(country string) any {
 	return turn[any](&s.turns.countryCode, country, country, country, number)
 }
 
-// SetOpenIDMismatch sets the errcode for a phone code that belongs to another
-// user than the openid sent with it. WeChat does not document it; the default
-// is 40029.
+// SetOpenIDMismatch sets the errcode for a phone code that belongs to another user than the openid
+// sent with it. WeChat does not document it; the default is 40029.
 func (s *Server) SetOpenIDMismatch(errcode int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,16 +21,16 @@ type Call struct {
 	Query    url.Values
 	Body     map[string]any // the decoded and, if Signed, decrypted JSON object; nil if there was none
 
-	// Signed tells that the call came encrypted and signed as it should.
+	// Signed is set when the call came encrypted and signed as it should.
 	Signed bool
 
-	// ErrCode is what the rules, or the fault ErrCode, answered; 0 is success.
+	// ErrCode is the errcode of the answer, by the rules or by a planned fault; 0 is success.
 	ErrCode int
-	// Fault tells that a planned fault happened to the call.
+	// Fault is set when a planned fault happened to the call.
 	Fault bool
 }
 
-// record is what is remembered of calls and violations.
+// record keeps calls and violations.
 type record struct {
 	calls      []*Call
 	keep       int
@@ -121,10 +121,9 @@ func (s *Server) Wait(ctx context.Context, endpoint string, n int) error {
 	}
 }
 
-// Violations returns what callers sent against the protocol although WeChat
-// might have answered: parameters nobody asked for, a secret or a user's header
-// in a call that has no use for it, a body that is not declared as JSON. A test
-// of a client should find none.
+// Violations returns what callers sent against the protocol although WeChat might have answered:
+// parameters nobody asked for, a secret or a user's header in a call that has no use for it, a body
+// that is not declared as JSON. A test of a client should find none.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,8 +38,7 @@ func (s *Server) checkSession(q *request) answer {
 	return answer{body: map[string]any{"errcode": 0, "errmsg": "ok"}}
 }
 
-// emptySignature signs the empty text. The key is the session_key as it is
-// written, in base64.
+// emptySignature signs the empty text. The key is the session_key as it is written, in base64.
 func emptySignature(sessionKey string) string {
 	mac := hmac.New(sha256.New, []byte(sessionKey))
 	return hex.EncodeToString(mac.Sum(nil))

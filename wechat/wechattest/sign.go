@@ -35,12 +35,11 @@ const (
 	errPlainCall        = 934011
 )
 
-// signatureLife is how far the time of a signature may be off, either way.
-// WeChat does not document it.
+// signatureLife bounds the age of a signature, either way. WeChat does not document it.
 const signatureLife = 5 * time.Minute
 
-// Security is what the owner of a mini program sets up under API安全 in the
-// console, for AES256_GCM and RSAwithSHA256.
+// Security holds the keys that a mini program's owner registers under API安全 in the console, for
+// AES256_GCM and RSAwithSHA256.
 type Security struct {
 	KeySerial string
 	Key       []byte // 32 bytes; nil: none was set, signed calls answer 40238
@@ -65,16 +64,15 @@ func (s *Server) Secure(appid string, sec Security) {
 	a.security = &sec
 }
 
-// seal is how the answer to a signed call goes out.
+// seal encrypts and signs the answer to a signed call.
 type seal struct {
 	url   string // without query
 	appid string
 	sec   Security
 }
 
-// unseal checks and decrypts a call that came signed or should have. Then the
-// JSON of the call is what was encrypted, or refusal says what was wrong; a
-// refusal is plain. The caller holds mu.
+// unseal checks and decrypts a call that came signed or should have. Then the JSON of the call is
+// what was encrypted, or refusal says what was wrong; a refusal is plain. The caller holds mu.
 func (s *Server) unseal(q *request) {
 	if !shapes[q.endpoint].signed {
 		return
@@ -180,7 +178,7 @@ func (to seal) cipher() cipher.AEAD {
 	return gcm
 }
 
-// bound is what a ciphertext is bound to.
+// bound returns the additional data of a ciphertext.
 func (to seal) bound(timestamp string) []byte {
 	return fmt.Appendf(nil, "%s|%s|%s|%s", to.url, to.appid, timestamp, to.sec.KeySerial)
 }

@@ -51,16 +51,14 @@ func UnknownCertificate() Fault {
 	})
 }
 
-// Unsealed carries the call out and answers in plain, as somebody without
-// WeChat's keys would.
+// Unsealed carries the call out and answers in plain, as somebody without WeChat's keys would.
 func Unsealed() Fault {
 	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, _ *request, a answer) {
 		s.writeBody(w, http.StatusOK, s.contentType(), encode(a.body))
 	}}
 }
 
-// SealedFor carries the call out and encrypts and signs the answer for another
-// app.
+// SealedFor carries the call out and encrypts and signs the answer for another app.
 func SealedFor(appid string) Fault {
 	return Fault{work: true, apply: func(s *Server, w http.ResponseWriter, q *request, a answer) {
 		if q.seal != nil {
@@ -70,8 +68,7 @@ func SealedFor(appid string) Fault {
 	}}
 }
 
-// Replay answers with the last signed answer, to whichever call it was, as it
-// went out then.
+// Replay answers with the last signed answer, to whichever call it was, as it went out then.
 func Replay() Fault {
 	return Fault{apply: func(s *Server, w http.ResponseWriter, _ *request, _ answer) {
 		s.mu.Lock()

@@ -15,12 +15,11 @@ const (
 	refreshPause = 30 * time.Second // between two forced refreshes
 	refreshDaily = 20               // forced refreshes in a day
 
-	// keepPlain bounds the tokens of /cgi-bin/token that are remembered, since
-	// each call makes one.
+	// keepPlain bounds the tokens of /cgi-bin/token that are remembered, since each call makes one.
 	keepPlain = 1000
 )
 
-// chinaTime tells when a day begins for daily limits.
+// chinaTime is the time zone of daily limits.
 var chinaTime = time.FixedZone("CST", 8*60*60)
 
 // token is an access token, of either endpoint.
@@ -123,7 +122,7 @@ func (s *Server) forceRefresh(a *app, now time.Time) answer {
 	return grant(a.stable, now)
 }
 
-// dropExpired forgets the tokens that expired a day ago and more; until then
+// dropExpired removes the tokens that expired a day ago and more; until then
 // they are told apart from unknown ones.
 func (s *Server) dropExpired(now time.Time) {
 	for value, t := range s.tokens {

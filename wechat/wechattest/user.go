@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// codeLife is how long a code works, for wx.login and for the phone button.
+// codeLife is the lifetime of a code, of wx.login and of the phone button.
 const codeLife = 5 * time.Minute
 
 // User is one person in one mini program. Its exported fields never change.
@@ -27,7 +27,7 @@ type User struct {
 	seen        time.Time // when the user last did something; zero: never
 }
 
-// person is who sits behind the users of several apps.
+// person is the WeChat account behind the users of several apps.
 type person struct {
 	unionID string
 	users   map[string]*User // by AppID
@@ -41,8 +41,7 @@ const (
 	cloudKind
 )
 
-// code is what wx.login or the phone button handed to the mini program: a code,
-// or a cloudID.
+// code is a code or cloudID from wx.login or the phone button.
 type code struct {
 	value  string
 	kind   codeKind
@@ -53,8 +52,7 @@ type code struct {
 	number phoneNumber // phone and cloud
 }
 
-// NewUser makes a person who uses the app. It panics if the fake does not know
-// the app.
+// NewUser makes a person who uses the app. It panics for an unknown app.
 func (s *Server) NewUser(appid string) *User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +92,7 @@ func (s *Server) Block(u *User) {
 }
 
 // LoginCode does what wx.login does in the mini program. It makes a new
-// session_key, which the server learns when it redeems the code.
+// session_key, which the server gets when it redeems the code.
 func (s *Server) LoginCode(u *User) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +129,7 @@ func (s *Server) KeepCodes(n int) {
 	s.keep = n
 }
 
-// issue remembers a new code and forgets those whose time is over: a code that
+// issue records a new code and drops those whose time is over: a code that
 // expired, used or not, is as unknown as one that never was.
 func (s *Server) issue(c *code) string {
 	now := s.now()
@@ -167,8 +165,7 @@ type phoneNumber struct {
 	pure    string
 }
 
-// phonePattern wants a space after the area code, since area codes have no
-// fixed length.
+// phonePattern wants a space after the area code, since area codes have no fixed length.
 var phonePattern = regexp.MustCompile(`^(?:\+([1-9][0-9]{0,3}) )?([0-9]{4,14})$`)
 
 // ValidPhone reports whether PhoneCode takes the number.
@@ -205,8 +202,7 @@ func (n phoneNumber) full() string {
 	return n.country + n.pure
 }
 
-// openID makes an identifier in the form of openids and unionids: 28
-// characters, the first an o.
+// openID makes an identifier in the form of openids and unionids: 28 characters, the first an o.
 func openID() string {
 	return "o" + base64.RawURLEncoding.EncodeToString(random(21))[:27]
 }

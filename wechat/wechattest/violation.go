@@ -15,7 +15,7 @@ import (
 // keepViolations bounds their record; the first are the ones to look at.
 const keepViolations = 1000
 
-// shape is what a call to an endpoint may consist of.
+// shape lists the parts that a call to an endpoint may have.
 type shape struct {
 	method string
 	query  []string

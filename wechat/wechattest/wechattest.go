@@ -10,10 +10,10 @@
 //	alice := fake.NewUser("wx0123456789abcdef")
 //	code := fake.LoginCode(alice) // what wx.login gives the mini program
 //
-// [Server.Fail] makes calls go wrong in a named way, [Server.Calls] tells what
-// the caller sent, and [Server.Violations] what it should not have sent.
+// [Server.Fail] makes calls go wrong in a named way, [Server.Calls] lists the caller's requests,
+// and [Server.Violations] their faults.
 //
-// It proves nothing about who anybody is. Never expose it.
+// It authenticates nobody. Never expose it.
 package wechattest
 
 import (
@@ -40,8 +40,8 @@ const (
 	Any = ""
 )
 
-// maxBody is what the fake reads of a request. WeChat's own bound is not
-// documented; the longest body of these calls is a few hundred bytes.
+// maxBody bounds the body of a request. WeChat's own bound is not documented; the longest body of
+// these calls is a few hundred bytes.
 const maxBody = 1 << 20
 
 // App is a mini program registered at the fake.
@@ -99,7 +99,7 @@ type app struct {
 	refreshes   int
 }
 
-// New returns a fake that knows the apps.
+// New returns a fake with these apps.
 func New(apps ...App) *Server {
 	s := &Server{
 		closed:   make(chan struct{}),
@@ -163,7 +163,7 @@ func (s *Server) Advance(d time.Duration) {
 	s.offset += d
 }
 
-// now tells the time of the fake. The caller holds mu.
+// now returns the time of the fake. The caller holds mu.
 func (s *Server) now() time.Time {
 	if s.Now != nil {
 		return s.Now().Add(s.offset)

@@ -1,7 +1,8 @@
 //go:build unix
 
-// Package redistest runs real Redis servers for tests: alone, as a cluster, or with a sentinel. They
-// listen on free ports of the loopback address, keep their files in the test's folder, and end with it.
+// Package redistest runs real Redis servers for tests: alone, as a cluster, or with a sentinel.
+// They listen on free ports of the loopback address, keep their files in the test's folder, and end
+// with it.
 package redistest
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// patience is how long a server may take to do what it was asked for.
+// patience bounds the time a server may take for a request.
 const patience = 15 * time.Second
 
 // Server is a running Redis.

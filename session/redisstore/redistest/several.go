@@ -53,7 +53,8 @@ type Sentinel struct {
 	URL                       string // for redisstore.Config
 }
 
-// StartSentinel runs a master, a replica and a sentinel that takes a master for dead within a second.
+// StartSentinel runs a master, a replica and a sentinel that takes a master for dead within a
+// second.
 func StartSentinel(t testing.TB) *Sentinel {
 	t.Helper()
 	s := &Sentinel{Master: Start(t)}
