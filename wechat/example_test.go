@@ -46,7 +46,8 @@ func Example() {
 	_, err = client.Code2Session(ctx, "made-up")
 	fmt.Println(wechat.ClassOf(err) == wechat.ClassCode)
 	// Output:
-	// true +8613800138000 true
+	// true +8613800138000
+	// true
 }
 
 // The keys come from the console (开发管理, 开发设置, API安全), each with its number.
@@ -92,5 +93,6 @@ func ExampleNewSigning() {
 	_, err = client.PhoneNumber(context.Background(), fake.PhoneCode(user, "13800138000"), user.OpenID)
 	fmt.Println(wechat.ClassOf(err) == wechat.ClassBadAnswer)
 	// Output:
-	// +8613800138000 <nil> true
+	// +8613800138000 <nil>
+	// true
 }
