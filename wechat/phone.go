@@ -140,6 +140,7 @@ var (
 	// the four that WeChat gives.
 	callingCode    = regexp.MustCompile(`^([1-9][0-9]{0,2}|1[0-9]{3})$`)
 	nationalDigits = regexp.MustCompile(`^[0-9]{1,14}$`)
+	wholeDigits    = regexp.MustCompile(`^[1-9][0-9]{1,14}$`)
 	chineseMobile  = regexp.MustCompile(`^1[3-9][0-9]{9}$`)
 	writing        = strings.NewReplacer("+", "", " ", "", "-", "")
 )
@@ -150,7 +151,7 @@ func (p Phone) E164() string {
 	whole, pure, country := writing.Replace(p.Number), writing.Replace(p.PureNumber), strings.TrimPrefix(p.CountryCode, "+")
 	switch {
 	case country == "" && pure == "":
-		if strings.HasPrefix(p.Number, "+") && nationalDigits.MatchString(whole[1:]) && len(whole) <= maxE164 {
+		if strings.HasPrefix(p.Number, "+") && wholeDigits.MatchString(whole) {
 			return "+" + whole
 		}
 	case pure == "":
