@@ -198,8 +198,18 @@ func failure(op string, err error) error {
 	case err == nil, errors.Is(err, ErrEnded), errors.Is(err, context.Canceled):
 		return err
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, op, err)
+	return &opError{op, err}
 }
+
+// opError is a failure of the DB in an operation of the Store.
+type opError struct {
+	op    string
+	cause error
+}
+
+func (e *opError) Error() string   { return fmt.Sprintf("%v: %s: %v", ErrUnavailable, e.op, e.cause) }
+func (e *opError) Unwrap() []error { return []error{ErrUnavailable, e.cause} }
+func (e *opError) Reason() string  { return e.cause.Error() }
 
 // records reads and writes records in one step of a DB.
 type records struct{ Tx }

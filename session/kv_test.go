@@ -75,6 +75,8 @@ func TestFailuresOfADBAreToldApart(t *testing.T) {
 		for method, err := range everything(t.Context(), s, made.SID) {
 			if !errors.Is(err, session.ErrUnavailable) || !errors.Is(err, test.want) {
 				t.Errorf("%s, %s: got %v, want %v and %v", name, method, err, session.ErrUnavailable, test.want)
+			} else if got := session.Reason(err); got != test.fails.Error() {
+				t.Errorf("%s, %s: got the reason %q, want %q whatever was asked", name, method, got, test.fails)
 			}
 		}
 		db.fail(nil)

@@ -25,6 +25,21 @@ var (
 	ErrEnded = errors.New("session: the session has ended")
 )
 
+// reasoned is an error that says why a store can't be used, whatever was asked of it.
+type reasoned interface {
+	error
+	Reason() string
+}
+
+// Reason returns what the errors of one outage have in common, so that it is logged once: their texts name
+// the operation, and many kinds of operations fail at the same time.
+func Reason(err error) string {
+	if e, ok := errors.AsType[reasoned](err); ok {
+		return e.Reason()
+	}
+	return err.Error()
+}
+
 // Store keeps accounts (users with their sessions), replays, counters, revocations and signing
 // keys.
 //

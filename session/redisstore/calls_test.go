@@ -91,6 +91,9 @@ func wantUnavailable(t testing.TB, name string, err error, cause redisstore.Caus
 		t.Errorf("%s: got %v, want one of cause %q", name, err, cause)
 		return
 	}
+	if reason := session.Reason(err); reason != string(got.Cause) {
+		t.Errorf("%s: got the reason %q, want %q whatever was asked", name, reason, got.Cause)
+	}
 	for _, value := range []string{"secret", "13800138000", "hunter2"} {
 		if strings.Contains(err.Error(), value) {
 			t.Errorf("%s: got error %q, want one without %q", name, err, value)

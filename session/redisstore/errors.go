@@ -85,6 +85,9 @@ func (e *Error) Error() string {
 	return text
 }
 
+// Reason returns the cause, for session.Reason.
+func (e *Error) Reason() string { return string(e.Cause) }
+
 // Unwrap returns the errors of the contract.
 func (e *Error) Unwrap() []error {
 	switch e.Cause {
