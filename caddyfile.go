@@ -1,3 +1,5 @@
+// The Caddyfile directive.
+
 package wechatauth
 
 import (
@@ -9,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-wechat/wechatauth/sidecar"
 )
 
 func init() {
@@ -104,7 +108,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "max_in_flight":
 		return countArg(d, &h.MaxInFlight)
 	case "limit":
-		return h.unmarshalLimit(d)
+		return h.Limits.unmarshal(d)
 	case "encrypted_data":
 		return switchArg(d, &h.EncryptedData)
 	case "base_path":
@@ -134,7 +138,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "profile":
 		return h.Profile.unmarshal(d)
 	case "hook":
-		return h.unmarshalHook(d)
+		h.Hook = new(Hook)
+		return h.Hook.unmarshal(d)
 	}
 	return d.Errf("unrecognized subdirective: %s", d.Val())
 }
@@ -282,12 +287,12 @@ func (h *Handler) unmarshalStore(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalLimit(d *caddyfile.Dispenser) error {
+func (l *Limits) unmarshal(d *caddyfile.Dispenser) error {
 	var kind, text string
 	if !d.AllArgs(&kind, &text) {
 		return d.ArgErr()
 	}
-	limit := map[string]**Rate{"login": &h.Limits.Login, "phone": &h.Limits.Phone, "profile": &h.Limits.Profile}[kind]
+	limit := map[string]**Rate{"login": &l.Login, "phone": &l.Phone, "profile": &l.Profile}[kind]
 	if limit == nil {
 		return d.Errf("limit %s: write login, phone or profile", kind)
 	}
@@ -315,7 +320,7 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 	}
 	h.ExtraHeaders = append(h.ExtraHeaders, extra)
 	// Whether it clashes with the headers that are set anyway is only known when all is read.
-	if _, err := newIdentity("none", h.ExtraHeaders); err != nil {
+	if err := sidecar.CheckHeaders("none", h.ExtraHeaders); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -356,19 +361,18 @@ func (p *Profile) unmarshal(d *caddyfile.Dispenser) error {
 	})
 }
 
-func (h *Handler) unmarshalHook(d *caddyfile.Dispenser) error {
-	h.Hook = new(Hook)
-	if err := oneArg(d, &h.Hook.URL); err != nil {
+func (k *Hook) unmarshal(d *caddyfile.Dispenser) error {
+	if err := oneArg(d, &k.URL); err != nil {
 		return err
 	}
 	return eachOption(d, func(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "secret":
-			return oneArg(d, &h.Hook.Secret)
+			return oneArg(d, &k.Secret)
 		case "timeout":
-			return durationArg(d, &h.Hook.Timeout)
+			return durationArg(d, &k.Timeout)
 		case "on_error":
-			return choiceArg(d, &h.Hook.OnError, "deny", "allow")
+			return choiceArg(d, &k.OnError, "deny", "allow")
 		}
 		return d.Errf("unrecognized subdirective of hook: %s", d.Val())
 	})

@@ -1,3 +1,5 @@
+// Arguments of Caddyfile options.
+
 package wechatauth
 
 import (
@@ -10,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-wechat/wechatauth/sidecar"
 )
 
 var repeatable = map[string]bool{
@@ -136,7 +140,7 @@ func durationArg(d *caddyfile.Dispenser, duration *caddy.Duration) error {
 func pathArgs(d *caddyfile.Dispenser, all *[]*Paths) error {
 	name, p := d.Val(), new(Paths)
 	for _, arg := range d.RemainingArgs() {
-		if isMethod(arg) && len(p.Paths) == 0 {
+		if sidecar.IsMethod(arg) && len(p.Paths) == 0 {
 			p.Methods = append(p.Methods, arg)
 			continue
 		}
@@ -145,7 +149,7 @@ func pathArgs(d *caddyfile.Dispenser, all *[]*Paths) error {
 	if len(p.Paths) == 0 {
 		return d.ArgErr()
 	}
-	if err := p.check(name); err != nil {
+	if err := p.Check(name); err != nil {
 		return d.WrapErr(err)
 	}
 	*all = append(*all, p)

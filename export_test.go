@@ -1,91 +1,81 @@
+// What tests see of a handler.
+
 package wechatauth
 
 import (
-	"context"
-	"sync/atomic"
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/allegro/bigcache/v3"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/caddy-wechat/wechatauth/jwt"
-	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/sidecar"
 )
 
-// SetNow lets tests move a handler's clock. Call it before the handler serves.
-func (h *Handler) SetNow(now func() time.Time) {
-	h.now, h.issuer.Now, h.verifier.Now = now, now, now
+// SetNow gives a handler another clock. Call it before Provision.
+func (h *Handler) SetNow(now func() time.Time) { h.now = now }
+
+// Routes are the paths that a handler answers below its base path.
+func Routes(h *Handler) []string { return h.site.Routes() }
+
+// Placeholders are the names of all placeholders.
+var Placeholders = append(slices.Clone(placeholders), errorPlaceholder)
+
+// MetricNames returns the names of all metrics.
+func MetricNames(t *testing.T) (names []string) {
+	t.Helper()
+	for c := range maps.Values(metrics) {
+		desc := c.Desc().String()
+		var name string
+		if _, err := fmt.Sscanf(desc, "Desc{fqName: %q", &name); err != nil {
+			t.Fatalf("%s: %v", desc, err)
+		}
+		names = append(names, name)
+	}
+	return names
 }
-
-// RevocationLife is how long the handler has a revocation remembered.
-func (h *Handler) RevocationLife() time.Duration { return h.sessionPolicy().TokenTTL }
-
-// VerifyToken is what the guard does with a token before it looks for revocations.
-func (h *Handler) VerifyToken(token string) (*jwt.Claims, error) { return h.verifyToken(token) }
-
-// Remembers tells whether a token is in the handler's memory, true or not.
-func (h *Handler) Remembers(token string) bool { return h.memory.recall(h.memory.key(token)) != nil }
-
-// Remembered is how many tokens are in memory, and how many bytes they take.
-func (h *Handler) Remembered() (tokens, bytes int) {
-	return h.memory.cache.Len(), h.memory.cache.Capacity()
-}
-
-// SetTokenHasher gives the handler a memory of its own with another hash.
-func (h *Handler) SetTokenHasher(hasher bigcache.Hasher) (err error) {
-	h.memory.cache, err = newTokenCache(defaultRemember, h.verifier.TTL, hasher)
-	return err
-}
-
-// ReplaceKeys puts other keys in place of the configured ones.
-func (h *Handler) ReplaceKeys(signing *jwt.Key, others ...*jwt.Key) error {
-	return h.keys.(configuredKeys).ring.Replace(signing, others...)
-}
-
-// SetStale sets for how long a silent store is believed.
-func (h *Handler) SetStale(d time.Duration) { h.stale = d }
-
-// SetUploadTime bounds how long a form may take. Call it before the handler serves.
-func (h *Handler) SetUploadTime(d time.Duration) { h.uploadTime = d }
-
-// CountWrites counts the writes of the handler's store from now on.
-func (h *Handler) CountWrites() *atomic.Int64 {
-	counted := &countingStore{Store: h.state.store}
-	h.state.store = counted
-	return &counted.writes
-}
-
-type countingStore struct {
-	session.Store
-
-	writes atomic.Int64
-}
-
-func (s *countingStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
-	s.writes.Add(1)
-	return s.Store.Update(ctx, u)
-}
-
-func (s *countingStore) PutReplay(ctx context.Context, r session.Replay, now time.Time) error {
-	s.writes.Add(1)
-	return s.Store.PutReplay(ctx, r, now)
-}
-
-func (s *countingStore) Count(ctx context.Context, key session.Digest, delta int, until, now time.Time) (int, error) {
-	s.writes.Add(1)
-	return s.Store.Count(ctx, key, delta, until, now)
-}
-
-// PanicText is what is logged of a panic.
-func PanicText(p any) string { return asError(p).Error() }
 
 // InternalErrors is the number of answers with status 500.
 func InternalErrors(t *testing.T) float64 {
 	t.Helper()
 	var m dto.Metric
-	if err := metrics.internalErrors.Write(&m); err != nil {
+	if err := metrics[sidecar.InternalErrors].Write(&m); err != nil {
 		t.Fatal(err)
 	}
 	return m.GetCounter().GetValue()
+}
+
+// Defaults are the default values of options, as one writes them, by block and name.
+func Defaults() map[string]string {
+	defaults := map[string]string{}
+	for name, value := range map[string]any{
+		"wechat_auth base_path": defaultBasePath, "wechat_auth timeout": defaultTimeout,
+		"wechat_auth max_in_flight": defaultMaxInFlight, "wechat_auth headers": defaultHeaders,
+		"wechat_auth encrypted_data": "off", "wechat_auth authorization": "keep",
+		"token algorithm": defaultAlgorithm, "token issuer": defaultIssuer, "token ttl": defaultTTL, "token rotate": defaultRotate,
+		"session idle": defaultIdle, "session lifetime": defaultLifetime, "session grace": defaultGrace,
+		"session max_per_user": defaultMaxPerUser, "session stale": defaultStale,
+		"profile avatar": defaultAvatar, "hook timeout": defaultHookTimeout,
+	} {
+		if d, ok := value.(time.Duration); ok {
+			value = durationText(d)
+		}
+		defaults[name] = fmt.Sprint(value)
+	}
+	return defaults
+}
+
+// durationText writes a duration as in a Caddyfile.
+func durationText(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		of   time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}} {
+		if d%unit.of == 0 {
+			return fmt.Sprintf("%d%s", d/unit.of, unit.name)
+		}
+	}
+	return d.String()
 }

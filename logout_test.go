@@ -4,14 +4,9 @@ package wechatauth_test
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -160,24 +155,4 @@ func TestLogoutOfAllWhileTheClockIsAheadLocksNobodyOut(t *testing.T) {
 		t.Errorf("a new login: got %d, want 200", got)
 	}
 	want(t, s.do("GET", "/", token, ""), 401, "session_revoked")
-}
-
-// A token that somebody else made with a key of this site names its session as it likes; its logout counts.
-func TestLogoutOfATokenMadeElsewhere(t *testing.T) {
-	t.Parallel()
-	s := newMemorySite(t)
-	token := s.token("oElsewhere")
-	if got := s.get(token); got != "oElsewhere" {
-		t.Fatalf("got %s", got)
-	}
-	r := httptest.NewRequest(http.MethodPost, "/auth/logout", nil)
-	r.Header.Set("Authorization", "Bearer "+token)
-	w := httptest.NewRecorder()
-	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, &caddyhttp.Server{})
-	if err := s.ServeHTTP(w, r, nil); err != nil || w.Code != 204 {
-		t.Fatalf("logout: got %d, %v", w.Code, err)
-	}
-	if got := s.get(token); got != "401 session_revoked" {
-		t.Errorf("after the logout: got %s, want session_revoked", got)
-	}
 }

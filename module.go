@@ -13,10 +13,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
-	"github.com/caddy-wechat/wechatauth/jwt"
-	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/sidecar"
 )
 
 func init() {
@@ -103,39 +101,9 @@ type Handler struct {
 	// A backend that is asked at login, phone and refresh. Default: everybody may log in.
 	Hook *Hook `json:"hook,omitempty"`
 
-	logger     *zap.Logger
-	apps       map[string]*app
-	base       string
-	mark       session.Site // of the sessions made here
-	site       string       // tells answers of this site from those of others that share an app
-	routes     map[string]route
-	issuer     jwt.Issuer
-	verifier   jwt.Verifier
-	keys       keySource
-	memory     tokenMemory
-	state      *state
-	storeID    string
-	opener     *Opener
-	policy     session.Policy
-	stale      time.Duration
-	emit       func(event string, data map[string]any)
-	loginLimit *limiter
-	phoneLimit *limiter
-	editLimit  *limiter
-
-	refreshLimit *limiter
-	hook         *hook
-	avatars      *avatars
-	longest      int // side of an avatar
-	maxUpload    int64
-	uploadTime   time.Duration
-	public       []openPaths
-	optional     []openPaths
-	phoneOnly    []closedPaths
-	identity     identity
-	cors         *cors // nil: off
-	now          func() time.Time
-	taken        []string
+	site     *sidecar.Site
+	acquired []string         // keys of the shared parts that are in use
+	now      func() time.Time // nil: the machine's clock
 }
 
 // App is one mini program.
@@ -256,37 +224,17 @@ type Session struct {
 	Stale caddy.Duration `json:"stale,omitempty"`
 }
 
-// Paths names requests by path and, if given, by method.
-type Paths struct {
-	// The methods, in capitals. Default: all.
-	Methods []string `json:"methods,omitempty"`
+// The rules about requests are the sidecar's own.
+type (
+	// Paths names requests by path and, if given, by method.
+	Paths = sidecar.Paths
 
-	// Path patterns, written as in Caddy's `path` matcher, without placeholders.
-	Paths []string `json:"paths,omitempty"`
-}
+	// Header is one more header for the upstream, removed from what the client sends.
+	Header = sidecar.Header
 
-// Header is one more header for the upstream, removed from what the client sends.
-type Header struct {
-	// The header's name, with `-` and never `_` or `.`.
-	Name string `json:"name"`
-
-	// The claim it carries. A value that does not fit a header is percent-encoded UTF-8.
-	Claim string `json:"claim"`
-}
-
-// TokenFrom is a further place for the access token: one of these.
-type TokenFrom struct {
-	// The name of a query parameter. Caddy's access log shows queries in clear: add a `query` log filter.
-	Query string `json:"query,omitempty"`
-
-	// The name of a cookie. Browsers send it whoever wrote the page, so requests that pages of other origins make
-	// and that may change something are refused with 403 `cross_site`, unless `cors` lists the origin.
-	Cookie string `json:"cookie,omitempty"`
-
-	// The name of a header, whose value is the token, with or without `Bearer` before it. Caddy's access log shows
-	// it in clear: add a log filter that deletes it.
-	Header string `json:"header,omitempty"`
-}
+	// TokenFrom is a further place for the access token.
+	TokenFrom = sidecar.TokenFrom
+)
 
 // Profile says what nicknames and avatars are taken.
 type Profile struct {
@@ -326,83 +274,36 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision resolves placeholders, sets defaults and takes the shared parts. It makes no network call.
+// Provision resolves placeholders, sets defaults and acquires the shared parts. It makes no network call.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
 	newestLog.Store(ctx.Slogger())
-	h.now = time.Now
 	if err := registerMetrics(ctx); err != nil {
 		return err
 	}
-	if err := h.provisionEvents(ctx); err != nil {
+	p, err := newProvisioner(ctx, h)
+	if err != nil {
 		return err
 	}
-	repl := caddy.NewReplacer()
-
-	for _, step := range []func(*caddy.Replacer) error{
-		h.provisionRoutes,
-		h.provisionApps,
-		func(*caddy.Replacer) error { return h.provisionStore(ctx) },
-		h.provisionSessions,
-		h.provisionHook,
-		h.provisionTokens,
-		h.provisionPaths,
-		h.provisionIdentity,
-		h.provisionTokenFrom,
-		h.provisionCORS,
-		h.provisionLimits,
-		func(*caddy.Replacer) error { return h.provisionProfile(ctx) },
-	} {
-		if err := step(repl); err != nil {
-			return err
-		}
+	cfg, deps, err := p.resolve()
+	if err != nil {
+		return err
 	}
+	if h.site, err = sidecar.New(cfg, deps); err != nil {
+		return err
+	}
+	p.compareSites()
 	return nil
 }
 
-func (h *Handler) provisionPaths(*caddy.Replacer) (err error) {
-	if h.public, err = openAll("public", h.Public); err != nil {
-		return err
-	}
-	if h.optional, err = openAll("optional", h.Optional); err != nil {
-		return err
-	}
-	h.phoneOnly, err = closeAll("phone_required", h.PhoneRequired)
-	return err
-}
-
-func (h *Handler) provisionLimits(*caddy.Replacer) (err error) {
-	if h.loginLimit, err = h.takeLimiter("login", h.Limits.Login, Rate{Events: 600, Window: caddy.Duration(time.Minute)}); err != nil {
-		return err
-	}
-	if h.phoneLimit, err = h.takeLimiter("phone", h.Limits.Phone, Rate{Events: 10, Window: caddy.Duration(time.Minute)}); err != nil {
-		return err
-	}
-	if h.editLimit, err = h.takeLimiter("profile", h.Limits.Profile, Rate{Events: 10, Window: caddy.Duration(time.Minute)}); err != nil {
-		return err
-	}
-	h.refreshLimit, err = h.takeLimiter("refresh", nil, Rate{Events: maxRefreshes, Window: caddy.Duration(time.Minute)})
-	return err
-}
-
-// Cleanup releases exactly what Provision took, also when Provision failed half-way.
+// Cleanup releases exactly what Provision acquired, also when Provision failed half-way.
 func (h *Handler) Cleanup() error {
 	var errs []error
-	for _, key := range slices.Backward(h.taken) { // what was taken later may use what was taken before
+	for _, key := range slices.Backward(h.acquired) { // what was acquired later may use what was acquired before
 		_, err := pool.Delete(key)
 		errs = append(errs, err)
 	}
-	h.taken = nil
+	h.acquired = nil
 	return errors.Join(errs...)
-}
-
-// orDefault is the value, or what stands in for one that is not set.
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // Interface guards

@@ -1,3 +1,5 @@
+// The placeholders that say who a request is from.
+
 package wechatauth
 
 import (
@@ -14,7 +16,10 @@ var placeholders = []string{
 	"http.auth.user.unionid", "http.auth.user.phone", "http.auth.user.sid",
 }
 
-// forwarded is whom a request is forwarded as. Its placeholders are made when somebody asks for them:
+// errorPlaceholder has the code of a refusal.
+const errorPlaceholder = "http.wechat_auth.error"
+
+// forwarded is the identity attached to a request. Its placeholders are made when somebody asks for them:
 // nobody does on nearly all requests, and to set six of them takes as long as to look up the token.
 type forwarded struct{ claims *jwt.Claims }
 

@@ -1,3 +1,5 @@
+// Parts that sites share, and that outlive a reload.
+
 package wechatauth
 
 import (
@@ -5,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -13,16 +16,37 @@ import (
 // stores, automatic keys and spent limits.
 var pool = caddy.NewUsagePool()
 
-// take returns the part that every handler depending on the same things shares. Cleanup gives it back.
-func take[T caddy.Destructor](h *Handler, kind string, dependsOn any, construct func() (T, error)) (T, error) {
+// acquire returns the part that every handler depending on the same things shares. The handler's Cleanup releases it.
+func acquire[T any](h *Handler, kind string, dependsOn any, construct func() (T, error)) (T, error) {
 	key := poolKey(kind, dependsOn)
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return construct() })
-	if err != nil {
-		var none T
-		return none, err
+	value, err := load(key, construct)
+	if err == nil {
+		h.acquired = append(h.acquired, key)
 	}
-	h.taken = append(h.taken, key)
-	return value.(T), nil
+	return value, err
+}
+
+// load returns the part of a key, which the caller has to delete from the pool.
+func load[T any](key string, construct func() (T, error)) (value T, err error) {
+	shared, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+		made, err := construct()
+		return pooled[T]{made}, err
+	})
+	if err != nil {
+		return value, err
+	}
+	return shared.(pooled[T]).value, nil
+}
+
+// pooled is a part in the pool.
+type pooled[T any] struct{ value T }
+
+// Destruct implements caddy.Destructor.
+func (p pooled[T]) Destruct() error {
+	if c, ok := any(p.value).(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // poolKey is a digest, since what a part depends on includes secrets.

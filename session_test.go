@@ -222,17 +222,6 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// A site with short tokens ends a session that has a long one from another site: the revocation must last
-// as long as that.
-func TestRevocationOutlivesTheTokensOfAllSites(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, "store memory")
-	second := provision(t, "wechat_auth {\napp "+s.appID+" "+testSecret+"\napi "+s.api+"\nstore memory\ntoken {\nttl 1s\n}\n}")
-	if got := second.RevocationLife(); got < time.Hour {
-		t.Errorf("got %v, want an hour at least", got)
-	}
-}
-
 func TestLogoutTakesAnEmptyBodyOfUnknownLength(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

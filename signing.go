@@ -1,3 +1,5 @@
+// The keys that sign calls to WeChat.
+
 package wechatauth
 
 import (

@@ -37,7 +37,8 @@ type site struct {
 	handler *wechatauth.Handler
 	url     string
 
-	ahead atomic.Int64 // how far the handler's clock is ahead
+	ahead  atomic.Int64 // how far the handler's clock is ahead
+	broken atomic.Bool  // the clock panics
 
 	mu       sync.Mutex
 	upstream []*http.Request
@@ -68,11 +69,19 @@ func (s *site) start(lines []string, change ...func(*wechatauth.Handler)) {
 	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "store ") }) {
 		lines = append(lines, "store memory")
 	}
+	change = append(change, func(h *wechatauth.Handler) { h.SetNow(s.now) })
 	s.handler = provision(s.t, "wechat_auth {\n"+strings.Join(lines, "\n")+"\n}", change...)
-	s.handler.SetNow(func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) })
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
 	s.t.Cleanup(server.Close)
 	s.url = server.URL
+}
+
+// now is the handler's clock.
+func (s *site) now() time.Time {
+	if s.broken.Load() {
+		panic("13800138000")
+	}
+	return time.Now().Add(time.Duration(s.ahead.Load()))
 }
 
 // provision parses a directive and provisions it until the test ends.

@@ -1,3 +1,5 @@
+// The stores of one machine, and what a store is.
+
 package wechatauth
 
 import (

@@ -1,0 +1,301 @@
+// The code blocks of the documents, and what they print.
+
+package wechatauth_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/format"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	readmes     = []string{"README.md", "README.zh-CN.md"}
+	operations  = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
+	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands are tested in bench
+	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
+	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
+	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}
+	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
+		readmes, operations, performance, web, hookDocs, paths)
+)
+
+// samePrint compares what a document says a command prints with what it printed.
+func samePrint(shown *fence, got string, seen map[string]string) error {
+	if shown.lang != "json" {
+		if got != shown.text {
+			return fmt.Errorf("got %q, want %q", got, shown.text)
+		}
+		return nil
+	}
+	var want, printed any
+	if err := json.Unmarshal([]byte(shown.text), &want); err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(got), &printed); err != nil {
+		return err
+	}
+	return sameJSON(want, printed, seen)
+}
+
+// sameJSON compares JSON values. A string that ends in … stands for a longer one that differs from run to run,
+// but is the same wherever it is shown the same. A token is shown by its beginning.
+func sameJSON(shown, got any, seen map[string]string) error {
+	switch shown := shown.(type) {
+	case map[string]any:
+		object, _ := got.(map[string]any)
+		if !maps.EqualFunc(shown, object, func(any, any) bool { return true }) {
+			return fmt.Errorf("got %v, want the names of %v", got, shown)
+		}
+		for name := range shown {
+			if err := sameJSON(shown[name], object[name], seen); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	case string:
+		text, _ := got.(string)
+		beginning, short := strings.CutSuffix(shown, "…")
+		if !short {
+			break
+		}
+		if isToken := strings.HasPrefix(beginning, "eyJ"); !isToken {
+			if known, ok := seen[shown]; ok && known != text {
+				return fmt.Errorf("got %q, want %q again", text, known)
+			}
+			seen[shown] = text
+			beginning = ""
+		}
+		if !strings.HasPrefix(text, beginning) || len(text) < len(shown) {
+			return fmt.Errorf("got %q, want %q", text, shown)
+		}
+		return nil
+	}
+	if !reflect.DeepEqual(got, shown) {
+		return fmt.Errorf("got %v, want %v", got, shown)
+	}
+	return nil
+}
+
+// The answer to a one tap login is the one that the READMEs show, and all other JSON is JSON.
+func TestDocumentedJSON(t *testing.T) {
+	t.Parallel()
+	for _, doc := range readmes {
+		oneTap := false
+		for _, f := range readFences(t, doc) {
+			if f.lang != "json" {
+				continue
+			}
+			if !json.Valid([]byte(f.text)) {
+				t.Errorf("%s:%d: not JSON", doc, f.line)
+			}
+			if strings.Contains(f.text, `"phone_error"`) {
+				oneTap = true
+				s := newSite(t)
+				a := s.login("code", s.fake.LoginCode(s.fake.NewUser(s.appID)), "phone_code", "made-up")
+				want(t, a, 200, "")
+				shown := &fence{lang: "json", text: strings.ReplaceAll(f.text, "wx0123456789abcdef", s.appID)}
+				if err := samePrint(shown, string(a.body), map[string]string{}); err != nil {
+					t.Errorf("%s:%d: %v", doc, f.line, err)
+				}
+			}
+		}
+		if !oneTap {
+			t.Errorf("%s shows no answer with phone_error", doc)
+		}
+	}
+}
+
+// The code for the mini program logs in, asks for the phone only when it must, and replaces a dead token: by its
+// refresh token if it has expired, and by a login otherwise.
+func TestDocumentedMiniProgram(t *testing.T) {
+	t.Parallel()
+	for _, doc := range readmes {
+		i := slices.IndexFunc(readFences(t, doc), func(f *fence) bool { return f.lang == "js" })
+		if i < 0 {
+			t.Fatalf("%s has no js block", doc)
+		}
+		file := filepath.Join(t.TempDir(), "app.js")
+		writeText(t, file, readFences(t, doc)[i].text)
+		for _, c := range []struct {
+			spoiled, refresh string // error codes that stand for the site's own answers
+			codesLeft        int
+		}{
+			{"", "", 0},
+			{"token_expired", "", 2},
+			{"token_expired", "refresh_invalid", 0},
+			{"session_revoked", "", 0},
+		} {
+			s := newSite(t, "phone_required /orders/*")
+			u := s.fake.NewUser(s.appID)
+			codes := asJSON(t, map[string]any{
+				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u), s.fake.LoginCode(u)},
+				"phone": s.fake.PhoneCode(u, "13800138000"),
+			})
+			url := refusing(t, s, func(r *http.Request) string {
+				switch {
+				case r.Header.Get("Authorization") == "Bearer spoiled" && r.URL.Path != "/auth/refresh":
+					return c.spoiled
+				case r.URL.Path == "/auth/refresh":
+					return c.refresh
+				}
+				return ""
+			})
+			out, err := command(t, "tests/interop", "node", "miniprogram.mjs", file, url, codes).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s: %+v: %v\n%s", doc, c, err, out)
+			}
+			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d,"avatar":true,"nothing":null}`, c.codesLeft)
+			if got := strings.TrimSpace(string(out)); got != want {
+				t.Errorf("%s: %+v: got %s, want %s", doc, c, got, want)
+			}
+		}
+	}
+}
+
+// refusing puts a server before the site that answers 401 with the error that refuse names, if it names one.
+func refusing(t *testing.T, s *site, refuse func(*http.Request) string) (url string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := refuse(r)
+		if code == "" {
+			s.serve(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, object("error", code))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// The skeleton of a store compiles, given what opens it.
+func TestDocumentedStoreCompiles(t *testing.T) {
+	t.Parallel()
+	const rest = `package etcdstore
+
+import (
+	"testing"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+func open(string) (session.Store, error) { return nil, nil }
+
+func startServer(*testing.T) string { return "" }
+
+func openStore(*testing.T, string, *session.Clock) session.Store { return nil }
+`
+	dir, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := operations[0] // the other has the same blocks
+	var blocks []string
+	for _, f := range readFences(t, doc) {
+		if f.lang == "go" {
+			blocks = append(blocks, f.text)
+		}
+	}
+	if len(blocks) != 2 {
+		t.Fatalf("%s: got %d go blocks, want a store and its test", doc, len(blocks))
+	}
+	overlay := map[string]string{}
+	for name, text := range map[string]string{"store.go": blocks[0], "store_test.go": blocks[1], "rest.go": rest} {
+		if formatted, err := format.Source([]byte(text)); err != nil || string(formatted) != text {
+			t.Errorf("%s: %s is not formatted (%v)", doc, name, err)
+		}
+		file := filepath.Join(t.TempDir(), name)
+		writeText(t, file, text)
+		overlay[filepath.Join(dir, "etcdstore", name)] = file
+	}
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	writeText(t, file, asJSON(t, map[string]any{"Replace": overlay}))
+	// It compiles the package and its test, and links nothing.
+	list := command(t, "", "go", "list", "-test", "-export", "-overlay", file, "-f", "{{.ImportPath}}", "./etcdstore")
+	if out, err := list.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %v\n%s", doc, list, err, out)
+	}
+}
+
+// The two languages have the same Caddyfiles and the same code.
+func TestLanguagesAgree(t *testing.T) {
+	t.Parallel()
+	for _, pair := range [][]string{readmes, operations, performance, web} {
+		var texts [2]string
+		for i, doc := range pair {
+			for _, f := range readFences(t, doc) {
+				if f.lang == "caddyfile" || f.lang == "go" {
+					texts[i] += f.text + "\n"
+				}
+			}
+		}
+		if texts[0] != texts[1] {
+			t.Errorf("%s has\n%s\n%s has\n%s", pair[0], texts[0], pair[1], texts[1])
+		}
+	}
+}
+
+// fence is a block of code in a document, with the block after it if that says what it prints.
+type fence struct {
+	lang, text string
+	line       int
+	output     *fence
+}
+
+func readFences(t *testing.T, doc string) []*fence {
+	t.Helper()
+	var fences []*fence
+	var open, last *fence // last is the bash block that nothing but blank lines follow
+	for i, line := range strings.Split(readText(t, doc), "\n") {
+		lang, isMark := strings.CutPrefix(line, "```")
+		switch {
+		case isMark && open == nil:
+			open = &fence{lang: lang, line: i + 1}
+			fences = append(fences, open)
+			if last != nil && (lang == "json" || lang == "text") {
+				last.output = open
+			}
+			last = nil
+		case isMark:
+			if open.lang == "bash" {
+				last = open
+			}
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		case line != "":
+			last = nil
+		}
+	}
+	if open != nil {
+		t.Errorf("%s:%d: the block has no end", doc, open.line)
+	}
+	return fences
+}
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func writeText(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

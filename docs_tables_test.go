@@ -1,0 +1,296 @@
+// The tables and links of the documents.
+
+package wechatauth_test
+
+import (
+	"image/color"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth"
+	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/sidecar"
+)
+
+// The tables of options name those of the golden files, with the defaults of the code.
+func TestDocumentedOptions(t *testing.T) {
+	t.Parallel()
+	known, defaults := adaptedOptions(t), wechatauth.Defaults()
+	for _, doc := range readmes {
+		for block, names := range known {
+			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(codeSpans(table[0][0]), block) })
+			var got []string
+			for _, row := range table[1:] {
+				name := strings.Fields(codeSpans(row[0])[0])[0]
+				if !slices.Contains(got, name) {
+					got = append(got, name)
+				}
+				if value := defaults[block+" "+name]; value != "" && !slices.Contains(codeSpans(row[1]), value) {
+					t.Errorf("%s: %s %s: got default %s, want `%s`", doc, block, name, row[1], value)
+				}
+			}
+			sameNames(t, doc+": options in "+block, got, names)
+		}
+	}
+}
+
+// adaptedOptions returns the options of each block that the golden files have: the parser takes all of them.
+func adaptedOptions(t *testing.T) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := map[string][]string{}
+	for _, file := range files {
+		if strings.HasPrefix(filepath.Base(file), "bad_") {
+			continue
+		}
+		input, _, _ := strings.Cut(readText(t, file), adaptSeparator)
+		var blocks []string
+		for line := range strings.Lines(input) {
+			words := strings.Fields(line)
+			if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+				continue
+			}
+			if words[0] == "}" {
+				blocks = blocks[:len(blocks)-1]
+				continue
+			}
+			if len(blocks) > 0 && slices.Contains(blocks, "wechat_auth") {
+				block := blocks[len(blocks)-1]
+				if !slices.Contains(options[block], words[0]) {
+					options[block] = append(options[block], words[0])
+				}
+			}
+			if words[len(words)-1] == "{" {
+				name := words[0]
+				if name == "store" {
+					name += " " + words[1]
+				}
+				blocks = append(blocks, name)
+			}
+		}
+	}
+	return options
+}
+
+// The table of errors is the one in the code.
+func TestDocumentedErrors(t *testing.T) {
+	t.Parallel()
+	for _, doc := range readmes {
+		table := findTable(t, doc, func(table [][]string) bool { return table[0][1] == "`error`" })
+		var got []string
+		for _, row := range table[1:] {
+			got = append(got, row[0]+" "+codeSpans(row[1])[0])
+		}
+		sameNames(t, doc+": errors", got, sidecar.Errors())
+	}
+}
+
+// The tables of what a backend receives name what a user with everything sends it.
+func TestDocumentedIdentity(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	u := s.fake.NewUser(s.appID)
+	a := s.do("POST", "/auth/phone", s.token(u), object("code", s.fake.PhoneCode(u, "13800138000")))
+	want(t, a, 200, "")
+	a = s.upload(a.text("access_token"), avatarOf(t, picture(t, 4, 4, color.White)), part{name: "nickname", content: []byte("n")})
+	want(t, a, 200, "")
+	token := a.text("access_token")
+	s.do("GET", "/", token, "")
+	var headers []string
+	for name := range s.last().Header {
+		if strings.HasPrefix(name, "X-Wx-") {
+			headers = append(headers, strings.ToUpper(name))
+		}
+	}
+	claimNames := jwt.Names()
+	sameNames(t, "claims of a token", slices.Collect(maps.Keys(claims(t, token))), claimNames)
+
+	for _, doc := range readmes {
+		for first, known := range map[string][]string{"X-WX-OPENID": headers, "iss": claimNames} {
+			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(codeSpans(table[1][0]), first) })
+			var got []string
+			for _, row := range table[1:] {
+				got = append(got, codeSpans(row[0])...)
+			}
+			sameNames(t, doc+": table of "+first, got, known)
+		}
+		sameNames(t, doc+": placeholders", matches(t, doc, `\{(http\.[a-z_.]+)\}`), wechatauth.Placeholders)
+	}
+}
+
+// The table of routes has every route, and the READMEs name every package that the tests install.
+func TestDocumentedRoutesAndNeeds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "token {\nissuer https://api.example.com/auth\n}") // which turns discovery on
+	routes := wechatauth.Routes(s.handler)
+	needs := matches(t, "scripts/needs.sh", `\n\t?need ([a-z0-9-]+) `)
+	if len(needs) < 7 {
+		t.Fatalf("got needs %v, want more", needs)
+	}
+	for _, doc := range readmes {
+		table := findTable(t, doc, func(table [][]string) bool { return strings.Contains(table[1][0], "/auth/login") })
+		var got []string
+		for _, row := range table[1:] {
+			_, path, _ := strings.Cut(codeSpans(row[0])[0], "/auth")
+			if path, _, _ = strings.Cut(path, "<"); !slices.Contains(got, path) {
+				got = append(got, path)
+			}
+		}
+		sameNames(t, doc+": routes", got, routes)
+		for _, name := range needs {
+			if !strings.Contains(readText(t, doc), name) {
+				t.Errorf("%s does not say that the tests install %s", doc, name)
+			}
+		}
+	}
+}
+
+// Links within the repository lead somewhere, and the two READMEs to each other at once.
+func TestDocumentedLinks(t *testing.T) {
+	t.Parallel()
+	for _, doc := range allDocs {
+		for _, link := range matches(t, doc, `\]\(([^)\s]+)\)`) {
+			path, _, _ := strings.Cut(link, "#")
+			if strings.HasPrefix(link, "https://") || path == "" {
+				continue
+			}
+			target := filepath.Join(filepath.Dir(doc), filepath.FromSlash(path))
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s: %v", doc, link, err)
+			}
+		}
+		for _, link := range matches(t, doc, `\]\(([^)\s]*#[^)\s]+)\)`) {
+			path, heading, _ := strings.Cut(link, "#")
+			if strings.HasPrefix(link, "https://") {
+				continue
+			}
+			target := doc
+			if path != "" {
+				target = filepath.Join(filepath.Dir(doc), filepath.FromSlash(path))
+			}
+			if !slices.Contains(headings(t, target), heading) {
+				t.Errorf("%s links to %s: got headings %v", doc, link, headings(t, target))
+			}
+		}
+	}
+	for _, pair := range [][]string{readmes, operations, performance, web} {
+		for i, doc := range pair {
+			head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
+			if other := "](" + filepath.Base(pair[1-i]) + ")"; !strings.Contains(strings.Join(head, ""), other) {
+				t.Errorf("%s: got %q, want a link to the other language", doc, head)
+			}
+			if link := "](" + doc + ")"; doc != readmes[i] && !strings.Contains(readText(t, readmes[i]), link) {
+				t.Errorf("%s: got no link to %s", readmes[i], doc)
+			}
+		}
+	}
+}
+
+// headings returns the names by which one links to a document's headings.
+func headings(t *testing.T, doc string) (names []string) {
+	t.Helper()
+	for _, title := range matches(t, doc, `(?m)^#+ (.+)$`) {
+		names = append(names, strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(title, "`", "")), " ", "-"))
+	}
+	return names
+}
+
+// What the operations pages list is what the code has: stores, metrics and the event.
+func TestDocumentedOperations(t *testing.T) {
+	t.Parallel()
+	const namespace = "http.handlers.wechat_auth.stores"
+	var stores []string
+	for _, module := range caddy.GetModules(namespace) {
+		stores = append(stores, module.ID.Name())
+	}
+	metrics, events := wechatauth.MetricNames(t), []string{sidecar.EventRefreshReused}
+	for _, doc := range operations {
+		for _, known := range [][]string{stores, metrics} {
+			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(known, codeSpans(table[1][0])[0]) })
+			var got []string
+			for _, row := range table[1:] {
+				got = append(got, codeSpans(row[0])[0])
+			}
+			sameNames(t, doc+": table of "+known[0], got, known)
+		}
+		for _, known := range append(events, namespace, "wechatauth.Store", "session.DB", "session.NewKVStore",
+			"session.Store", "sessiontest.Run") {
+			if !strings.Contains(readText(t, doc), "`"+known+"`") {
+				t.Errorf("%s does not name %s", doc, known)
+			}
+		}
+	}
+}
+
+// readTables returns the tables of a document, each with its heading as the first row.
+func readTables(t *testing.T, doc string) (tables [][][]string) {
+	t.Helper()
+	inside := false
+	for line := range strings.SplitSeq(readText(t, doc), "\n") {
+		row, isRow := strings.CutPrefix(line, "| ")
+		switch {
+		case isRow:
+			row = strings.ReplaceAll(strings.TrimSuffix(row, "|"), `\|`, "\x00")
+			var cells []string
+			for cell := range strings.SplitSeq(row, "|") {
+				cells = append(cells, strings.ReplaceAll(strings.TrimSpace(cell), "\x00", "|"))
+			}
+			if !inside {
+				tables = append(tables, nil)
+			}
+			tables[len(tables)-1] = append(tables[len(tables)-1], cells)
+			inside = true
+		case !strings.HasPrefix(line, "|---"):
+			inside = false
+		}
+	}
+	return tables
+}
+
+func findTable(t *testing.T, doc string, is func([][]string) bool) [][]string {
+	t.Helper()
+	for _, table := range readTables(t, doc) {
+		if len(table) > 1 && is(table) {
+			return table
+		}
+	}
+	t.Fatalf("%s has not the table looked for", doc)
+	return nil
+}
+
+func codeSpans(cell string) (spans []string) {
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+		spans = append(spans, m[1])
+	}
+	return append(spans, make([]string, max(0, 1-len(spans)))...) // at least one, so that the first can be asked for
+}
+
+// matches returns what a pattern's group finds in a file, each once.
+func matches(t *testing.T, file, pattern string) (found []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(readText(t, file), -1) {
+		if !slices.Contains(found, m[1]) {
+			found = append(found, m[1])
+		}
+	}
+	return found
+}
+
+// sameNames compares two lists regardless of order.
+func sameNames(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}

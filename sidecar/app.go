@@ -1,0 +1,114 @@
+// The mini programs of a site.
+
+package sidecar
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-wechat/wechatauth/wechat"
+)
+
+// exchangeCalls bounds an exchange that goes on after its client has left, in call timeouts: WeChat may be
+// asked for an access token, a session and a phone, each twice.
+const exchangeCalls = 6
+
+// App is one mini program at work. Sites that serve the same app in the same way share it, so they share its
+// access token and never spend a code twice.
+type App struct {
+	refCount
+
+	id        string
+	timeout   time.Duration
+	client    *wechat.Client
+	seal      *keySeal
+	exchanges singleflight.Group
+
+	// complained has, by call, the errcode the operator was told about last: a broken configuration
+	// fails every request, and one line says it.
+	complained sync.Map
+}
+
+// NewApp returns an app at work. It calls closed when the app is closed and its last exchange has ended.
+func NewApp(cfg wechat.Config, closed func()) (*App, error) {
+	client, err := wechat.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := newKeySeal(cfg.Secret)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{id: cfg.AppID, timeout: cfg.Timeout, client: client, seal: seal}
+	a.onLast = func() {
+		client.Close()
+		closed()
+	}
+	return a, nil
+}
+
+// Apps are the mini programs of a site by appid.
+type Apps map[string]*App
+
+// IDs returns the appids in order.
+func (all Apps) IDs() []string { return slices.Sorted(maps.Keys(all)) }
+
+// of decides which mini program a login is for: the one it names, else the one WeChat's client
+// names in the Referer, else the only one. The Referer can be forged, so it only ever chooses; the
+// code must still belong to the app.
+func (all Apps) of(named string, r *http.Request) (*App, error) {
+	if named != "" {
+		if a := all[named]; a != nil {
+			return a, nil
+		}
+		return nil, invalidRequest("appid is not one of this site's mini programs")
+	}
+	if a := all[refererAppID(r.Referer())]; a != nil {
+		return a, nil
+	}
+	if len(all) == 1 {
+		for _, a := range all {
+			return a, nil
+		}
+	}
+	return nil, invalidRequest("this site serves several mini programs: send appid")
+}
+
+// refererAppID reads https://servicewechat.com/{appid}/{version}/page-frame.html.
+func refererAppID(referer string) string {
+	u, err := url.Parse(referer)
+	if err != nil || u.Scheme != "https" || u.Host != "servicewechat.com" {
+		return ""
+	}
+	id, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	return id
+}
+
+// logFailure logs how a call went wrong. A broken configuration fails every request, so it is told once.
+func (a *App) logFailure(call string, err error, log *slog.Logger) {
+	we := new(wechat.Error)
+	if err == nil {
+		a.complained.Delete(call)
+		return
+	}
+	if !errors.As(err, &we) {
+		return
+	}
+	switch we.Class {
+	case wechat.ClassConfig:
+		if told, _ := a.complained.Swap(call, we.Code); told != we.Code {
+			log.Error("WeChat refuses this configuration, the operator must act", "appid", a.id, "error", err)
+		}
+	case wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:
+		log.Warn("WeChat call failed", "appid", a.id, "error", err)
+	}
+}

@@ -1,0 +1,255 @@
+// The phone route.
+
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/wechat"
+)
+
+// phoneReplay is how long a session can ask again for the answer to a phone tap: the user's tap was paid for.
+const phoneReplay = 60 * time.Second
+
+// phoneRequest is a request of POST phone.
+type phoneRequest struct {
+	app      *App
+	claims   *jwt.Claims
+	clientIP string
+	proof    phoneProof
+}
+
+// phoneProof is what the phone button gave: one of a code, a cloudID, and encrypted data.
+type phoneProof struct {
+	code      string
+	cloudID   string
+	encrypted encrypted
+}
+
+// parts tell one proof from all others.
+func (p phoneProof) parts() []string {
+	return []string{p.code, p.cloudID, p.encrypted.data, p.encrypted.iv}
+}
+
+// phone exchanges what the phone button gave for the number, and answers with a token that has it.
+func (l *logins) phone(w http.ResponseWriter, r *http.Request) error {
+	claims, err := l.auth.authenticate(r)
+	if err != nil {
+		return err
+	}
+	proof, err := l.readPhone(w, r)
+	if err != nil {
+		return err
+	}
+	req := phoneRequest{l.apps[claims.AppID], claims, l.server.ClientIP(r), proof}
+	name := append([]string{"phone", l.site, claims.SID}, proof.parts()...)
+	answer, err := shared(r.Context(), l.exchanges, req.app, digest(name...), func(ctx context.Context) ([]byte, error) {
+		return l.spendPhone(ctx, req)
+	})
+	if err != nil {
+		return err
+	}
+	writeAnswerBytes(w, answer)
+	return nil
+}
+
+func (l *logins) readPhone(w http.ResponseWriter, r *http.Request) (p phoneProof, err error) {
+	f, err := readFields(w, r)
+	if err != nil {
+		return p, err
+	}
+	text, err := f.texts("code", "cloudID", "encryptedData", "iv")
+	if err != nil {
+		return p, err
+	}
+	// A client may send all that the button gave it. The code is the newest way and the safest.
+	switch {
+	case text["code"] != "":
+		p.code = text["code"]
+	case text["cloudID"] != "":
+		p.cloudID = text["cloudID"]
+	default:
+		p.encrypted = encrypted{text["encryptedData"], text["iv"]}
+	}
+	return p, l.checkProof(p)
+}
+
+// checkProof keeps anything that can't be a proof away from WeChat.
+func (l *logins) checkProof(p phoneProof) error {
+	switch {
+	case p.cloudID != "":
+		return checkCloudID(p.cloudID)
+	case p.code != "" || p.encrypted == (encrypted{}):
+		return checkCode("code", p.code)
+	case !l.encryptedData:
+		return errEncryptedOff
+	case p.encrypted.data == "" || p.encrypted.iv == "":
+		return invalidRequest("encryptedData and iv go together")
+	case !wechat.ValidEncrypted(p.encrypted.data, p.encrypted.iv):
+		return errNotEncrypted
+	}
+	return nil
+}
+
+// spendPhone answers from the store if this session spent the proof before, and asks WeChat otherwise.
+func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, error) {
+	store, err := l.store.get()
+	if err != nil {
+		return nil, err
+	}
+	replay := newReplay(append([]string{"phone", l.site, req.claims.SID}, req.proof.parts()...)...)
+	kept, err := store.Replay(ctx, replay.key, l.now())
+	if err != nil {
+		return nil, err
+	}
+	if answer, ok := replay.open(kept, l.now()); ok {
+		return answer, nil
+	}
+	// A tap must not be spent for a session that has ended.
+	id, sid := userOf(req.claims), session.SID(req.claims.SID)
+	account, err := store.Account(ctx, id.Tag())
+	if err != nil {
+		return nil, err
+	}
+	known := account.Session(sid)
+	if known == nil || known.Ended != session.Unknown {
+		return nil, session.ErrEnded
+	}
+	claims, err := readClaims(known.Claims)
+	if err != nil {
+		return nil, err
+	}
+	user := account.User
+	exchange := phoneExchange{req.app, store, user, sid, req.proof}
+	update := session.Update{SID: sid, User: session.User{UserID: id}}
+	if err := l.exchangePhone(ctx, exchange, &update.User); err != nil {
+		return nil, err
+	}
+	user.Merge(update.User)
+	extra, err := l.hook.ask(ctx, hookEvent{
+		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP,
+	}, claims)
+	if err != nil {
+		return nil, l.stashPhone(ctx, exchange, update.User, err)
+	}
+	if update.Claims, err = writeClaims(extra); err != nil {
+		return nil, err
+	}
+	answer, err := l.answers.token(ctx, user, sid, extra, false)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	update.Now, update.TokensUntil = l.now(), answer.expires
+	until := update.Now.Add(phoneReplay)
+	if update.Replay, err = replay.put(body, until, until); err != nil {
+		return nil, err
+	}
+	_, err = store.Update(ctx, update)
+	if errors.Is(err, session.ErrFull) {
+		// The tap was paid for: the phone matters more than being able to repeat the answer.
+		update.Replay = session.Replay{}
+		_, err = store.Update(ctx, update)
+	}
+	return body, err
+}
+
+// phoneExchange is a user who proves a phone. At a login there is no session yet.
+type phoneExchange struct {
+	app   *App
+	store session.Store
+	user  session.User
+	sid   session.SID
+	proof phoneProof
+}
+
+// exchangePhone adds the number to the news of the user. The openid is always the verified one:
+// without it a client could attach somebody else's code to its session.
+func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, news *session.User) error {
+	if proven, err := l.stashedPhone(ctx, x); err != nil || proven != nil {
+		if err == nil {
+			news.Merge(*proven)
+		}
+		return err
+	}
+	if err := l.phoneLimit.allow(x.app.id+"/"+x.user.OpenID, l.now()); err != nil {
+		return err
+	}
+	phone, err := l.provenPhone(ctx, x)
+	if err != nil {
+		return err
+	}
+	news.Phone, news.PhoneNumber, news.PhoneVerified = phone.Number, phone.E164(), l.now()
+	return nil
+}
+
+func (l *logins) provenPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
+	switch client := x.app.client; {
+	case x.proof.code != "":
+		phone, err = client.PhoneNumber(ctx, x.proof.code, x.user.OpenID)
+		x.app.logFailure(wechat.OpPhoneNumber, err, l.log)
+	case x.proof.cloudID != "":
+		phone, err = client.PhoneFromCloudID(ctx, x.proof.cloudID, x.user.OpenID)
+		x.app.logFailure(wechat.OpOpenData, err, l.log)
+	default:
+		phone, err = l.decryptPhone(ctx, x)
+	}
+	return phone, err
+}
+
+// provenLife is how long a number is kept for a hook that failed: as long as WeChat would take the code.
+const provenLife = 5 * time.Minute
+
+// stashPhone keeps the number of a tap when the hook could not say whether the user may have it. The tap is
+// spent and was paid for; when the client repeats the request, only the hook is asked again.
+func (l *logins) stashPhone(ctx context.Context, x phoneExchange, news session.User, reason error) error {
+	if !errors.Is(reason, errHookFailed) || x.proof == (phoneProof{}) || news.Phone == "" {
+		return reason
+	}
+	body, err := json.Marshal(session.User{
+		UserID: news.UserID, Phone: news.Phone, PhoneNumber: news.PhoneNumber, PhoneVerified: news.PhoneVerified,
+	})
+	if err != nil {
+		return err
+	}
+	now := l.now()
+	kept, err := x.proven().put(body, now.Add(provenLife), now.Add(provenLife))
+	if err != nil {
+		return err
+	}
+	if err := x.store.PutReplay(ctx, kept, now); err != nil {
+		return err
+	}
+	return reason
+}
+
+// stashedPhone returns what stashPhone kept, nil if there is nothing.
+func (l *logins) stashedPhone(ctx context.Context, x phoneExchange) (*session.User, error) {
+	if l.hook.Hook == nil {
+		return nil, nil
+	}
+	proven := x.proven()
+	kept, err := x.store.Replay(ctx, proven.key, l.now())
+	if err != nil {
+		return nil, err
+	}
+	body, ok := proven.open(kept, l.now())
+	if !ok {
+		return nil, nil
+	}
+	user := new(session.User)
+	return user, json.Unmarshal(body, user)
+}
+
+func (x phoneExchange) proven() replay {
+	return newReplay(append([]string{"proven", x.user.AppID, x.user.OpenID}, x.proof.parts()...)...)
+}

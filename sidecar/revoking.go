@@ -1,0 +1,82 @@
+// The store as the sites use it: this process refuses what it revoked before the answer is written.
+
+package sidecar
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+// revokingStore adds the revocations that its store returns to the list of this process. The list's follower
+// may be away at that moment, waiting to reach the store again.
+type revokingStore struct {
+	session.Store
+
+	handle *StoreHandle
+}
+
+// Account implements session.Store.
+func (r revokingStore) Account(ctx context.Context, user session.Tag) (session.Account, error) {
+	a, err := r.Store.Account(ctx, user)
+	r.done(nil, err)
+	return a, err
+}
+
+// Login implements session.Store.
+func (r revokingStore) Login(ctx context.Context, l session.Login) ([]session.Revocation, error) {
+	revoked, err := r.Store.Login(ctx, l)
+	r.done(revoked, err)
+	return revoked, err
+}
+
+// Refresh implements session.Store.
+func (r revokingStore) Refresh(ctx context.Context, use session.Redemption) (session.Refreshed, error) {
+	result, err := r.Store.Refresh(ctx, use)
+	r.done(result.Revoked, err)
+	return result, err
+}
+
+// Update implements session.Store.
+func (r revokingStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
+	updated, err := r.Store.Update(ctx, u)
+	r.done(nil, err)
+	return updated, err
+}
+
+// End implements session.Store.
+func (r revokingStore) End(ctx context.Context, sid session.SID, e session.Ending) ([]session.Revocation, error) {
+	revoked, err := r.Store.End(ctx, sid, e)
+	r.done(revoked, err)
+	return revoked, err
+}
+
+// EndAll implements session.Store.
+func (r revokingStore) EndAll(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+	revoked, err := r.Store.EndAll(ctx, user, e)
+	r.done(revoked, err)
+	return revoked, err
+}
+
+// Erase implements session.Store.
+func (r revokingStore) Erase(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+	revoked, err := r.Store.Erase(ctx, user, e)
+	r.done(revoked, err)
+	return revoked, err
+}
+
+// done follows an operation. The first success after an outage has the revocations read again before the
+// client gets its answer, or its new token would be refused for want of them.
+func (r revokingStore) done(revoked []session.Revocation, err error) {
+	r.handle.deny.Add(revoked)
+	if errors.Is(err, session.ErrUnavailable) {
+		r.handle.outage.failed("use", err)
+		return
+	}
+	r.handle.outage.works("use")
+	if r.handle.deny.Age() > freshList {
+		r.handle.deny.Wake()
+		r.handle.deny.Wait(freshList, initialSync)
+	}
+}

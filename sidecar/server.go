@@ -1,0 +1,57 @@
+// The server around a site: what only it knows of a request, and what it does with a decision.
+
+package sidecar
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-wechat/wechatauth/jwt"
+)
+
+// Server is the HTTP server around a site.
+type Server interface {
+	// ClientIP returns the address of the client, which a trusted proxy may have named.
+	ClientIP(r *http.Request) string
+
+	// BehindTrustedProxy reports whether a proxy that may be believed sent the request.
+	BehindTrustedProxy(r *http.Request) bool
+
+	// OriginalURL returns the URL as the client sent it, before the server rewrote it; nil if it is not known.
+	// It may be changed.
+	OriginalURL(r *http.Request) *url.URL
+
+	// MatchPaths returns a matcher of path patterns that matches as widely as the server's own.
+	MatchPaths(patterns []string) (PathMatcher, error)
+
+	// Identify tells other modules as whom the request is forwarded. The claims of an anonymous one are empty.
+	Identify(r *http.Request, c *jwt.Claims)
+
+	// Refuse answers a request that the guard does not let pass. The error's headers are already set.
+	Refuse(w http.ResponseWriter, r *http.Request, e *Error) error
+
+	// Emit publishes an event.
+	Emit(event string, data map[string]any)
+}
+
+// PathMatcher reports whether the path of a request matches.
+type PathMatcher func(*http.Request) (bool, error)
+
+// Handler is what comes after the site.
+type Handler interface {
+	ServeHTTP(http.ResponseWriter, *http.Request) error
+}
+
+// Counter names something that is counted in the whole process.
+type Counter int
+
+// What is counted.
+const (
+	RefreshReused  Counter = iota // sessions that ended because a spent refresh token was used again
+	StoreErrors                   // requests refused because the session store failed
+	StoreFull                     // requests refused because the memory store was full
+	InternalErrors                // faults of this program
+)
+
+// EventRefreshReused is published when a refresh token was used twice.
+const EventRefreshReused = "wechat_auth_refresh_reused"

@@ -1,0 +1,242 @@
+// The site: the sidecar's own routes, and the guard before all others.
+
+package sidecar
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+// Config is what an operator decides for a site, placeholders and defaults resolved.
+type Config struct {
+	BasePath      string // below which the own routes live
+	Token         TokenConfig
+	Session       session.Policy
+	Stale         time.Duration // how long a silent store is believed
+	EncryptedData bool          // phones are also taken the old way
+	Public        []*Paths
+	Optional      []*Paths
+	PhoneRequired []*Paths
+	Headers       string // cloudrun or none
+	ExtraHeaders  []*Header
+	StripToken    bool // the client's access token does not reach the upstream
+	TokenFrom     []*TokenFrom
+	CORS          []string
+	Profile       ProfileConfig
+}
+
+// Deps is what a site uses, alone or together with others.
+type Deps struct {
+	Apps     Apps
+	Store    *StoreHandle
+	Keys     Keys
+	Verified *TokenCache // nil: none
+	Hook     *Hook       // nil: none
+	Limits   Limits
+	Storage  Storage       // for pictures
+	Machine  func() string // a number that only this machine knows
+	Server   Server
+	Count    func(Counter)
+	Logger   *slog.Logger
+	Now      func() time.Time
+}
+
+// Limits are the limiters of a site; nil is no limit.
+type Limits struct{ Login, Phone, Profile, Refresh *Limiter }
+
+// Site is a sidecar at work.
+type Site struct {
+	base     string
+	routes   map[string]route
+	guard    *guard
+	auth     *authenticator
+	identity identity
+	cors     *cors // nil: off
+	store    *StoreHandle
+	server   Server
+	failures failures
+	tokens   *tokens
+	profiles *profiles
+}
+
+// New returns a site. It makes no network call.
+func New(cfg Config, deps Deps) (*Site, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Site{base: cfg.BasePath, store: deps.Store, server: deps.Server, failures: failures{deps.Logger, deps.Count}}
+	s.tokens = newTokens(cfg, deps)
+	var err error
+	if s.identity, err = newSiteIdentity(cfg); err != nil {
+		return nil, err
+	}
+	if err := checkTokenFrom(cfg.TokenFrom, s.identity); err != nil {
+		return nil, err
+	}
+	if s.cors, err = newCORS(cfg, s.identity, deps.Logger); err != nil {
+		return nil, err
+	}
+	s.auth = newAuthenticator(cfg, deps.Server, s.tokens, s.cors)
+	if s.guard, err = newGuard(cfg, deps.Server, s.auth); err != nil {
+		return nil, err
+	}
+	answers := answers{tokens: s.tokens, base: cfg.BasePath}
+	mark := siteDigest(cfg, deps, s.tokens.mark)
+	logins := newLogins(cfg, deps, s.auth, answers, mark)
+	sessions := newSessions(cfg, deps, s.auth, answers, mark)
+	if s.profiles, err = newProfiles(cfg, deps, s.auth, answers); err != nil {
+		return nil, err
+	}
+	published := &published{tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm}
+	s.routes = routes(logins, sessions, s.profiles, published)
+	return s, nil
+}
+
+func (c *Config) check() error {
+	if err := checkBasePath(c.BasePath); err != nil {
+		return err
+	}
+	if err := c.Token.Check(); err != nil {
+		return err
+	}
+	return checkSession(c.Session, c.Stale)
+}
+
+// ServeHTTP strips identity headers, answers preflights and the sidecar's own routes, and guards the rest.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
+	s.identity.strip(r)
+	if s.cors != nil && s.cors.begin(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if r.URL.Path == "" && r.URL.Opaque == "" {
+		r.URL.Path = "/" // as the upstream will see it
+	}
+	raw, canonical := rawPath(r.URL)
+	if s.owns(raw, canonical, r.URL.Path) {
+		s.serveOwn(w, r, raw)
+		return nil
+	}
+	claims, err := s.guard.decide(r, raw, canonical)
+	s.auth.hide(r)
+	if err != nil {
+		return s.refuse(w, r, err)
+	}
+	if claims == nil {
+		s.server.Identify(r, anonymous)
+	} else {
+		s.identity.set(r.Header, claims)
+		s.server.Identify(r, claims)
+	}
+	err = next.ServeHTTP(w, r)
+	if s.cors != nil {
+		s.cors.finish(w.Header())
+	}
+	return err
+}
+
+// refuse answers a request that the guard does not let pass.
+func (s *Site) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	e := asError(err)
+	s.failures.log(e)
+	s.server.Identify(r, anonymous) // error pages show it empty
+	e.setHeader(w.Header())
+	return s.server.Refuse(w, r, e)
+}
+
+// route is one of the sidecar's own.
+type route struct {
+	methods []string // none means any
+	handle  func(http.ResponseWriter, *http.Request) error
+}
+
+func routes(l *logins, s *sessions, p *profiles, k *published) map[string]route {
+	post := []string{http.MethodPost}
+	get := []string{http.MethodGet, http.MethodHead}
+	all := map[string]route{
+		"/login":                 {post, l.login},
+		"/phone":                 {post, l.phone},
+		"/refresh":               {post, s.refresh},
+		"/logout":                {post, s.logout},
+		"/profile":               {[]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete}, p.profile},
+		"/avatar/":               {get, p.avatar},
+		"/verify":                {nil, k.verify},
+		"/.well-known/jwks.json": {get, k.jwks},
+	}
+	if k.discoverable() {
+		all["/.well-known/openid-configuration"] = route{get, k.discovery}
+	}
+	return all
+}
+
+// Routes returns the paths below the base path that the site answers.
+func (s *Site) Routes() []string { return slices.Sorted(maps.Keys(s.routes)) }
+
+func checkBasePath(base string) error {
+	if !isCanonical(base) || strings.HasSuffix(base, "/") || strings.ContainsAny(base, "*?%") || escapeNonASCII(base) != base {
+		return fmt.Errorf("base_path %s: write a plain path such as /auth, without a slash at its end", base)
+	}
+	return nil
+}
+
+// owns tells whether a path is below the base path, in whatever spelling an upstream could read it so.
+func (s *Site) owns(raw string, canonical bool, decoded string) bool {
+	if s.below(raw) || s.below(decoded) {
+		return true
+	}
+	return !canonical && s.below(cleanPath(decoded))
+}
+
+func (s *Site) below(path string) bool {
+	rest, ok := strings.CutPrefix(path, s.base)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// serveOwn answers a request below the base path. Only the exact spelling of a route reaches it.
+func (s *Site) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
+	name := strings.TrimPrefix(raw, s.base)
+	switch {
+	case strings.HasPrefix(name, "/avatar/"):
+		name = "/avatar/"
+	case strings.HasPrefix(name, "/verify/"): // Envoy appends the path that it asks about
+		name = "/verify"
+	}
+	rt, ok := s.routes[name]
+	if !ok || !s.below(raw) {
+		s.failures.write(w, errNotFound)
+		return
+	}
+	release, err := s.store.retain()
+	if err == nil {
+		defer release()
+		err = rt.serve(w, withMount(r, s.server.OriginalURL(r), raw))
+	}
+	if err != nil {
+		s.failures.write(w, err)
+	}
+}
+
+func (rt route) serve(w http.ResponseWriter, r *http.Request) error {
+	if rt.methods != nil && !slices.Contains(rt.methods, r.Method) {
+		return methodNotAllowed(rt.methods...)
+	}
+	reads := rt.methods == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads && isEarlyData(r) {
+		return errTooEarly
+	}
+	return rt.handle(w, r)
+}
+
+// isEarlyData finds requests that an attacker can replay: TLS 1.3 early data, here or at the proxy
+// in front (RFC 8470).
+func isEarlyData(r *http.Request) bool {
+	// Whatever the header says, a malformed one included, means 1.
+	return r.TLS != nil && !r.TLS.HandshakeComplete || len(r.Header["Early-Data"]) > 0
+}

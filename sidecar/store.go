@@ -1,0 +1,176 @@
+// The store at work, with the list of its revocations.
+
+package sidecar
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
+)
+
+const (
+	// initialSync bounds how long a start, or a request after an outage, waits for the list of revocations: a
+	// store of this machine answers at once, a remote one may be away.
+	initialSync = 2 * time.Second
+
+	// freshList is the age up to which the list of revocations is that of a store at work.
+	freshList = time.Second
+
+	// revocationSlack is how much longer than a token a revocation is kept at least: an exchange that began
+	// before the session ended may make one more token.
+	revocationSlack = time.Minute
+
+	// clockStep is the least step of the machine's clock that is logged.
+	clockStep = 30 * time.Second
+)
+
+// StoreConfig describes a session store and what is told of its failures.
+type StoreConfig struct {
+	ID       string // equal for configurations of one store
+	Volatile bool   // the store keeps nothing over a restart
+	Open     func() (session.Store, error)
+	Logger   *slog.Logger
+	Count    func(Counter)
+}
+
+// StoreHandle is a store that all sites with the same one share. It is opened once, by Open or the first request.
+type StoreHandle struct {
+	refCount
+
+	id     string
+	log    *slog.Logger
+	count  func(Counter)
+	open   func() (session.Store, error)
+	outage outage
+
+	once  sync.Once // guards the opening of what follows
+	err   error
+	store session.Store
+	deny  *session.Denylist
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+
+	// instance differs for each process of a store that keeps nothing over a restart: a session from before
+	// is none of its.
+	instance string
+
+	clock  *session.Clock
+	parted time.Duration // how far the clock had parted when that was logged; of the follower alone
+
+	ttl atomic.Int64 // the longest life of an access token on this store, in nanoseconds
+}
+
+// NewStoreHandle returns the handle of a store that is not open yet.
+func NewStoreHandle(cfg StoreConfig) *StoreHandle {
+	s := &StoreHandle{
+		id: cfg.ID, log: cfg.Logger, count: cfg.Count, open: cfg.Open, clock: session.NewClock(),
+		outage: outage{log: cfg.Logger, now: time.Now},
+	}
+	if cfg.Volatile {
+		s.instance = rand.Text()
+	}
+	s.onLast = s.shutDown
+	return s
+}
+
+// ID is equal for handles of one store.
+func (s *StoreHandle) ID() string { return s.id }
+
+// Open opens the store, once, and returns an error if that failed.
+func (s *StoreHandle) Open() error {
+	_, err := s.get()
+	return err
+}
+
+// get returns the open store.
+func (s *StoreHandle) get() (session.Store, error) {
+	s.once.Do(func() {
+		store, err := s.open()
+		s.open = nil // it holds on to the configuration that it came with
+		if s.err = err; err != nil {
+			return
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		s.stop = cancel
+		s.deny = session.NewDenylist(store, s.clock, s.revocationLife)
+		s.store = revokingStore{store, s}
+		s.done.Go(func() { s.follow(ctx) })
+		s.deny.Wait(freshList, initialSync)
+	})
+	return s.store, s.err
+}
+
+// follow keeps the list of revocations up to date until ctx ends.
+func (s *StoreHandle) follow(ctx context.Context) {
+	s.deny.Run(ctx, func(err error) { s.outage.failed("follow", err) }, func() {
+		s.outage.works("follow")
+		s.watchClock()
+	})
+}
+
+// watchClock logs a step of the machine's clock: it decides which tokens have expired.
+func (s *StoreHandle) watchClock() {
+	parted := s.clock.Parted()
+	if step := parted - s.parted; step.Abs() > clockStep {
+		s.parted = parted
+		s.log.Error("the machine's clock was set: until it is right, tokens expire too early or too late", "by", step)
+	}
+}
+
+// shutDown closes the store when it is unused.
+func (s *StoreHandle) shutDown() {
+	s.once.Do(func() { s.err = session.ErrClosed })
+	if s.store == nil {
+		return
+	}
+	s.stop()
+	if err := s.store.Close(); err != nil {
+		s.log.Error("closing the session store", "error", err)
+	}
+	s.done.Wait()
+}
+
+// raiseTTL makes revocations outlive the tokens of one more site.
+func (s *StoreHandle) raiseTTL(ttl time.Duration) {
+	for {
+		known := s.ttl.Load()
+		if known >= int64(ttl) || s.ttl.CompareAndSwap(known, int64(ttl)) {
+			return
+		}
+	}
+}
+
+// revocationLife is how long a revocation is kept at least.
+func (s *StoreHandle) revocationLife() time.Duration {
+	return time.Duration(s.ttl.Load()) + revocationSlack
+}
+
+// policy is a site's policy as the store gets it. Its TokenTTL is that of all sites on the store: what one of
+// them ends, all refuse.
+func (s *StoreHandle) policy(p session.Policy) session.Policy {
+	p.TokenTTL = s.revocationLife()
+	return p
+}
+
+// ending is the end of sessions at a time, on behalf of one of them.
+func (s *StoreHandle) ending(now time.Time, p session.Policy, sid session.SID) session.Ending {
+	return session.Ending{Now: now, Policy: s.policy(p), SID: sid}
+}
+
+// revoked reports whether a session has ended. It looks only in memory. When the store has been silent for
+// longer than stale, that is unknown, and an error.
+func (s *StoreHandle) revoked(sid session.SID, stale time.Duration) (bool, error) {
+	if _, err := s.get(); err != nil {
+		return false, err
+	}
+	if age := s.deny.Age(); age > stale {
+		return false, fmt.Errorf("%w: its revocations were read %s ago", session.ErrUnavailable, age.Round(time.Second))
+	}
+	return s.deny.Revoked(sid), nil
+}
