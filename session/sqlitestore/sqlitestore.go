@@ -10,7 +10,6 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -54,13 +53,10 @@ func Open(file string, opts Options) (*Store, error) {
 
 // openDB opens the DB below a Store, without its upkeep.
 func openDB(file string, opts Options, clock *session.Clock) (d *db, err error) {
-	if file, err = filepath.Abs(file); err != nil {
+	if file, err = makeFile(file); err != nil {
 		return nil, err
 	}
 	log := cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)).With("file", file)
-	if err := makeFolder(file); err != nil {
-		return nil, err
-	}
 	lock, err := acquire(file+".lock", cmp.Or(opts.Wait, 30*time.Second), log)
 	if err != nil {
 		return nil, err
@@ -82,7 +78,7 @@ func (d *db) open() (err error) {
 	// the other kind, the file is safe as long as nothing does.
 	_, _ = sqlite.OFDLocking(true)
 	_, _ = sqlite.Fdatasync(true) // a commit that is as durable, and faster, where it is known
-	if err := makeFile(d.file); err != nil {
+	if err := hide(d.file); err != nil {
 		return err
 	}
 	if err := check(d.file); err != nil {
