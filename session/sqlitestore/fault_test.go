@@ -72,10 +72,16 @@ func TestDamageIsNeverAWrongValue(t *testing.T) {
 	d := reopenTest(t, original, session.NewClock())
 	const records, rounds = 2000, 24
 	value := func(i int) string { return strings.Repeat(fmt.Sprint(i, " "), 50+i%100) }
-	for i := range records {
-		if err := put(d, fmt.Sprint(i), value(i)); err != nil {
-			t.Fatal(err)
+	err := d.Update(t.Context(), func(tx session.Tx) error {
+		for i := range records {
+			if err := tx.Put([]byte(fmt.Sprint(i)), []byte(value(i)), time.Now().Add(time.Hour)); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	closeTest(t, d)
 	whole, err := os.ReadFile(original)
