@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// DB is a transactional map of keys to values that expire: the short way to a [Store], by [NewKVStore].
+// DB is a transactional map of keys to values that expire: the short way to a [Store], by
+// [NewKVStore].
 //
-// A key is at most 128 bytes of any content. A value may have 1 MiB. What a DB returns must be what was
-// put under that very key. All methods may be called by many goroutines at once.
+// A key is at most 128 bytes of any content. A value may have 1 MiB. What a DB returns must be what
+// was put under that very key. All methods may be called by many goroutines at once.
 type DB interface {
 	// View runs a function that only reads. What it sees is one state of the map.
 	View(ctx context.Context, read func(Tx) error) error
@@ -26,8 +27,8 @@ type DB interface {
 
 // Tx is the map inside one View or Update, with what was written in this very Update.
 type Tx interface {
-	// Get returns a value, nil if there is none. It may return one past its time. The value must not
-	// be changed and is valid until the function returns.
+	// Get returns a value, nil if there is none. It may return one past its time. The value must
+	// not be changed and is valid until the function returns.
 	Get(key []byte) ([]byte, error)
 
 	// Put writes a value that may be dropped at a time; the zero time is never. The caller does not
@@ -37,8 +38,8 @@ type Tx interface {
 	// Delete removes a value. Removing none is no error.
 	Delete(key []byte) error
 
-	// Scan calls each with all keys that begin with a prefix, in any order, until it returns an error.
-	// It may pass values past their time. What it is given is valid until each returns, and each must not
-	// write.
+	// Scan calls each with all keys that begin with a prefix, in any order, until it returns an
+	// error. It may pass values past their time. What it is given is valid until each returns, and
+	// each must not write.
 	Scan(prefix []byte, each func(key, value []byte) error) error
 }

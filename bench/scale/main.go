@@ -1,10 +1,10 @@
-// Command scale measures a store that is full of sessions: how large it is, how fast it starts, what memory
-// it takes, and how long a refresh lasts with one client and with many that never rest.
+// Command scale measures a store that is full of sessions: how large it is, how fast it starts,
+// what memory it takes, and how long a refresh lasts with one client and with many that never rest.
 //
 //	go run ./bench/scale
 //
-// fills a SQLite file and a Redis server with 1,000,000 users who are logged in once. It needs redis-server,
-// and Linux.
+// fills a SQLite file and a Redis server with 1,000,000 users who are logged in once. It needs
+// redis-server, and Linux.
 package main
 
 import (
@@ -73,8 +73,8 @@ func run(args []string) error {
 	})
 }
 
-// measure fills a store and refreshes, each in a process of its own, so that one does not need the memory of
-// the other.
+// measure fills a store and refreshes, each in a process of its own, so that one does not need the
+// memory of the other.
 func measure(ctx context.Context, l *lab.Lab, o options) error {
 	o.tokens = l.Path(o.kind + ".tokens")
 	switch o.kind {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// overhead is the room that a record takes beside its key and value: its place in the map, and what
-	// allocations round up.
+	// overhead is the room that a record takes beside its key and value: its place in the map, and
+	// what allocations round up.
 	overhead = 160
 
 	sweepEvery = time.Minute
@@ -22,8 +22,9 @@ const (
 	sweepPause = time.Second
 )
 
-// New returns a Store that holds at most so many bytes. The process may take twice as much until its garbage
-// is collected. What has no room is refused with session.ErrFull; nothing is dropped before its time.
+// New returns a Store that holds at most so many bytes. The process may take twice as much until
+// its garbage is collected. What has no room is refused with session.ErrFull; nothing is dropped
+// before its time.
 func New(maxBytes int64) session.Store { return session.NewKVStore(newDB(maxBytes)) }
 
 // db is a session.DB in a map.
@@ -94,8 +95,8 @@ func (d *db) Close() error {
 	return nil
 }
 
-// fits reports whether there is room for a change that is made. Records that grow have a quarter of it for
-// themselves, so that sessions go on, and end, when there is no room for new ones.
+// fits reports whether there is room for a change that is made. Records that grow have a quarter of
+// it for themselves, so that sessions go on, and end, when there is no room for new ones.
 func (d *db) fits(grown int64, added int) bool {
 	most := d.max
 	if added > 0 {

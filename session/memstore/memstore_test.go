@@ -1,4 +1,5 @@
-// What a store in memory promises beside the contract: it stays in its bounds, and drops what is over.
+// What a store in memory promises beside the contract: it stays in its bounds, and drops what is
+// over.
 
 package memstore
 

@@ -1,4 +1,5 @@
-// The session.DB in a file: one writer that commits all waiting updates together, and a few readers.
+// The session.DB in a file: one writer that commits all waiting updates together, and a few
+// readers.
 
 package sqlitestore
 
@@ -124,9 +125,9 @@ func (d *db) write() {
 	}
 }
 
-// commit carries out an update and all that wait behind it in one transaction. If that fails, each is tried
-// alone: what spoils one must not spoil the others. It does not wait for another program that writes, once for
-// each.
+// commit carries out an update and all that wait behind it in one transaction. If that fails, each
+// is tried alone: what spoils one must not spoil the others. It does not wait for another program
+// that writes, once for each.
 func (d *db) commit(first *update) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
@@ -180,7 +181,8 @@ func (d *db) next(batch int) *update {
 	}
 }
 
-// transaction runs a function in a transaction of the writer, and commits it unless there is an error.
+// transaction runs a function in a transaction of the writer, and commits it unless there is an
+// error.
 func (d *db) transaction(do func(*conn) error) error {
 	c := d.writer
 	c.failed = nil

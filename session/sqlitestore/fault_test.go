@@ -64,7 +64,8 @@ func TestKillLosesNothing(t *testing.T) {
 	t.Logf("%d acknowledged updates", len(acknowledged))
 }
 
-// Random bytes in random pages: what is read is right, or missing, or an error that says what to do.
+// Random bytes in random pages: what is read is right, or missing, or an error that says what to
+// do.
 func TestDamageIsNeverAWrongValue(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -24,9 +24,9 @@ const (
 	walLimit = 64 << 20
 )
 
-// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that refreshes leave
-// the index alone. Values are JSON as it is, for people who look in with sqlite3; sum is the CRC-32 of key
-// and value.
+// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that
+// refreshes leave the index alone. Values are JSON as it is, for people who look in with sqlite3;
+// sum is the CRC-32 of key and value.
 const schema = `
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
@@ -62,8 +62,8 @@ func address(file string, pragmas []string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
 }
 
-// makeFile makes the file and its folder if there are none, and returns its name without symbolic links: its
-// companions are beside the file itself, and so must its lock be.
+// makeFile makes the file and its folder if there are none, and returns its name without symbolic
+// links: its companions are beside the file itself, and so must its lock be.
 func makeFile(file string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return "", fmt.Errorf("the folder of the session file can't be made; Caddy's user must be allowed to: %w", err)
@@ -81,8 +81,8 @@ func makeFile(file string) (string, error) {
 	return filepath.Abs(file)
 }
 
-// hide takes the file and its companions from others' eyes. SQLite gives those that it makes the mode of the
-// file.
+// hide takes the file and its companions from others' eyes. SQLite gives those that it makes the
+// mode of the file.
 func hide(file string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Chmod(file+suffix, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,8 @@ func hide(file string) error {
 	return syncFolder(file)
 }
 
-// check makes the schema in a new file, and refuses files of others before anything is changed in them.
+// check makes the schema in a new file, and refuses files of others before anything is changed in
+// them.
 func check(file string) error {
 	pool, err := sql.Open("sqlite", address(file, []string{"busy_timeout(2000)"}))
 	if err != nil {

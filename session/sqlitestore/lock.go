@@ -1,5 +1,5 @@
-// The lock of the one process that uses a file. It is a file of its own, so that sqlite3 and backups may look
-// into the other.
+// The lock of the one process that uses a file. It is a file of its own, so that sqlite3 and
+// backups may look into the other.
 
 package sqlitestore
 

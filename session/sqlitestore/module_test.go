@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// modernc.org/sqlite works with the very version of modernc.org/libc that its go.mod names. Where this fails,
-// another module asks for a later one: move both, or pin it by a replace in go.mod.
+// modernc.org/sqlite works with the very version of modernc.org/libc that its go.mod names. Where
+// this fails, another module asks for a later one: move both, or pin it by a replace in go.mod.
 func TestLibraryIsTheOneThatSQLiteNames(t *testing.T) {
 	t.Parallel()
 	used := module(t, "modernc.org/libc")

@@ -1,7 +1,7 @@
 // Package sqlitestore keeps sessions in one SQLite file of this machine.
 //
-// What was acknowledged is on the disk. One process at a time uses the file; sqlite3 and backups may look in
-// while it runs.
+// What was acknowledged is on the disk. One process at a time uses the file; sqlite3 and backups
+// may look in while it runs.
 package sqlitestore
 
 import (
@@ -22,11 +22,12 @@ const readers = 3
 
 // Options are details of a store. The zero Options will do.
 type Options struct {
-	// Wait is how long Open waits for another process that uses the file. Below zero it does not. Default:
-	// 30 seconds.
+	// Wait is how long Open waits for another process that uses the file. Below zero it does not.
+	// Default: 30 seconds.
 	Wait time.Duration
 
-	// Logger gets a line when Open begins to wait, and when the upkeep of the file fails. Default: none.
+	// Logger gets a line when Open begins to wait, and when the upkeep of the file fails. Default:
+	// none.
 	Logger *slog.Logger
 }
 
@@ -74,8 +75,8 @@ func openDB(file string, opts Options, clock *session.Clock) (d *db, err error) 
 
 // open opens the file, and the connections to it.
 func (d *db) open() (err error) {
-	// POSIX locks vanish when anything in this process opens and closes the file; where there are none of
-	// the other kind, the file is safe as long as nothing does.
+	// POSIX locks vanish when anything in this process opens and closes the file; where there are
+	// none of the other kind, the file is safe as long as nothing does.
 	_, _ = sqlite.OFDLocking(true)
 	_, _ = sqlite.Fdatasync(true) // a commit that is as durable, and faster, where it is known
 	if err := hide(d.file); err != nil {
@@ -101,6 +102,10 @@ func (d *db) prepare() (err error) {
 		return err
 	}
 	if d.checkpoints, err = d.connect(d.pool); err != nil {
+		return err
+	}
+	// A backup reads for long, and the writer waits while a checkpoint waits for it.
+	if _, err := d.checkpoints.Exec("PRAGMA busy_timeout = 20"); err != nil {
 		return err
 	}
 	for range readers {

@@ -14,17 +14,17 @@ const (
 	// checkpointEvery is short, so that each checkpoint is small and disturbs nobody.
 	checkpointEvery = 250 * time.Millisecond
 
-	// restartPages is the length of the log of last writes at which it begins anew. Under a load that
-	// never rests it would grow on and on.
+	// restartPages is the length of the log of last writes at which it begins anew. Under a load
+	// that never rests it would grow on and on.
 	restartPages = 8192
 
-	// A step of the sweep is small for the same reason. There is one a checkpoint while there is more to
-	// do, else one in sweepRest.
+	// A step of the sweep is small for the same reason. There is one a checkpoint while there is
+	// more to do, else one in sweepRest.
 	sweepStep = 512
 	sweepRest = 10 * time.Second
 
-	// shrinkStep is the number of pages that a step gives back while more than a quarter of the file is
-	// unused.
+	// shrinkStep is the number of pages that a step gives back while more than a quarter of the
+	// file is unused.
 	shrinkStep = 512
 )
 
@@ -56,13 +56,14 @@ func (d *db) upkeep() {
 
 func (d *db) report(err error) {
 	if err != nil {
-		d.log.Error("the session file can't be kept up; this is tried again, and told when it works", "error", explain(d.file, err))
+		d.log.Error("the session file can't be kept up, which is tried again", "error", explain(d.file, err))
 		return
 	}
 	d.log.Info("the session file is kept up again")
 }
 
-// checkpoint moves the last writes into the file. It waits for nobody until the log has grown.
+// checkpoint moves the last writes into the file. When the log has grown it waits for readers, but
+// not for long.
 func (d *db) checkpoint() error {
 	if !d.written.Swap(false) {
 		return nil
@@ -86,8 +87,8 @@ func (d *db) moveWrites(mode string) (pages int, err error) {
 	return pages, err
 }
 
-// sweep removes some of what is over, and gives some unused pages back. It reports whether there may be more
-// to do.
+// sweep removes some of what is over, and gives some unused pages back. It reports whether there
+// may be more to do.
 func (d *db) sweep() (more bool, err error) {
 	over := d.clock.Over().Unix()
 	err = d.Update(context.Background(), func(session.Tx) error {
