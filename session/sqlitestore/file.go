@@ -24,15 +24,16 @@ const (
 	walLimit = 64 << 20
 )
 
-// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that
-// refreshes leave the index alone. Values are JSON as it is, for people who look in with sqlite3;
-// sum is the CRC-32 of key and value.
+// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that refreshes
+// leave the index alone. Values are JSON as it is, for people who look in with sqlite3, with spaces
+// after it: size is without those. sum is the CRC-32 of key and value.
 const schema = `
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
 CREATE TABLE records (
 	key     BLOB NOT NULL UNIQUE,
 	value   BLOB NOT NULL,
+	size    INTEGER NOT NULL,
 	sum     INTEGER NOT NULL,
 	expires INTEGER,
 	due     INTEGER

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// checkpointEvery is short, so that each checkpoint is small and disturbs nobody.
-	checkpointEvery = 250 * time.Millisecond
+	// checkpointEvery is short, so that each checkpoint is small, and long enough that of a hundred
+	// updates in a row none or one has to share the disk with it.
+	checkpointEvery = 500 * time.Millisecond
 
 	// restartPages is the length of the log of last writes at which it begins anew. Under a load
 	// that never rests it would grow on and on.
