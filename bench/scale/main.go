@@ -1,10 +1,10 @@
-// Command scale measures a store that is full of sessions: how large it is, how fast it starts, what memory
-// it takes, and how long a refresh lasts with one client and with many that never rest.
+// Command scale measures a store that is full of sessions: how large it is, how fast it starts,
+// what memory it takes, and how long a refresh lasts with one client and with many that never rest.
 //
 //	go run ./bench/scale
 //
-// fills a SQLite file and a Redis server with 1,000,000 users who are logged in once. It needs redis-server,
-// and Linux.
+// fills a SQLite file and a Redis server with 1,000,000 users who are logged in once. It needs
+// redis-server, and Linux.
 package main
 
 import (
@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-wechat/wechatauth/bench/internal/lab"
 )
@@ -71,8 +73,8 @@ func run(args []string) error {
 	})
 }
 
-// measure fills a store and refreshes, each in a process of its own, so that one does not need the memory of
-// the other.
+// measure fills a store and refreshes, each in a process of its own, so that one does not need the
+// memory of the other.
 func measure(ctx context.Context, l *lab.Lab, o options) error {
 	o.tokens = l.Path(o.kind + ".tokens")
 	switch o.kind {
@@ -96,9 +98,11 @@ func measure(ctx context.Context, l *lab.Lab, o options) error {
 		if err := self.Run(); err != nil {
 			return fmt.Errorf("%s: %w", part, err)
 		}
-		if o.kind == "sqlite" {
-			fmt.Printf("  file after %-24s %8.1f MB\n", part, megabytes(o.address))
+		size, err := megabytes(ctx, o)
+		if err != nil {
+			return err
 		}
+		fmt.Printf("  size after %-24s %8.1f MB\n", part, size)
 		if err := exec.CommandContext(ctx, "sync").Run(); err != nil { // so that it is not in the way of the next part
 			return fmt.Errorf("sync: %w", err)
 		}
@@ -106,13 +110,35 @@ func measure(ctx context.Context, l *lab.Lab, o options) error {
 	return nil
 }
 
-// megabytes is the size of a file and of those that belong to it.
-func megabytes(file string) (sum float64) {
-	files, _ := filepath.Glob(file + "*")
-	for _, file := range files {
-		if info, err := os.Stat(file); err == nil {
-			sum += float64(info.Size()) / 1e6
-		}
+// megabytes is the size of a file with those that belong to it, or the memory of Redis.
+func megabytes(ctx context.Context, o options) (sum float64, err error) {
+	if o.kind == "redis" {
+		return usedMemory(ctx, o.address)
 	}
-	return sum
+	files, err := filepath.Glob(o.address + "*")
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return 0, err
+		}
+		sum += float64(info.Size()) / 1e6
+	}
+	return sum, err
+}
+
+func usedMemory(ctx context.Context, address string) (float64, error) {
+	settings, err := redis.ParseURL(address)
+	if err != nil {
+		return 0, err
+	}
+	client := redis.NewClient(settings)
+	defer client.Close()
+	text, err := client.Info(ctx, "memory").Result()
+	if err != nil {
+		return 0, err
+	}
+	var bytes float64
+	_, rest, _ := strings.Cut(text, "used_memory:")
+	_, err = fmt.Sscanf(rest, "%g", &bytes)
+	return bytes / 1e6, err
 }

@@ -126,16 +126,18 @@ func (d *db) write() {
 }
 
 // commit carries out an update and all that wait behind it in one transaction. If that fails, each
-// is tried alone: what spoils one must not spoil the others.
+// is tried alone: what spoils one must not spoil the others. It does not wait for another program
+// that writes, once for each.
 func (d *db) commit(first *update) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	batch, err := d.together(first)
 	for _, u := range batch {
-		if err != nil && len(batch) > 1 {
-			d.alone(u)
-		} else if err != nil {
+		switch {
+		case isBusy(err), err != nil && len(batch) == 1:
 			u.err = err
+		case err != nil:
+			u.err = d.transaction(u.run)
 		}
 		close(u.done)
 	}
@@ -158,8 +160,10 @@ func (d *db) together(first *update) (batch []*update, err error) {
 		}
 		return nil
 	})
-	if len(batch) == 0 {
-		batch = append(batch, first)
+	if len(batch) == 0 { // it did not begin
+		for u := first; u != nil; u = d.next(len(batch)) {
+			batch = append(batch, u)
+		}
 	}
 	return batch, err
 }
@@ -175,10 +179,6 @@ func (d *db) next(batch int) *update {
 	default:
 		return nil
 	}
-}
-
-func (d *db) alone(u *update) {
-	u.err = d.transaction(u.run)
 }
 
 // transaction runs a function in a transaction of the writer, and commits it unless there is an

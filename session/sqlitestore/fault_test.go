@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,10 +73,16 @@ func TestDamageIsNeverAWrongValue(t *testing.T) {
 	d := reopenTest(t, original, session.NewClock())
 	const records, rounds = 2000, 24
 	value := func(i int) string { return strings.Repeat(fmt.Sprint(i, " "), 50+i%100) }
-	for i := range records {
-		if err := put(d, fmt.Sprint(i), value(i)); err != nil {
-			t.Fatal(err)
+	err := d.Update(t.Context(), func(tx session.Tx) error {
+		for i := range records {
+			if err := tx.Put([]byte(fmt.Sprint(i)), []byte(value(i)), time.Now().Add(time.Hour)); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	closeTest(t, d)
 	whole, err := os.ReadFile(original)
@@ -179,6 +186,61 @@ func execute(text string) func(file string) error {
 		_, err = pool.Exec(text)
 		return err
 	}
+}
+
+// Somebody has left sqlite3 in the middle of a change: all updates fail soon, and go on after it.
+func TestForeignWriterDelaysNobodyForLong(t *testing.T) {
+	t.Parallel()
+	d, file := openTest(t, session.NewClock())
+	pool, err := sql.Open("sqlite", address(file, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	pool.SetMaxOpenConns(1)
+	if _, err := pool.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if err := put(d, fmt.Sprint(i), "x"); err == nil || !strings.Contains(err.Error(), "another program") {
+				t.Errorf("got %v, want another program blamed", err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Errorf("20 updates took %v", took)
+	}
+	if _, err := pool.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(d, "after", "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two names of one file are one file.
+func TestLockIsTheFilesNotItsNames(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	link := filepath.Join(folder, "link.db")
+	d, file := openTest(t, session.NewClock())
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Dir(file), filepath.Join(folder, "folder")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{file, link, filepath.Join(folder, "folder", "sessions.db")} {
+		if _, err := Open(name, Options{Wait: -1}); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("%s: got %v, want it in use", name, err)
+		}
+	}
+	closeTest(t, d)
+	reopenTest(t, link, session.NewClock())
 }
 
 // A server is replaced by another: the second waits for the first, and says so.

@@ -24,15 +24,16 @@ const (
 	walLimit = 64 << 20
 )
 
-// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that
-// refreshes leave the index alone. Values are JSON as it is, for people who look in with sqlite3;
-// sum is the CRC-32 of key and value.
+// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that refreshes
+// leave the index alone. Values are JSON as it is, for people who look in with sqlite3, with spaces
+// after it: size is without those. sum is the CRC-32 of key and value.
 const schema = `
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
 CREATE TABLE records (
 	key     BLOB NOT NULL UNIQUE,
 	value   BLOB NOT NULL,
+	size    INTEGER NOT NULL,
 	sum     INTEGER NOT NULL,
 	expires INTEGER,
 	due     INTEGER
@@ -44,7 +45,7 @@ COMMIT;`
 
 var (
 	pragmas = []string{
-		"busy_timeout(5000)", "journal_mode(wal)", "synchronous(full)",
+		"busy_timeout(2000)", "journal_mode(wal)", "synchronous(full)",
 		"secure_delete(fast)", "temp_store(memory)", "trusted_schema(off)", "cell_size_check(on)",
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
 	}
@@ -62,23 +63,28 @@ func address(file string, pragmas []string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
 }
 
-func makeFolder(file string) error {
+// makeFile makes the file and its folder if there are none, and returns its name without symbolic
+// links: its companions are beside the file itself, and so must its lock be.
+func makeFile(file string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fmt.Errorf("the folder of the session file can't be made; Caddy's user must be allowed to: %w", err)
+		return "", fmt.Errorf("the folder of the session file can't be made; Caddy's user must be allowed to: %w", err)
 	}
-	return nil
-}
-
-// makeFile makes the file if there is none, and takes it and its companions from others' eyes.
-// SQLite gives those that it makes the mode of the file.
-func makeFile(file string) error {
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("the session file can't be written; Caddy's user must be allowed to: %w", err)
+		return "", fmt.Errorf("the session file can't be written; Caddy's user must be allowed to: %w", err)
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return "", err
 	}
+	if file, err = filepath.EvalSymlinks(file); err != nil {
+		return "", err
+	}
+	return filepath.Abs(file)
+}
+
+// hide takes the file and its companions from others' eyes. SQLite gives those that it makes the
+// mode of the file.
+func hide(file string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Chmod(file+suffix, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -90,7 +96,7 @@ func makeFile(file string) error {
 // check makes the schema in a new file, and refuses files of others before anything is changed in
 // them.
 func check(file string) error {
-	pool, err := sql.Open("sqlite", address(file, []string{"busy_timeout(5000)"}))
+	pool, err := sql.Open("sqlite", address(file, []string{"busy_timeout(2000)"}))
 	if err != nil {
 		return err
 	}
@@ -131,7 +137,13 @@ func probe(pool *sql.DB) error {
 	return nil
 }
 
-// explain adds the remedy to an error of SQLite.
+// isBusy reports whether another program holds the lock for writing.
+func isBusy(err error) bool {
+	var cause *sqlite.Error
+	return errors.As(err, &cause) && cause.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// explain says what to do about an error of SQLite.
 func explain(file string, err error) error {
 	if errors.Is(err, errDamaged) {
 		return fmt.Errorf("%s: %w", file, err)

@@ -68,10 +68,14 @@ func TestBackupWhileWriting(t *testing.T) {
 	d := reopenTest(t, file, session.NewClock())
 	s := &Store{session.NewKVStore(d), d}
 	ctx, stop := context.WithCancel(t.Context())
-	var writers sync.WaitGroup
+	var writers, written sync.WaitGroup
 	for client := range 4 {
+		written.Add(1)
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
+				if i == 1 {
+					written.Done()
+				}
 				for _, key := range []string{"a", "b"} { // a is never behind b
 					if err := put(d, fmt.Sprint(key, client), fmt.Sprintf("%09d", i)); err != nil {
 						t.Error(err)
@@ -80,7 +84,7 @@ func TestBackupWhileWriting(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(50 * time.Millisecond)
+	written.Wait()
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	if err := s.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
@@ -112,6 +116,38 @@ func TestBackupWhileWriting(t *testing.T) {
 	closeTest(t, d)
 	if err := s.Backup(t.Context(), backup+"3"); !errors.Is(err, session.ErrClosed) {
 		t.Errorf("closed: got %v, want %v", err, session.ErrClosed)
+	}
+}
+
+// A backup reads one state for minutes. The writer does not wait for it, however long the log grows.
+func TestLongReadHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	d, err := openDB(filepath.Join(t.TempDir(), "sessions.db"), Options{}, session.NewClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	if err := put(d, "a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	err = d.View(t.Context(), func(tx session.Tx) error {
+		if _, err := tx.Get([]byte("a")); err != nil { // the state is that of now
+			return err
+		}
+		if err := put(d, "a", "c"); err != nil {
+			return err
+		}
+		d.writing.Lock() // as the upkeep does
+		defer d.writing.Unlock()
+		begin := time.Now()
+		_, err := d.moveWrites("RESTART")
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("a checkpoint held the writer up for %v", took)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

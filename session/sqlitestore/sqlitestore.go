@@ -10,7 +10,6 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -23,7 +22,7 @@ const readers = 3
 
 // Options are details of a store. The zero Options will do.
 type Options struct {
-	// Wait bounds Open's wait for another process that uses the file. Below zero it does not wait.
+	// Wait bounds the wait of Open for another process that uses the file. Below zero it does not.
 	// Default: 30 seconds.
 	Wait time.Duration
 
@@ -55,13 +54,10 @@ func Open(file string, opts Options) (*Store, error) {
 
 // openDB opens the DB below a Store, without its upkeep.
 func openDB(file string, opts Options, clock *session.Clock) (d *db, err error) {
-	if file, err = filepath.Abs(file); err != nil {
+	if file, err = makeFile(file); err != nil {
 		return nil, err
 	}
 	log := cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)).With("file", file)
-	if err := makeFolder(file); err != nil {
-		return nil, err
-	}
 	lock, err := acquire(file+".lock", cmp.Or(opts.Wait, 30*time.Second), log)
 	if err != nil {
 		return nil, err
@@ -83,7 +79,7 @@ func (d *db) open() (err error) {
 	// none of the other kind, the file is safe as long as nothing does.
 	_, _ = sqlite.OFDLocking(true)
 	_, _ = sqlite.Fdatasync(true) // a commit that is as durable, and faster, where it is known
-	if err := makeFile(d.file); err != nil {
+	if err := hide(d.file); err != nil {
 		return err
 	}
 	if err := check(d.file); err != nil {
@@ -106,6 +102,10 @@ func (d *db) prepare() (err error) {
 		return err
 	}
 	if d.checkpoints, err = d.connect(d.pool); err != nil {
+		return err
+	}
+	// A backup reads for long, and the writer waits while a checkpoint waits for it.
+	if _, err := d.checkpoints.Exec("PRAGMA busy_timeout = 20"); err != nil {
 		return err
 	}
 	for range readers {

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// padding is the unit that sizes of values are rounded up to.
+const padding = 256
+
 // conn is a connection. One goroutine at a time uses it.
 type conn struct {
 	raw *sql.Conn
@@ -35,12 +38,12 @@ func newConn(pool *sql.DB) (*conn, error) {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&c.get, `SELECT value, sum FROM records WHERE key = ?`},
-		{&c.update, `UPDATE records SET value = ?2, sum = ?3, expires = ?4 WHERE key = ?1 AND due <= ?4`},
-		{&c.insert, `INSERT INTO records (key, value, sum, expires, due) VALUES (?1, ?2, ?3, ?4, ?4)
-			ON CONFLICT (key) DO UPDATE SET value = ?2, sum = ?3, expires = ?4, due = ?4`},
+		{&c.get, `SELECT value, size, sum FROM records WHERE key = ?`},
+		{&c.update, `UPDATE records SET value = ?2, size = ?3, sum = ?4, expires = ?5 WHERE key = ?1 AND due <= ?5`},
+		{&c.insert, `INSERT INTO records (key, value, size, sum, expires, due) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+			ON CONFLICT (key) DO UPDATE SET value = ?2, size = ?3, sum = ?4, expires = ?5, due = ?5`},
 		{&c.remove, `DELETE FROM records WHERE key = ?`},
-		{&c.scan, `SELECT key, value, sum FROM records WHERE key >= ?1 AND (?2 IS NULL OR key < ?2)`},
+		{&c.scan, `SELECT key, value, size, sum FROM records WHERE key >= ?1 AND (?2 IS NULL OR key < ?2)`},
 		{&c.begin, `BEGIN`},
 		{&c.beginWrite, `BEGIN IMMEDIATE`},
 		{&c.commit, `COMMIT`},
@@ -95,24 +98,21 @@ var errDamaged = errors.New("a record does not have its checksum: " + damaged)
 // Get implements session.Tx.
 func (c *conn) Get(key []byte) ([]byte, error) {
 	var value []byte
-	var sum int64
-	switch err := c.get.QueryRow(key).Scan(&value, &sum); {
+	var size, sum int64
+	switch err := c.get.QueryRow(key).Scan(&value, &size, &sum); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
 		return nil, c.fail(err)
 	}
-	return sound(key, value, sum)
+	return sound(key, value, size, sum)
 }
 
 // Put implements session.Tx. As long as a record's time grows, its entry in the index stays.
 func (c *conn) Put(key, value []byte, expires time.Time) error {
-	args := []any{key, value, checksum(key, value), nil}
-	if value == nil {
-		args[1] = []byte{}
-	}
+	args := []any{key, padded(value), len(value), checksum(key, value), nil}
 	if !expires.IsZero() {
-		args[3] = seconds(expires)
+		args[4] = seconds(expires)
 		result, err := c.update.Exec(args...)
 		if err != nil {
 			return c.fail(err)
@@ -143,11 +143,11 @@ func (c *conn) Scan(prefix []byte, each func(key, value []byte) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		var key, value []byte
-		var sum int64
-		if err := rows.Scan(&key, &value, &sum); err != nil {
+		var size, sum int64
+		if err := rows.Scan(&key, &value, &size, &sum); err != nil {
 			return c.fail(err)
 		}
-		if value, err = sound(key, value, sum); err != nil {
+		if value, err = sound(key, value, size, sum); err != nil {
 			return err
 		}
 		if err := each(key, value); err != nil {
@@ -167,14 +167,29 @@ func after(prefix []byte) []byte {
 	return end
 }
 
-func sound(key, value []byte, sum int64) ([]byte, error) {
-	if checksum(key, value) != sum {
+// padded gives the value of an account room to grow at the first refresh. It can be overwritten in
+// place then; else its page, which is full, would be divided.
+func padded(value []byte) []byte {
+	size := len(value)
+	if size > padding {
+		size = (size + padding - 1) / padding * padding
+	}
+	room := make([]byte, size)
+	for i := copy(room, value); i < size; i++ {
+		room[i] = ' '
+	}
+	return room
+}
+
+// sound returns a value as it was put.
+func sound(key, value []byte, size, sum int64) ([]byte, error) {
+	if size < 0 || size > int64(len(value)) || checksum(key, value[:size]) != sum {
 		return nil, errDamaged
 	}
 	if value == nil {
 		return []byte{}, nil
 	}
-	return value, nil
+	return value[:size:size], nil
 }
 
 func checksum(key, value []byte) int64 {

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// checkpointEvery is short, so that each checkpoint is small and blocks no writer.
-	checkpointEvery = 250 * time.Millisecond
+	// checkpointEvery is short, so that each checkpoint is small, and long enough that of a hundred
+	// updates in a row none or one has to share the disk with it.
+	checkpointEvery = 500 * time.Millisecond
 
 	// restartPages is the length of the log of last writes at which it begins anew. Under a load
 	// that never rests it would grow on and on.
@@ -56,14 +57,14 @@ func (d *db) upkeep() {
 
 func (d *db) report(err error) {
 	if err != nil {
-		d.log.Error("the session file can't be kept up; this is tried again, and told when it works", "error", explain(d.file, err))
+		d.log.Error("the session file can't be kept up, which is tried again", "error", explain(d.file, err))
 		return
 	}
 	d.log.Info("the session file is kept up again")
 }
 
-// checkpoint moves the last writes into the file. It does not wait for readers until the log has
-// grown.
+// checkpoint moves the last writes into the file. When the log has grown it waits for readers, but
+// not for long.
 func (d *db) checkpoint() error {
 	if !d.written.Swap(false) {
 		return nil
