@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
@@ -67,7 +68,7 @@ func fastCGI(t *testing.T) (address string) {
 // startLighttpd runs CGI scripts at *.cgi and the FastCGI application at *.fcgi.
 func startLighttpd(t *testing.T, application string) (address string) {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), testkit.FreePort(t)
 	for _, folder := range []string{"public", "optional", "api"} {
 		writeFile(t, dir, "www/"+folder+"/env.cgi", "printf 'Content-Type: text/plain\\r\\n\\r\\n'\nexec env\n")
 	}
@@ -91,7 +92,7 @@ fastcgi.server = (".fcgi" => (("host" => "127.0.0.1", "port" => %s, "check-local
 func startNginx(t *testing.T, application string) (address, lenient string) {
 	t.Helper()
 	dir := t.TempDir()
-	address, lenient = "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	address, lenient = "127.0.0.1:"+testkit.FreePort(t), "127.0.0.1:"+testkit.FreePort(t)
 	server := func(address, options string) string {
 		return fmt.Sprintf(`server {
 	listen %s;
@@ -196,7 +197,7 @@ func TestNoSpellingIsAnIdentityToCGI(t *testing.T) {
 		{name: "Caddy, FastCGI", directive: "reverse_proxy " + application + " {\ntransport fastcgi\n}", file: "env"},
 	}
 	for i := range servers {
-		port := freePort(t)
+		port := testkit.FreePort(t)
 		servers[i].client = newClient(t, "http://127.0.0.1:"+port)
 		n.more += "http://:" + port + " {\nwechat_auth {\napp " + appID + " " + secret + "\napi " + w.api + "\nlimit login off\n" +
 			"public /public/*\noptional /optional/*\nheader X-User openid\nheader X-Phone-Number phone_number\n}\n" + servers[i].directive + "\n}\n"
@@ -204,6 +205,7 @@ func TestNoSpellingIsAnIdentityToCGI(t *testing.T) {
 	n.start()
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			alice := w.fake.NewUser(appID)
 			login := s.post("/auth/login", "", "code", w.fake.LoginCode(alice))
 			want(t, "login", login, 200, "")

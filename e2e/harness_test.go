@@ -10,12 +10,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
@@ -95,36 +94,17 @@ type node struct {
 	client
 
 	cmd   *exec.Cmd
-	ended chan struct{}
+	ended <-chan struct{}
 }
 
-var (
-	nodes    atomic.Int64
-	lastPort atomic.Int64
-)
-
-// freePort returns a port that no client of anybody is given by chance, and nobody listens at.
-func freePort(t *testing.T) string {
-	t.Helper()
-	lastPort.CompareAndSwap(0, 14000+int64(os.Getpid()%16000))
-	for range 1000 {
-		port := fmt.Sprint(lastPort.Add(1))
-		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			_ = listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
+var nodes atomic.Int64
 
 // newNode prepares a node; the lines are added to wechat_auth.
 func (w *world) newNode(lines ...string) *node {
 	w.t.Helper()
 	n := &node{
 		world: w, dir: w.t.TempDir(), name: fmt.Sprintf("node-%d", nodes.Add(1)),
-		port: freePort(w.t), admin: "127.0.0.1:" + freePort(w.t), lines: lines,
+		port: testkit.FreePort(w.t), admin: "127.0.0.1:" + testkit.FreePort(w.t), lines: lines,
 	}
 	n.client = newClient(w.t, "http://127.0.0.1:"+n.port)
 	w.t.Cleanup(func() {
@@ -211,7 +191,6 @@ func (n *node) log() string {
 func (n *node) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+n.dir, "XDG_DATA_HOME="+n.path("data"), "XDG_CONFIG_HOME="+n.path("config"))
-	cmd.SysProcAttr = endWithParent()
 	cmd.Dir = n.dir
 	return cmd
 }
@@ -236,17 +215,7 @@ func (n *node) launch() {
 	defer log.Close()
 	n.cmd = n.command("run", "--config", file, "--adapter", "caddyfile")
 	n.cmd.Stdout, n.cmd.Stderr = log, log
-	n.ended = make(chan struct{})
-	started := make(chan error)
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		// Linux takes the thread that starts a process for its parent: it has to live as long.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		started <- cmd.Start()
-		_ = cmd.Wait()
-		close(ended)
-	}(n.cmd, n.ended)
-	if err := <-started; err != nil {
+	if n.ended, err = testkit.Start(n.cmd); err != nil {
 		n.t.Fatal(err)
 	}
 }

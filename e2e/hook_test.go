@@ -16,32 +16,30 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 )
 
 const hookSecret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
 // runHook starts a program that listens at the address, with the secret and the list, until the
 // test ends.
-func runHook(t *testing.T, address, staff, name string, args ...string) (ended chan struct{}) {
+func runHook(t *testing.T, address, staff, name string, args ...string) (ended <-chan struct{}) {
 	t.Helper()
 	return runProgram(t, address, []string{"HOOK_ADDRESS=" + address, "HOOK_SECRET=" + hookSecret, "HOOK_STAFF=" + staff}, name, args...)
 }
 
 // runProgram starts a program that listens at the address until the test ends.
-func runProgram(t *testing.T, address string, env []string, name string, args ...string) (ended chan struct{}) {
+func runProgram(t *testing.T, address string, env []string, name string, args ...string) (ended <-chan struct{}) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	ended, err := testkit.Start(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	ended = make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended
@@ -70,8 +68,8 @@ func rewrite(t *testing.T, file, text string) {
 // The backends that the examples show, as they are, behind a whole Caddy.
 func TestHookExamples(t *testing.T) {
 	t.Parallel()
-	examples := map[string]func(t *testing.T, address, staff string) chan struct{}{
-		"Go": func(t *testing.T, address, staff string) chan struct{} {
+	examples := map[string]func(t *testing.T, address, staff string) <-chan struct{}{
+		"Go": func(t *testing.T, address, staff string) <-chan struct{} {
 			t.Helper()
 			file := filepath.Join(t.TempDir(), "hook")
 			if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "../examples/hook").CombinedOutput(); err != nil {
@@ -79,7 +77,7 @@ func TestHookExamples(t *testing.T) {
 			}
 			return runHook(t, address, staff, file)
 		},
-		"Node": func(t *testing.T, address, staff string) chan struct{} {
+		"Node": func(t *testing.T, address, staff string) <-chan struct{} {
 			t.Helper()
 			node, err := exec.LookPath("node")
 			if err != nil {
@@ -91,7 +89,7 @@ func TestHookExamples(t *testing.T) {
 	for name, start := range examples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			address := "127.0.0.1:" + freePort(t)
+			address := "127.0.0.1:" + testkit.FreePort(t)
 			staff := filepath.Join(t.TempDir(), "staff.json")
 			rewrite(t, staff, `{"13800138000": "admin", "13800138001": "clerk"}`)
 			ended := start(t, address, staff)
@@ -107,7 +105,8 @@ func TestHookExamples(t *testing.T) {
 			if got := string(n.get("/", login.access()).body); got != "role=" {
 				t.Errorf("before the phone: got %q, want no role", got)
 			}
-			for phone, role := range map[string]string{"13800138000": "admin", "13800138001": "clerk"} {
+			for _, tt := range [][2]string{{"13800138000", "admin"}, {"13800138001", "clerk"}} {
+				phone, role := tt[0], tt[1]
 				a := n.post("/auth/phone", login.access(), "code", w.fake.PhoneCode(alice, phone))
 				want(t, phone, a, 200, "")
 				if got := string(n.get("/", a.access()).body); got != "role="+role {

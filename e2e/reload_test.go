@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
@@ -154,7 +155,9 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	site := func(lines ...string) string { return n.server(lines...) }
-	second := func(lines ...string) string { return "http://:" + freePort(t) + " {\n" + n.site(lines...) + "}\n" }
+	second := func(lines ...string) string {
+		return "http://:" + testkit.FreePort(t) + " {\n" + n.site(lines...) + "}\n"
+	}
 	bad := map[string]string{
 		"a word nobody knows":                              site("nonsense"),
 		"a second handler that fails":                      site() + second("token {\nkey /nowhere/key.pem\n}"),

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 )
 
 // phoneApp is a mini program in somebody's hand. What the phone and WeChat do for it the sandbox
@@ -23,7 +25,7 @@ type phoneApp struct {
 func sandboxed(t *testing.T, lines ...string) *phoneApp {
 	t.Helper()
 	w := &world{t: t}
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	w.api = "http://127.0.0.1:" + port
 	n := w.newNode(lines...)
 	n.more = fmt.Sprintf("http://:%s {\nwechat_sandbox {\napp %s %s\n}\n}\n", port, appID, secret)

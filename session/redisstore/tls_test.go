@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/session/redisstore"
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
@@ -71,21 +72,10 @@ func startTLS(t *testing.T, ca *authority, address net.IP, config ...string) (ur
 			t.Fatal(err)
 		}
 	}
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	redistest.Start(t, append(config, "tls-port "+port, "tls-cert-file "+filepath.Join(folder, "cert.pem"),
 		"tls-key-file "+filepath.Join(folder, "key.pem"), "tls-ca-cert-file "+filepath.Join(folder, "ca.pem"))...)
 	return "rediss://127.0.0.1:" + port
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
 }
 
 func TestTLSWithAPrivateAuthority(t *testing.T) {

@@ -8,18 +8,18 @@ package redistest
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 )
 
 // patience bounds the time a server may take for a request.
@@ -35,7 +35,7 @@ type Server struct {
 	bus    string // the port of a cluster's node for the others
 	config []string
 	cmd    *exec.Cmd
-	ended  chan struct{}
+	ended  <-chan struct{}
 }
 
 // Start runs a server that keeps its data over Restart. Each line of config is added to its
@@ -59,10 +59,10 @@ func start(t testing.TB, mode string, config []string) *Server {
 func (s *Server) begin(t testing.TB) {
 	t.Helper()
 	for range 5 {
-		port := freePort(t)
+		port := testkit.FreePort(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", port)
 		s.URL = "redis://" + s.Addr
-		s.bus = freePort(t)
+		s.bus = testkit.FreePort(t)
 		lines := append([]string{"bind 127.0.0.1", "port " + port, "dir " + s.dir}, s.config...)
 		text := strings.ReplaceAll(strings.Join(lines, "\n")+"\n", busPort, s.bus)
 		if err := os.WriteFile(s.path("redis.conf"), []byte(text), 0o600); err != nil {
@@ -93,18 +93,7 @@ func (s *Server) run(t testing.TB) bool {
 	}
 	s.cmd = exec.Command(program, args...) //nolint:noctx,gosec // it is redis-server, and lives until the test's cleanup, which ends it
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = endWithParent()
-	s.ended = make(chan struct{})
-	started := make(chan error)
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		// Linux takes the thread that starts a process for its parent: it has to live as long.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		started <- cmd.Start()
-		_ = cmd.Wait()
-		close(ended)
-	}(s.cmd, s.ended)
-	if err := <-started; err != nil {
+	if s.ended, err = testkit.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pause() {
@@ -189,17 +178,6 @@ func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *Server) log() string {
 	text, _ := os.ReadFile(s.path("log"))
 	return string(text)
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // eventually polls until a condition holds.
