@@ -93,7 +93,7 @@ func (c *Claims) Value(name string) (any, bool) {
 	if field.IsZero() {
 		return nil, false
 	}
-	audience, ok := field.Interface().(Audience)
+	audience, ok := reflect.TypeAssert[Audience](field)
 	switch {
 	case !ok:
 		return field.Interface(), true

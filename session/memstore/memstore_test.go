@@ -4,7 +4,6 @@
 package memstore
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -120,7 +119,7 @@ func TestWrongClockDropsNothing(t *testing.T) {
 
 func put(t *testing.T, d *db, key []byte, expires time.Time) {
 	t.Helper()
-	err := d.Update(context.Background(), func(tx session.Tx) error { return tx.Put(key, []byte{1}, expires) })
+	err := d.Update(t.Context(), func(tx session.Tx) error { return tx.Put(key, []byte{1}, expires) })
 	if err != nil {
 		t.Fatal(err)
 	}
