@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -49,8 +50,8 @@ var (
 		"secure_delete(fast)", "temp_store(memory)", "trusted_schema(off)", "cell_size_check(on)",
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
 	}
-	writePragmas = append(pragmas[:len(pragmas):len(pragmas)], "cache_size(-8192)", "wal_autocheckpoint(0)")
-	viewPragmas  = append(pragmas[:len(pragmas):len(pragmas)], "cache_size(-2048)", "query_only(on)")
+	writePragmas = append(slices.Clip(pragmas), "cache_size(-8192)", "wal_autocheckpoint(0)")
+	viewPragmas  = append(slices.Clip(pragmas), "cache_size(-2048)", "query_only(on)")
 )
 
 // address names a file to the driver.
@@ -152,7 +153,7 @@ func explain(file string, err error) error {
 	if !errors.As(err, &cause) {
 		return err
 	}
-	advice := ""
+	var advice string
 	switch cause.Code() & 0xff {
 	case sqlite3.SQLITE_NOTADB:
 		advice = "it is damaged, or no session file: restore a backup, or name another file in `store sqlite`"
