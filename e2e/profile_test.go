@@ -124,7 +124,7 @@ func TestErasedAtOneNodeIsGoneAtTheOther(t *testing.T) {
 	}
 }
 
-// W4: a user who tries at two nodes has five tries in all.
+// W4: a user a user who tries at two nodes has five tries in all.
 func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

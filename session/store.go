@@ -31,8 +31,8 @@ type reasoned interface {
 	Reason() string
 }
 
-// Reason returns what the errors of one outage have in common, so that it is logged once: their texts name
-// the operation, and many kinds of operations fail at the same time.
+// Reason returns what the errors of one outage have in common, so that it is logged once: their
+// texts name the operation, and many kinds of operations fail at the same time.
 func Reason(err error) string {
 	if e, ok := errors.AsType[reasoned](err); ok {
 		return e.Reason()

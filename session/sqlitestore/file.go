@@ -25,9 +25,9 @@ const (
 	walLimit = 64 << 20
 )
 
-// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that refreshes
-// leave the index alone. Values are JSON as it is, for people who look in with sqlite3, with spaces
-// after it: size is without those. sum is the CRC-32 of key and value.
+// schema: due is the end of a record's time or, after a refresh, an earlier moment, so that
+// refreshes leave the index alone. Values are JSON as it is, for people who look in with sqlite3,
+// with spaces after it: size is without those. sum is the CRC-32 of key and value.
 const schema = `
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
@@ -144,7 +144,7 @@ func isBusy(err error) bool {
 	return errors.As(err, &cause) && cause.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// explain says what to do about an error of SQLite.
+// explain adds the remedy to an error of SQLite.
 func explain(file string, err error) error {
 	if errors.Is(err, errDamaged) {
 		return fmt.Errorf("%s: %w", file, err)

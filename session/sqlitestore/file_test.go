@@ -119,7 +119,8 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 }
 
-// A backup reads one state for minutes. The writer does not wait for it, however long the log grows.
+// A backup reads one state for minutes. The writer does not wait for it, however long the log
+// grows.
 func TestLongReadHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	d, err := openDB(filepath.Join(t.TempDir(), "sessions.db"), Options{}, session.NewClock())
