@@ -33,6 +33,12 @@ type Account struct {
 	// refused.
 	Generation int64 `json:"generation,omitempty"`
 
+	// LastLogin is the latest login's time, zero for a user who was imported.
+	LastLogin time.Time `json:"last_login,omitzero"`
+
+	// Ban is nil if there is none. It outlives the user: erasing must not undo it.
+	Ban *Ban `json:"ban,omitempty"`
+
 	// Sessions are in the order of their logins. Those that are over stay until they are pruned.
 	Sessions []Session `json:"sessions,omitempty"`
 }
@@ -49,26 +55,39 @@ func (a *Account) Session(sid SID) *Session {
 
 // isZero reports whether there is nothing to keep.
 func (a *Account) isZero() bool {
-	return a.User.UserID == (UserID{}) && a.Generation == 0 && len(a.Sessions) == 0
+	return a.User.UserID == (UserID{}) && a.Generation == 0 && a.Ban == nil && len(a.Sessions) == 0
 }
 
-// Expires returns when the account may be dropped.
+// Expires returns when the account may be dropped: not before its ban is over, and the zero time if
+// never.
 func (a *Account) Expires(now time.Time, p Policy) time.Time {
+	expires := now.Add(max(UserLife, p.Lifetime) + RecordMargin)
 	if a.User.UserID == (UserID{}) {
-		return now.Add(TombstoneLife + RecordMargin)
+		expires = now.Add(TombstoneLife + RecordMargin)
 	}
-	return now.Add(max(UserLife, p.Lifetime) + RecordMargin)
+	switch {
+	case a.Ban == nil:
+		return expires
+	case a.Ban.Until.IsZero():
+		return time.Time{}
+	}
+	return later(expires, a.Ban.Until.Add(RecordMargin))
 }
 
 // Login adds a session and what came with it. When the user has more than Policy.MaxPerUser
 // sessions at the session's site, the oldest are ended, and those that are over before all others:
-// they are returned, and stay, with Ended set, until Drop. It returns ErrEnded, with the account
-// unchanged, if the login began in an earlier generation.
+// they are returned, and stay, with Ended set, until Drop. It returns an error, with the account
+// unchanged: a BannedError if the user is banned, ErrEnded if the login began in an earlier
+// generation.
 func (a *Account) Login(l Login) (evicted []Revocation, err error) {
+	if a.Ban.Holds(l.Session.LastUse) {
+		return nil, &BannedError{*a.Ban}
+	}
 	if a.Generation != l.Generation {
 		return nil, ErrEnded
 	}
 	a.User.Merge(l.User)
+	a.LastLogin = later(a.LastLogin, l.Session.LastUse)
 	a.prune(l)
 	l.Session.Claims = knownClaims(l.Session.Claims)
 	a.Sessions = append(a.Sessions, l.Session)
@@ -181,10 +200,10 @@ func (a *Account) EndAll(e Ending) (revoked []Revocation) {
 	return revoked
 }
 
-// Erase is EndAll, and removes the user.
+// Erase is EndAll, and removes the user. A ban stays.
 func (a *Account) Erase(e Ending) []Revocation {
 	revoked := a.EndAll(e)
-	a.User = User{}
+	a.User, a.LastLogin = User{}, time.Time{}
 	return revoked
 }
 

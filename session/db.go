@@ -38,8 +38,31 @@ type Tx interface {
 	// Delete removes a value. Removing none is no error.
 	Delete(key []byte) error
 
-	// Scan calls each with all keys that begin with a prefix, in any order, until it returns an
-	// error. It may pass values past their time. What it is given is valid until each returns, and
-	// each must not write.
-	Scan(prefix []byte, each func(key, value []byte) error) error
+	// Scan calls each with the keys that begin with a prefix and are not before from, in their
+	// order, until it returns an error. It may pass values past their time. What it is given is
+	// valid until each returns, and each must not write. So it is with the methods below.
+	Scan(prefix, from []byte, each func(key, value []byte) error) error
+
+	// Mark gives marks to the record of a key in place of those it has. Put keeps them; they go
+	// with the record. Without a record it does nothing.
+	Mark(key []byte, m Marks) error
+
+	// Newest passes the records with an Order from the highest on, those of one Order from the last
+	// key on, beginning after one of this Order and key. Its time must not grow with the records
+	// that it does not pass, where there may be many.
+	Newest(order int64, key []byte, each func(order int64, key []byte) error) error
+
+	// Labeled passes the keys after one that have a label, in their order. Its time is as that of
+	// Newest.
+	Labeled(label string, after []byte, each func(key []byte) error) error
+
+	// Totals returns how many records have an Order, and the sum of their Weights.
+	Totals() (records, weight int64, err error)
+}
+
+// Marks find a record by other than its key. Zero fields are none.
+type Marks struct {
+	Order  int64
+	Weight int64     // only counts with an Order
+	Labels [2]string // of at most 32 bytes, of any content
 }

@@ -3,12 +3,7 @@
 package session
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -131,8 +126,7 @@ func (k *kvStore) SwapKeys(ctx context.Context, version int64, keys []byte) (swa
 		if swapped = err == nil && current == version; !swapped {
 			return err
 		}
-		next := binary.BigEndian.AppendUint64(nil, uint64(version+1))
-		return tx.Put([]byte{kindKeys}, append(next, keys...), time.Time{})
+		return tx.putKeys(version+1, keys)
 	})
 	return swapped && err == nil, err
 }
@@ -169,14 +163,7 @@ var errUnchanged = errors.New("session: nothing changes")
 // change runs a change of one account.
 func (k *kvStore) change(ctx context.Context, op string, user Tag, now time.Time, p Policy, do func(records, *Account) error) error {
 	return k.update(ctx, op, func(tx records) error {
-		a, err := tx.account(user)
-		if err != nil {
-			return err
-		}
-		if err := do(tx, &a); err != nil || a.isZero() {
-			return err
-		}
-		return tx.putAccount(user, &a, a.Expires(now, p))
+		return tx.change(user, now, p, func(a *Account) error { return do(tx, a) })
 	})
 }
 
@@ -195,7 +182,7 @@ func (k *kvStore) view(ctx context.Context, op string, do func(records) error) e
 // failure makes an error of the DB one of the Store.
 func failure(op string, err error) error {
 	switch {
-	case err == nil, errors.Is(err, ErrEnded), errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, ErrEnded), errors.Is(err, ErrCursor), errors.Is(err, context.Canceled):
 		return err
 	}
 	return &opError{op, err}
@@ -210,111 +197,3 @@ type opError struct {
 func (e *opError) Error() string   { return fmt.Sprintf("%v: %s: %v", ErrUnavailable, e.op, e.cause) }
 func (e *opError) Unwrap() []error { return []error{ErrUnavailable, e.cause} }
 func (e *opError) Reason() string  { return e.cause.Error() }
-
-// records reads and writes records in one step of a DB.
-type records struct{ Tx }
-
-var (
-	errForeign = errors.New("session: the store returned a record of another key")
-	errDamaged = errors.New("session: the store returned a damaged record") // the cause may quote it
-	errUnfit   = errors.New("session: a record can't be encoded")           // likewise
-)
-
-func recordKey(kind byte, name []byte) []byte { return append([]byte{kind}, name...) }
-
-func (tx records) account(user Tag) (a Account, err error) {
-	if err := tx.get(recordKey(kindAccount, user[:]), &a); err != nil {
-		return Account{}, err
-	}
-	if err := a.Check(user); err != nil {
-		return Account{}, err
-	}
-	return a, nil
-}
-
-func (tx records) putAccount(user Tag, a *Account, expires time.Time) error {
-	return tx.put(recordKey(kindAccount, user[:]), a, expires)
-}
-
-// get reads a record; one that is missing stays as it is.
-func (tx records) get(key []byte, record any) error {
-	value, err := tx.Get(key)
-	if err != nil || value == nil {
-		return err
-	}
-	if json.Unmarshal(value, record) != nil {
-		return errDamaged
-	}
-	return nil
-}
-
-func (tx records) put(key []byte, record any, expires time.Time) error {
-	value, err := json.Marshal(record)
-	if err != nil {
-		return errUnfit
-	}
-	return tx.Put(key, value, expires)
-}
-
-// revocationKey is a digest: a name that is none of ours may be long.
-func revocationKey(sid SID) []byte {
-	name := sha256.Sum256([]byte(sid))
-	return recordKey(kindRevocation, name[:])
-}
-
-// revoke writes revocations, which never shorten those that are there.
-func (tx records) revoke(revoked []Revocation) error {
-	for i := range revoked {
-		var old Revocation
-		key := revocationKey(revoked[i].SID)
-		if err := tx.get(key, &old); err != nil {
-			return err
-		}
-		revoked[i].Until = later(old.Until, revoked[i].Until)
-		if err := tx.put(key, revoked[i], revoked[i].Until.Add(ClockMargin)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (tx records) revocations() (kept []Revocation, err error) {
-	err = tx.Scan([]byte{kindRevocation}, func(key, value []byte) error {
-		var r Revocation
-		switch {
-		case json.Unmarshal(value, &r) != nil:
-			return errDamaged
-		case !bytes.Equal(key, revocationKey(r.SID)):
-			return errForeign
-		}
-		kept = append(kept, r)
-		return nil
-	})
-	return kept, err
-}
-
-func (tx records) keys() (version int64, keys []byte, err error) {
-	record, err := tx.Get([]byte{kindKeys})
-	switch {
-	case err != nil || record == nil:
-		return 0, nil, err
-	case len(record) < 8:
-		return 0, nil, errDamaged
-	}
-	return int64(binary.BigEndian.Uint64(record)), bytes.Clone(record[8:]), nil
-}
-
-// MarshalText writes a digest in base64, for JSON.
-func (d Digest) MarshalText() ([]byte, error) {
-	return base64.RawURLEncoding.AppendEncode(nil, d[:]), nil
-}
-
-// UnmarshalText is the inverse of MarshalText.
-func (d *Digest) UnmarshalText(text []byte) error {
-	decoded, err := base64.RawURLEncoding.AppendDecode(nil, text)
-	if err != nil || len(decoded) != len(d) {
-		return errors.New("session: malformed digest")
-	}
-	copy(d[:], decoded)
-	return nil
-}

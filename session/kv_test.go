@@ -50,6 +50,14 @@ func everything(ctx context.Context, s session.Store, sid session.SID) map[strin
 	_, errs["End"] = s.End(ctx, sid, e)
 	_, errs["EndAll"] = s.EndAll(ctx, bob.Tag(), e)
 	_, errs["Erase"] = s.Erase(ctx, bob.Tag(), e)
+	_, errs["Ban"] = s.Ban(ctx, bob.Tag(), session.Ban{Until: start}, e)
+	errs["Unban"] = s.Unban(ctx, bob.Tag(), start)
+	_, errs["Users"] = s.Users(ctx, session.UserQuery{})
+	_, errs["Users by phone"] = s.Users(ctx, session.UserQuery{Phone: "13800138000"})
+	_, errs["Stats"] = s.Stats(ctx)
+	errs["Import"] = s.Import(ctx, []session.User{user}, start)
+	errs["Dump"] = s.Dump(ctx, func(session.Dump) error { return nil })
+	errs["Restore"] = s.Restore(ctx, session.Dump{Accounts: []session.DumpedAccount{{Tag: bob.Tag(), Account: session.Account{User: user}}}}, start)
 	_, errs["Count"] = s.Count(ctx, session.Digest{1}, 1, start, start)
 	errs["PutReplay"] = s.PutReplay(ctx, session.Replay{Key: session.Digest{1}, Until: start}, start)
 	_, errs["Replay"] = s.Replay(ctx, session.Digest{1}, start)
@@ -173,6 +181,29 @@ func TestForeignRecordsAreRefused(t *testing.T) {
 	err = s.Follow(t.Context(), func([]session.Revocation) { t.Error("got a report") })
 	if !errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("got %v, want %v", err, session.ErrUnavailable)
+	}
+}
+
+// Marks that lead to the wrong account find nobody.
+func TestForeignMarksFindNobody(t *testing.T) {
+	t.Parallel()
+	s, db, _ := filled(t)
+	eve := session.User{UserID: session.UserID{AppID: bob.AppID, OpenID: "oEve"}, Phone: "13900139000", UnionID: "oUnion"}
+	if err := s.Import(t.Context(), []session.User{eve}, start); err != nil {
+		t.Fatal(err)
+	}
+	mine, theirs := bob.Tag(), eve.Tag()
+	mineKey, theirsKey := "a"+string(mine[:]), "a"+string(theirs[:])
+	a, b := db.records[mineKey], db.records[theirsKey]
+	a.marks, b.marks = b.marks, a.marks
+	db.records[mineKey], db.records[theirsKey] = a, b
+	replay := db.records["n"+string([]byte{1})+strings.Repeat("\x00", 31)]
+	replay.marks = a.marks // a record of another kind
+	db.records["n"+string([]byte{1})+strings.Repeat("\x00", 31)] = replay
+	for _, q := range []session.UserQuery{{Phone: "13800138000"}, {Phone: "13900139000"}, {UnionID: "oUnion"}} {
+		if page, err := s.Users(t.Context(), q); err == nil && len(page.Accounts) > 0 {
+			t.Errorf("%+v: got %d users, want none", q, len(page.Accounts))
+		}
 	}
 }
 

@@ -3,8 +3,10 @@
 package session_test
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,7 @@ type mapDB struct {
 type mapRecord struct {
 	value   []byte
 	expires time.Time
+	marks   session.Marks
 }
 
 func (d *mapDB) View(ctx context.Context, read func(session.Tx) error) error {
@@ -86,7 +89,7 @@ type mapTx map[string]mapRecord
 func (tx mapTx) Get(key []byte) ([]byte, error) { return tx[string(key)].value, nil }
 
 func (tx mapTx) Put(key, value []byte, expires time.Time) error {
-	tx[string(key)] = mapRecord{append([]byte{}, value...), expires}
+	tx[string(key)] = mapRecord{append([]byte{}, value...), expires, tx[string(key)].marks}
 	return nil
 }
 
@@ -95,15 +98,63 @@ func (tx mapTx) Delete(key []byte) error {
 	return nil
 }
 
-func (tx mapTx) Scan(prefix []byte, each func(key, value []byte) error) error {
-	for key, r := range tx {
-		if strings.HasPrefix(key, string(prefix)) {
-			if err := each([]byte(key), r.value); err != nil {
+func (tx mapTx) Scan(prefix, from []byte, each func(key, value []byte) error) error {
+	for _, key := range slices.Sorted(maps.Keys(tx)) {
+		if strings.HasPrefix(key, string(prefix)) && key >= string(from) {
+			if err := each([]byte(key), tx[key].value); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (tx mapTx) Mark(key []byte, m session.Marks) error {
+	if r, ok := tx[string(key)]; ok {
+		r.marks = m
+		tx[string(key)] = r
+	}
+	return nil
+}
+
+func (tx mapTx) Newest(order int64, after []byte, each func(int64, []byte) error) error {
+	type place struct {
+		order int64
+		key   string
+	}
+	var found []place
+	for key, r := range tx {
+		if o := r.marks.Order; o != 0 && (o < order || o == order && key < string(after)) {
+			found = append(found, place{o, key})
+		}
+	}
+	slices.SortFunc(found, func(a, b place) int { return cmp.Or(cmp.Compare(b.order, a.order), cmp.Compare(b.key, a.key)) })
+	for _, p := range found {
+		if err := each(p.order, []byte(p.key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx mapTx) Labeled(label string, after []byte, each func([]byte) error) error {
+	for _, key := range slices.Sorted(maps.Keys(tx)) {
+		if m := tx[key].marks; (m.Labels[0] == label || m.Labels[1] == label) && key > string(after) {
+			if err := each([]byte(key)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (tx mapTx) Totals() (records, weight int64, err error) {
+	for _, r := range tx {
+		if r.marks.Order != 0 {
+			records, weight = records+1, weight+r.marks.Weight
+		}
+	}
+	return records, weight, nil
 }
 
 func TestAStoreOverAMap(t *testing.T) {

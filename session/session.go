@@ -2,7 +2,7 @@
 // users with their phone numbers, revocations, and replays that make a repeated request safe.
 //
 // [Store] is the contract of what keeps them. A new store for one machine is best written as a
-// [DB], the seven operations of a transactional map, and made a Store by [NewKVStore]; package
+// [DB], the operations of a transactional map, and made a Store by [NewKVStore]; package
 // sessiontest checks both contracts.
 package session
 

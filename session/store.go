@@ -46,9 +46,9 @@ func Reason(err error) string {
 // All methods may be called by many goroutines at once, and by many processes where the store is
 // shared. Each is one step: it happens as a whole or not at all, and when it returns nil, what it
 // wrote survives whatever the store survives. What is missing or past its time is no error. Errors
-// other than ErrEnded and those of the context wrap ErrUnavailable, and hold no value. A store
-// never returns a record of another key than the one asked for. All texts are valid UTF-8. Records
-// are dropped some time after they are over, by a
+// other than ErrEnded, ErrCursor and those of the context wrap ErrUnavailable, and hold no value. A
+// store never returns a record of another key than the one asked for. All texts are valid UTF-8.
+// Records are dropped some time after they are over, by a
 // [Clock]: one process whose clock is ahead for a while must not drop what the others need.
 //
 // A method that ends sessions returns their revocations, so that its caller refuses their tokens at
@@ -57,8 +57,9 @@ type Store interface {
 	// Account returns a user and the user's sessions; the zero Account for one never seen.
 	Account(ctx context.Context, user Tag) (Account, error)
 
-	// Login applies Account.Login and writes the replay, which must not be readable
-	// before its session. It returns ErrEnded and writes nothing if Account.Login says so.
+	// Login applies Account.Login and writes the replay, which must not be readable before its
+	// session. It returns the error of Account.Login, ErrEnded or a BannedError that wraps it, and
+	// writes nothing then.
 	Login(ctx context.Context, l Login) ([]Revocation, error)
 
 	// Refresh applies Account.Refresh.
@@ -76,9 +77,38 @@ type Store interface {
 	EndAll(ctx context.Context, user Tag, e Ending) ([]Revocation, error)
 
 	// Erase is EndAll, and removes the user. The generation is kept for TombstoneLife, so that no
-	// login under way brings the user back. Replays and counters, which say nothing of the user,
-	// stay until their time.
+	// login under way brings the user back. A ban stays as long as it holds, without the user:
+	// erasing must not undo it. Replays and counters, which say nothing of the user, stay until
+	// their time.
 	Erase(ctx context.Context, user Tag, e Ending) ([]Revocation, error)
+
+	// Ban applies Account.SetBan. The user may be one never seen.
+	Ban(ctx context.Context, user Tag, b Ban, e Ending) ([]Revocation, error)
+
+	// Unban lifts the ban of a user, if there is one.
+	Unban(ctx context.Context, user Tag, now time.Time) error
+
+	// Users returns a page of the users that a query matches. A user who does not change while
+	// pages are read is on one of them. In a store of one process the newest login comes first,
+	// nobody is on two pages, and whoever logs in meanwhile may be on none. A store of several may
+	// pass users in any order, some twice, and exceed a limit a little. For a cursor that it did
+	// not make it returns ErrCursor.
+	Users(ctx context.Context, q UserQuery) (UserPage, error)
+
+	// Stats counts users and sessions.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Import applies Account.Import to the account of each user. Each is one step of its own: when
+	// it returns an error, some may be done.
+	Import(ctx context.Context, users []User, now time.Time) error
+
+	// Dump calls each with all accounts, revocations and signing keys, in parts. They are those of
+	// one moment only if nobody writes. Counters and replays stay behind. An account may come twice.
+	Dump(ctx context.Context, each func(Dump) error) error
+
+	// Restore writes a part of a Dump: its accounts and its keys replace those that are there. The
+	// time for which they are kept begins anew. When it returns an error, some may be done.
+	Restore(ctx context.Context, part Dump, now time.Time) error
 
 	// Count adds to a counter and returns its value after the step, which is never below zero. A
 	// counter begins when it is raised above zero, and is gone when it is back at zero, or at the

@@ -4,7 +4,6 @@ package memstore
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 const (
 	// overhead is the room that a record takes beside its key and value: its place in the map, and
 	// what allocations round up.
-	overhead = 160
+	overhead = 208
 
 	sweepEvery = time.Minute
 
@@ -42,6 +41,7 @@ type db struct {
 type record struct {
 	value   []byte // nil for none
 	expires int64  // Unix time in nanoseconds; 0 is never
+	marks   session.Marks
 }
 
 func newDB(maxBytes int64) *db {
@@ -136,7 +136,9 @@ func (d *db) set(key string, r record) (old record) {
 	return old
 }
 
-func room(key string, r record) int64 { return int64(overhead + len(key) + len(r.value)) }
+func room(key string, r record) int64 {
+	return int64(overhead + len(key) + len(r.value) + len(r.marks.Labels[0]) + len(r.marks.Labels[1]))
+}
 
 // tx is the map inside one View or Update.
 type tx struct {
@@ -160,7 +162,7 @@ func (t *tx) Get(key []byte) ([]byte, error) { return t.d.records[string(key)].v
 
 // Put implements session.Tx.
 func (t *tx) Put(key, value []byte, expires time.Time) error {
-	r := record{value: append([]byte{}, value...)} // never nil
+	r := record{value: append([]byte{}, value...), marks: t.d.records[string(key)].marks} // never nil
 	if !expires.IsZero() {
 		r.expires = expires.UnixNano()
 	}
@@ -177,18 +179,6 @@ func (t *tx) write(key []byte, r record) error {
 	old := t.d.set(string(key), r)
 	if _, ok := t.old[string(key)]; !ok {
 		t.old[string(key)] = old
-	}
-	return nil
-}
-
-// Scan implements session.Tx. It walks over all records: rare, and there are not many.
-func (t *tx) Scan(prefix []byte, each func(key, value []byte) error) error {
-	for key, r := range t.d.records {
-		if strings.HasPrefix(key, string(prefix)) {
-			if err := each([]byte(key), r.value); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }

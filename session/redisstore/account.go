@@ -3,6 +3,7 @@
 package redisstore
 
 import (
+	"bytes"
 	"context"
 	crand "crypto/rand"
 	"math/rand/v2"
@@ -53,7 +54,9 @@ func (r *store) decode(user session.Tag, fields map[string]string) (a account, e
 		switch field {
 		case versionField:
 		case userField:
-			a.Generation, a.User, err = r.decodeUser(r.accountKey(user), stored)
+			sessions := a.Sessions
+			a.Account, err = r.decodeUser(r.accountKey(user), stored)
+			a.Sessions = sessions
 		default:
 			var s session.Session
 			var number uint32
@@ -84,6 +87,7 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 	// With one version for all attempts a step that is sent again, because its answer was lost, is
 	// known to be done.
 	next := newVersion()
+	var stale []entry // of the index
 	for began := time.Now(); ; pause(ctx) {
 		before, err := r.load(ctx, op, user)
 		if err != nil {
@@ -92,16 +96,34 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 		after := before.Account
 		after.Sessions = slices.Clone(after.Sessions)
 		if err := do(ctx, &after); err != nil {
+			_ = r.removeEntries(context.WithoutCancel(ctx), op, user, stale, now) // it is err that the caller must know
 			return err
 		}
-		done, err := r.swap(ctx, op, user, &before, &after, next, after.Expires(now, p).Sub(now))
-		if done || err != nil {
+		added, gone := r.moved(user, &before.User, &after.User)
+		if err := r.addEntries(ctx, op, added, now); err != nil {
 			return err
 		}
+		done, err := r.swap(ctx, op, user, &before, &after, next, life(&after, now, p))
+		if err != nil {
+			return err
+		}
+		if done {
+			return r.removeEntries(context.WithoutCancel(ctx), op, user, append(stale, gone...), now)
+		}
+		stale = append(stale, added...)
 		if time.Since(began) > timeout/2 {
 			return r.failure(ctx, op, &Error{Cause: Busy})
 		}
 	}
+}
+
+// life returns how long an account is kept, 0 for ever.
+func life(a *session.Account, now time.Time, p session.Policy) time.Duration {
+	expires := a.Expires(now, p)
+	if expires.IsZero() {
+		return 0
+	}
+	return expires.Sub(now)
 }
 
 func newVersion() string {
@@ -146,8 +168,8 @@ func (r *store) difference(user session.Tag, before *account, after *session.Acc
 		return nil, nil, &Error{Cause: Unfit}
 	}
 	key := r.accountKey(user)
-	if before.version == "" || before.Generation != after.Generation || !reflect.DeepEqual(before.User, after.User) {
-		value, err := r.encodeUser(key, after.Generation, &after.User)
+	if before.version == "" || !bytes.Equal(packUser(&before.Account), packUser(after)) {
+		value, err := r.encodeUser(key, after)
 		if err != nil {
 			return nil, nil, err
 		}

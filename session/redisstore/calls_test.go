@@ -38,6 +38,8 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 	withReplay.Replay = replay
 	u := session.Update{SID: token.SID, User: user, Claims: claims, DropKey: []byte("secret"), Now: at}
 	_, version, _ := s.Keys(ctx)
+	banned := session.UserID{AppID: user.AppID, OpenID: "secret-" + at.String()}
+	first := func(_ any, err error) error { return err }
 	return []call{
 		{"Refresh", 1, func() error {
 			got, err := s.Refresh(ctx, session.NewRedemption(token, at, policy))
@@ -60,9 +62,21 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 		{"Replay", 1, func() error { _, err := s.Replay(ctx, replay.Key, at); return err }},
 		{"Keys", 1, func() error { _, _, err := s.Keys(ctx); return err }},
 		{"SwapKeys", 1, func() error { _, err := s.SwapKeys(ctx, version, []byte("secret-keys")); return err }},
+		{"Ban", 2, func() error {
+			_, err := s.Ban(ctx, banned.Tag(), session.Ban{Reason: "secret"}, ending(at))
+			return err
+		}},
+		{"Unban", 2, func() error { return s.Unban(ctx, banned.Tag(), at) }},
+		{"Users by phone", 3, func() error { return first(s.Users(ctx, session.UserQuery{Phone: user.Phone})) }},
+		{"Users by unionid", 2, func() error { return first(s.Users(ctx, session.UserQuery{UnionID: user.UnionID})) }},
+		{"Users", 2, func() error { return first(s.Users(ctx, session.UserQuery{})) }},
+		{"Stats", 2, func() error { return first(s.Stats(ctx)) }},
+		{"Import", 1, func() error { return s.Import(ctx, []session.User{{UserID: user.UserID}}, at) }},
+		{"Dump", 4, func() error { return s.Dump(ctx, func(session.Dump) error { return nil }) }},
+		{"Restore", 1, func() error { return s.Restore(ctx, session.Dump{Revoked: []session.Revocation{{SID: "secret"}}}, at) }},
 		{"End", 3, func() error { _, err := s.End(ctx, token.SID, ending(at)); return err }},
 		{"EndAll", 3, func() error { _, err := s.EndAll(ctx, user.Tag(), ending(at)); return err }},
-		{"Erase", 2, func() error { _, err := s.Erase(ctx, user.Tag(), ending(at)); return err }},
+		{"Erase", 5, func() error { _, err := s.Erase(ctx, user.Tag(), ending(at)); return err }},
 	}
 }
 
@@ -78,6 +92,9 @@ func readings(t testing.TB, s session.Store, token session.RefreshToken) map[str
 		},
 		"Replay": func() error { _, err := s.Replay(ctx, replay.Key, time.Now()); return err },
 		"Keys":   func() error { _, _, err := s.Keys(ctx); return err },
+		"Users":  func() error { _, err := s.Users(ctx, session.UserQuery{}); return err },
+		"Stats":  func() error { _, err := s.Stats(ctx); return err },
+		"Dump":   func() error { return s.Dump(ctx, func(session.Dump) error { return nil }) },
 		"Follow": func() error { return s.Follow(ctx, func([]session.Revocation) {}) },
 	}
 }

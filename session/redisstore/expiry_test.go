@@ -39,8 +39,8 @@ func TestEverythingExpires(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
 	keys, err := client.Keys(t.Context(), "*").Result()
-	if err != nil || len(keys) != 5 {
-		t.Fatalf("got keys %q, %v, want 5", keys, err)
+	if err != nil || len(keys) != 7 {
+		t.Fatalf("got keys %q, %v, want 7", keys, err)
 	}
 	for _, key := range keys {
 		life, err := client.PTTL(t.Context(), key).Result()
@@ -52,6 +52,7 @@ func TestEverythingExpires(t *testing.T) {
 			"user": {session.UserLife + session.RecordMargin - time.Minute, session.UserLife + session.RecordMargin},
 			// A revocation lives as long as its tokens, and the margin.
 			"revoked": {session.ClockMargin + 14*time.Minute, session.ClockMargin + 17*time.Minute},
+			"find":    {session.UserLife + session.RecordMargin - time.Minute, session.UserLife + session.RecordMargin},
 			"replay":  {time.Hour, time.Hour + 10*time.Minute},
 			"count":   {time.Hour, time.Hour + 10*time.Minute},
 		}[want]

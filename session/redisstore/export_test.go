@@ -4,6 +4,7 @@ package redisstore
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -23,4 +24,9 @@ func PutAccount(ctx context.Context, s session.Store, user session.Tag, whole se
 		*a = whole
 		return nil
 	})
+}
+
+// Tidy tidies a bucket of the index.
+func Tidy(ctx context.Context, s session.Store, bucket string, now time.Time) error {
+	return s.(*store).tidy(ctx, bucket, now)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,6 +69,11 @@ func (r *store) decodeRevocations(entries []redis.XMessage) (all []session.Revoc
 
 // Follow implements session.Store. It holds one connection, with a read that waits for news.
 func (r *store) Follow(ctx context.Context, report func([]session.Revocation)) error {
+	var upkeep sync.WaitGroup
+	defer upkeep.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	upkeep.Go(func() { r.upkeep(ctx) })
 	r.checkEviction(ctx)
 	kept, last, err := r.kept(ctx)
 	for err == nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -15,7 +14,7 @@ import (
 // Fields of the hash. All others are sessions, named by the part of the SID that follows the user's
 // tag.
 const (
-	userField    = "u" // the generation and the user, sealed
+	userField    = "u" // the account without its sessions, sealed
 	versionField = "v" // random, new at each change
 )
 
@@ -139,88 +138,4 @@ func (r *store) decodeSession(user session.Tag, field, stored string) (s session
 
 func appendMillis(b []byte, millis int64) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(millis))
-}
-
-// encodeUser returns the generation and the user. New fields go to the end.
-func (r *store) encodeUser(key string, generation int64, u *session.User) ([]byte, error) {
-	var p packer
-	p.number(generation)
-	if u.UserID != (session.UserID{}) {
-		p.text(u.AppID)
-		p.text(u.OpenID)
-		p.text(u.UnionID)
-		p.number(millis(u.FirstSeen))
-		p.text(u.Phone)
-		p.text(u.PhoneNumber)
-		p.number(millis(u.PhoneVerified))
-		p.text(u.Nickname)
-		p.text(u.Avatar)
-		p.text(string(u.Key))
-		p.number(millis(u.KeySince))
-		p.text(string(u.PreviousKey))
-	}
-	return r.seal.seal(place(key, userField), p.out)
-}
-
-func (r *store) decodeUser(key, stored string) (generation int64, u session.User, err error) {
-	raw, err := r.seal.open(place(key, userField), stored)
-	if err != nil {
-		return 0, session.User{}, err
-	}
-	p := unpacker{in: raw}
-	generation = p.number()
-	u = session.User{
-		UserID:  session.UserID{AppID: p.text(), OpenID: p.text()},
-		UnionID: p.text(), FirstSeen: timeOf(p.number()),
-		Phone: p.text(), PhoneNumber: p.text(), PhoneVerified: timeOf(p.number()),
-		Nickname: p.text(), Avatar: p.text(),
-		Key: p.bytes(), KeySince: timeOf(p.number()), PreviousKey: p.bytes(),
-	}
-	if p.bad {
-		return 0, session.User{}, &Error{Cause: BadRecord}
-	}
-	return generation, u, nil
-}
-
-// packer writes values after one another.
-type packer struct{ out []byte }
-
-func (p *packer) number(n int64) { p.out = binary.AppendVarint(p.out, n) }
-
-func (p *packer) text(s string) {
-	p.out = append(binary.AppendUvarint(p.out, uint64(len(s))), s...)
-}
-
-// unpacker is the inverse of packer. Values that are missing at the end are zero.
-type unpacker struct {
-	in  []byte
-	bad bool
-}
-
-func (p *unpacker) number() int64 {
-	n, size := binary.Varint(p.in)
-	p.skip(size)
-	return n
-}
-
-func (p *unpacker) text() string { return string(p.bytes()) }
-
-// bytes returns nil for an empty value.
-func (p *unpacker) bytes() []byte {
-	n, size := binary.Uvarint(p.in)
-	p.skip(size)
-	if n == 0 || n > uint64(len(p.in)) {
-		p.bad = p.bad || n > 0
-		return nil
-	}
-	value := slices.Clone(p.in[:n])
-	p.in = p.in[n:]
-	return value
-}
-
-func (p *unpacker) skip(size int) {
-	if size <= 0 && len(p.in) > 0 {
-		p.bad, size = true, len(p.in)
-	}
-	p.in = p.in[max(size, 0):]
 }

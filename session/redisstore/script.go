@@ -23,6 +23,8 @@ var (
 	keysLua string
 	//go:embed revoke.lua
 	revokeLua string
+	//go:embed find.lua
+	findLua string
 )
 
 var (
@@ -32,6 +34,7 @@ var (
 	replayScript  = redis.NewScript(replayLua)
 	keysScript    = redis.NewScript(keysLua)
 	revokeScript  = redis.NewScript(revokeLua)
+	findScript    = redis.NewScript(findLua)
 )
 
 // run runs a script and returns its reply. What it writes has reached the replicas asked for when

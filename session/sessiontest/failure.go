@@ -35,9 +35,22 @@ func calls(ctx context.Context, s session.Store, at time.Time, claims json.RawMe
 		"Update": func() error {
 			return first(s.Update(ctx, session.Update{SID: token.SID, User: l.User, Claims: claims, Replay: l.Replay, Now: at}))
 		},
-		"End":       func() error { return first(s.End(ctx, token.SID, ending(at))) },
-		"EndAll":    func() error { return first(s.EndAll(ctx, tag, ending(at))) },
-		"Erase":     func() error { return first(s.Erase(ctx, tag, ending(at))) },
+		"End":    func() error { return first(s.End(ctx, token.SID, ending(at))) },
+		"EndAll": func() error { return first(s.EndAll(ctx, tag, ending(at))) },
+		"Erase":  func() error { return first(s.Erase(ctx, tag, ending(at))) },
+		"Ban": func() error {
+			return first(s.Ban(ctx, tag, session.Ban{Reason: "secret-reason"}, ending(at)))
+		},
+		"Unban":    func() error { return s.Unban(ctx, tag, at) },
+		"Users":    func() error { return first(s.Users(ctx, session.UserQuery{Phone: l.User.Phone})) },
+		"AllUsers": func() error { return first(s.Users(ctx, session.UserQuery{})) },
+		"Stats":    func() error { return first(s.Stats(ctx)) },
+		"Import":   func() error { return s.Import(ctx, []session.User{l.User}, at) },
+		"Dump":     func() error { return s.Dump(ctx, func(session.Dump) error { return nil }) },
+		"Restore": func() error {
+			account := session.Account{User: l.User, Sessions: []session.Session{l.Session}}
+			return s.Restore(ctx, session.Dump{Accounts: []session.DumpedAccount{{Tag: tag, Account: account}}}, at)
+		},
 		"Count":     func() error { return first(s.Count(ctx, l.Replay.Key, 1, l.Replay.Until, at)) },
 		"PutReplay": func() error { return s.PutReplay(ctx, l.Replay, at) },
 		"Replay":    func() error { return first(s.Replay(ctx, l.Replay.Key, at)) },

@@ -98,6 +98,14 @@ type endAll func(session.Store, context.Context, session.Tag, session.Ending) ([
 
 func loginsRaceEndAll(t *testing.T, f *fixture) { loginsRace(t, f, session.Store.EndAll) }
 
+func loginsRaceBan(t *testing.T, f *fixture) {
+	loginsRace(t, f, func(s session.Store, ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+		revoked, err := s.Ban(ctx, user, session.Ban{Reason: "x", Until: e.Now.Add(time.Hour)}, e)
+		// Lifted at once, it must refuse all the same those that began before.
+		return revoked, errors.Join(err, s.Unban(ctx, user, e.Now))
+	})
+}
+
 func loginsRaceErase(t *testing.T, f *fixture) { loginsRace(t, f, session.Store.Erase) }
 
 // loginsRace lets logins race with what ends all sessions. Whichever is first, none of those

@@ -44,6 +44,10 @@ func RunDB(t *testing.T, open OpenDB) {
 		{"AViewWritesNothing", dbViewReads},
 		{"APanicIsTheCallers", dbPanics},
 		{"ScanFindsPrefixes", dbScans},
+		{"ScanBeginsWhereItIsTold", dbScansFrom},
+		{"TheNewestComeFirst", dbNewest},
+		{"LabelsFindRecords", dbLabels},
+		{"MarksGoWithTheirRecord", dbMarksGo},
 		{"ARandomWalkIsThatOfAMap", dbWalks},
 		{"RecordsOutliveARestart", dbSurvives},
 		{"WhatIsOverIsDropped", dbDrops},
@@ -96,7 +100,7 @@ func (f *dbFixture) want(t *testing.T, want map[string]string) {
 }
 
 func scanInto(tx session.Tx, prefix string, into map[string]string) error {
-	return tx.Scan([]byte(prefix), func(key, value []byte) error {
+	return tx.Scan([]byte(prefix), nil, func(key, value []byte) error {
 		if _, ok := into[string(key)]; ok {
 			return fmt.Errorf("%.40q comes twice", key)
 		}
@@ -303,7 +307,7 @@ func dbScans(t *testing.T, f *dbFixture) {
 	stop := errors.New("enough")
 	seen := 0
 	err := f.DB.View(t.Context(), func(tx session.Tx) error {
-		return tx.Scan(nil, func(_, _ []byte) error { seen++; return stop })
+		return tx.Scan(nil, nil, func(_, _ []byte) error { seen++; return stop })
 	})
 	if !errors.Is(err, stop) || seen != 1 {
 		t.Errorf("a scan that is stopped: got %v after %d records, want %v after 1", err, seen, stop)

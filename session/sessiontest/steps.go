@@ -182,7 +182,10 @@ func text(t *testing.T, value any) string {
 	case session.Session:
 		value = utcSession(v)
 	case session.Account:
-		a := session.Account{User: utcUser(v.User), Generation: v.Generation}
+		a := session.Account{User: utcUser(v.User), Generation: v.Generation, LastLogin: v.LastLogin.UTC()}
+		if v.Ban != nil {
+			a.Ban = &session.Ban{Reason: v.Ban.Reason, Until: v.Ban.Until.UTC()}
+		}
 		for _, s := range v.Sessions {
 			a.Sessions = append(a.Sessions, utcSession(s))
 		}

@@ -98,6 +98,9 @@ func (w *walk) wantAll(t *testing.T) {
 		for key := range w.model.counters {
 			wantCount(t, node, key, 0, w.at, w.at, w.model.count(key, 0, w.at, w.at))
 		}
+		for _, user := range users {
+			w.wantFound(t, node, user)
+		}
 		wantKeys(t, node, w.model.keys, w.model.version)
 		wantRevocations(t, follow(t, node).first(), w.model.revoked)
 	}
@@ -146,7 +149,7 @@ func (w *walk) step(t *testing.T) {
 		Value: fmt.Append(nil, step),
 		Until: at.Add(time.Duration(w.IntN(60)) * time.Second),
 	}
-	switch w.IntN(14) {
+	switch w.IntN(16) {
 	case 0, 1, 2:
 		w.login(t, node, user, at, replay, step)
 	case 3, 4, 5, 6:
@@ -163,6 +166,10 @@ func (w *walk) step(t *testing.T) {
 	case 13:
 		key, delta, until := session.Digest{byte(w.IntN(2))}, w.IntN(5)-1, at.Add(time.Duration(w.IntN(10))*time.Minute)
 		wantCount(t, node, key, delta, until, at, w.model.count(key, delta, until, at))
+	case 14:
+		w.operate(t, node, user, at, step)
+	case 15:
+		w.wantFound(t, node, user)
 	}
 	wantReplay(t, node, replay.Key, at, w.model.replay(replay.Key, at))
 	w.wantAccount(t, nodes[w.IntN(len(nodes))], user)
@@ -189,7 +196,11 @@ func (w *walk) login(t *testing.T, node session.Store, user session.UserID, at t
 	want, wantErr := w.model.login(l)
 	w.held = append(w.held, held{token, user})
 	got, err := node.Login(t.Context(), l)
-	if !errors.Is(err, wantErr) {
+	wantBanned(t, err, wantErr)
+	if !errors.Is(err, session.ErrEnded) {
+		check(t, err)
+	}
+	if (err == nil) != (wantErr == nil) {
 		t.Errorf("login: got %v, want %v", err, wantErr)
 	}
 	w.wantRevoked(t, got, want)

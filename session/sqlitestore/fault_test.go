@@ -144,7 +144,7 @@ func TestOpenRefuses(t *testing.T) {
 		spoil func(file string) error
 		want  string
 	}{
-		{"a newer format", execute("PRAGMA user_version = 2"), "newer version"},
+		{"a newer format", execute("PRAGMA user_version = 3"), "newer version"},
 		{"another program's database", execute("PRAGMA application_id = 77"), "another program"},
 		{"a text", func(file string) error {
 			return os.WriteFile(file, []byte(strings.Repeat("dear diary, ", 1000)), 0o600)

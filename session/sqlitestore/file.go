@@ -19,29 +19,37 @@ import (
 
 const (
 	applicationID = 0x57584175 // "WXAu"
-	version       = 1
+	version       = 2
 
 	// walLimit is the size to which the file of the last writes is cut when it has grown.
 	walLimit = 64 << 20
 )
 
 // schema: due is the end of a record's time or, after a refresh, an earlier moment, so that
-// refreshes leave the index alone. Values are JSON as it is, for people who look in with sqlite3,
-// with spaces after it: size is without those. sum is the CRC-32 of key and value.
+// refreshes leave the index alone. From ordinal to label1 there are the record's Marks; all that a
+// list of users or their number needs is in an index. Values are JSON as it is, for people who look
+// in with sqlite3, with spaces after it: size is without those. sum is the CRC-32 of key and value.
 const schema = `
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
 CREATE TABLE records (
 	key     BLOB NOT NULL UNIQUE,
-	value   BLOB NOT NULL,
 	size    INTEGER NOT NULL,
 	sum     INTEGER NOT NULL,
 	expires INTEGER,
-	due     INTEGER
+	due     INTEGER,
+	ordinal INTEGER,
+	weight  INTEGER,
+	label0  BLOB,
+	label1  BLOB,
+	value   BLOB NOT NULL
 ) STRICT;
 CREATE INDEX records_due ON records (due) WHERE due IS NOT NULL;
+CREATE INDEX records_ordinal ON records (ordinal, key, weight) WHERE ordinal IS NOT NULL;
+CREATE INDEX records_label0 ON records (label0) WHERE label0 IS NOT NULL;
+CREATE INDEX records_label1 ON records (label1) WHERE label1 IS NOT NULL;
 PRAGMA application_id = 1465401717;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;`
 
 var (
@@ -113,6 +121,9 @@ func check(file string) error {
 		return explain(file, err)
 	case id != applicationID:
 		return fmt.Errorf("%s is a file of another program: name another one in `store sqlite`", file)
+	case format < version:
+		return fmt.Errorf("%s was written before this module was released (format %d, this one knows %d): move it away",
+			file, format, version)
 	case format > version:
 		return fmt.Errorf("%s was written by a newer version of this module (format %d, this one knows %d): "+
 			"run that version, or restore a backup from before", file, format, version)
@@ -122,7 +133,7 @@ func check(file string) error {
 
 // probe reads the edges of the table and its indexes: what is quick, however large the file.
 func probe(pool *sql.DB) error {
-	for _, column := range []string{"rowid", "key", "due"} {
+	for _, column := range []string{"rowid", "key", "due", "ordinal", "label0", "label1"} {
 		for _, order := range []string{"ASC", "DESC"} {
 			rows, err := pool.Query("SELECT value FROM records WHERE " + column + " IS NOT NULL ORDER BY " + column + " " + order + " LIMIT 1")
 			if err != nil {

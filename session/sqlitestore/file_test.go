@@ -239,7 +239,7 @@ func count(t *testing.T, d *db) (n int) {
 	t.Helper()
 	err := d.View(t.Context(), func(tx session.Tx) error {
 		n = 0
-		return tx.Scan(nil, func(_, _ []byte) error { n++; return nil })
+		return tx.Scan(nil, nil, func(_, _ []byte) error { n++; return nil })
 	})
 	if err != nil {
 		t.Fatal(err)

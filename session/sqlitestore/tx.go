@@ -3,7 +3,6 @@
 package sqlitestore
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,6 +18,7 @@ type conn struct {
 	raw *sql.Conn
 
 	get, update, insert, remove, scan  *sql.Stmt
+	mark, newest, labeled, totals      *sql.Stmt
 	begin, beginWrite, commit, back    *sql.Stmt
 	savepoint, backToSavepoint, forget *sql.Stmt
 
@@ -43,7 +43,14 @@ func newConn(pool *sql.DB) (*conn, error) {
 		{&c.insert, `INSERT INTO records (key, value, size, sum, expires, due) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
 			ON CONFLICT (key) DO UPDATE SET value = ?2, size = ?3, sum = ?4, expires = ?5, due = ?5`},
 		{&c.remove, `DELETE FROM records WHERE key = ?`},
-		{&c.scan, `SELECT key, value, size, sum FROM records WHERE key >= ?1 AND (?2 IS NULL OR key < ?2)`},
+		{&c.scan, `SELECT key, value, size, sum FROM records WHERE key >= ?1 AND (?2 IS NULL OR key < ?2)
+			ORDER BY key`},
+		{&c.mark, `UPDATE records SET ordinal = ?2, weight = ?3, label0 = ?4, label1 = ?5 WHERE key = ?1`},
+		{&c.newest, `SELECT ordinal, key FROM records WHERE ordinal IS NOT NULL AND (ordinal, key) < (?1, ?2)
+			ORDER BY ordinal DESC, key DESC`},
+		{&c.labeled, `SELECT key FROM records WHERE label0 = ?1 AND key > ?2
+			UNION SELECT key FROM records WHERE label1 = ?1 AND key > ?2 ORDER BY 1`},
+		{&c.totals, `SELECT count(*), ifnull(sum(weight), 0) FROM records WHERE ordinal IS NOT NULL`},
 		{&c.begin, `BEGIN`},
 		{&c.beginWrite, `BEGIN IMMEDIATE`},
 		{&c.commit, `COMMIT`},
@@ -126,46 +133,6 @@ func (c *conn) Put(key, value []byte, expires time.Time) error {
 
 // Delete implements session.Tx.
 func (c *conn) Delete(key []byte) error { return c.run(c.remove, key) }
-
-// Scan implements session.Tx.
-func (c *conn) Scan(prefix []byte, each func(key, value []byte) error) error {
-	if prefix == nil {
-		prefix = []byte{}
-	}
-	var end any
-	if e := after(prefix); e != nil {
-		end = e
-	}
-	rows, err := c.scan.Query(prefix, end)
-	if err != nil {
-		return c.fail(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var key, value []byte
-		var size, sum int64
-		if err := rows.Scan(&key, &value, &size, &sum); err != nil {
-			return c.fail(err)
-		}
-		if value, err = sound(key, value, size, sum); err != nil {
-			return err
-		}
-		if err := each(key, value); err != nil {
-			return err
-		}
-	}
-	return c.fail(rows.Err())
-}
-
-// after returns the first key after all that begin with a prefix, nil if there is none.
-func after(prefix []byte) []byte {
-	end := bytes.TrimRight(bytes.Clone(prefix), "\xff")
-	if len(end) == 0 {
-		return nil
-	}
-	end[len(end)-1]++
-	return end
-}
 
 // padded gives the value of an account room to grow at the first refresh. It can be overwritten in
 // place then; else its page, which is full, would be divided.
