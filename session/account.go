@@ -21,6 +21,11 @@ const (
 	// machines differ, and each may step.
 	RecordMargin = 24 * time.Hour
 
+	// maxSites bounds the sessions of all sites, in numbers that one site may have. A site whose
+	// issuer, audience or hook changes is another one from then on, which leaves the former sessions
+	// behind uncounted.
+	maxSites = 5
+
 	// ClockMargin is the same for revocations.
 	ClockMargin = time.Hour
 )
@@ -114,7 +119,8 @@ func (a *Account) prune(l Login) {
 }
 
 // evict ends the sessions of the login's site beyond Policy.MaxPerUser. The newest keep their
-// places, and one that is over has a place only if no other needs it.
+// places, and one that is over has a place only if no other needs it. Of all sites together the
+// oldest are ended beyond maxSites times as many.
 func (a *Account) evict(l Login) {
 	places := l.Policy.MaxPerUser
 	for _, over := range []bool{false, true} {
@@ -126,6 +132,16 @@ func (a *Account) evict(l Login) {
 			if places--; places < 0 {
 				s.Ended = Evicted
 			}
+		}
+	}
+	places = maxSites * l.Policy.MaxPerUser
+	for i := range slices.Backward(a.Sessions) {
+		s := &a.Sessions[i]
+		if s.Ended != Unknown {
+			continue
+		}
+		if places--; places < 0 {
+			s.Ended = Evicted
 		}
 	}
 }

@@ -32,12 +32,14 @@ func newPeople(t *testing.T) *people {
 	return &people{t: t, tokens: map[string]session.RefreshToken{}}
 }
 
-// login adds a session of a name, which other sites' begin with "other".
+// login adds a session of a name. That of another site has two words, or is "other".
 func (p *people) login(name string, at time.Time) []session.Revocation {
 	p.t.Helper()
 	where := site
 	if strings.HasPrefix(name, "other") {
 		where = session.NewSite("https://other.example")
+	} else if other, _, ok := strings.Cut(name, " "); ok {
+		where = session.NewSite(other)
 	}
 	made, token := session.New(bob, where, at)
 	if name == "tokens" {
@@ -133,6 +135,14 @@ func TestLoginsBeyondTheLimitEndTheOldest(t *testing.T) {
 			name:   "each site has its own limit",
 			logins: []at{{"other 1", 0}, {"a", 0}, {"b", 0}, {"other 2", 0}, {"other 3", 0}, {"c", 0}}, last: at{"other 4", 0},
 			evicted: "other 1", listed: "(other 1) a b other 2 other 3 c other 4",
+		}, {
+			name: "a site that changes again and again leaves a bounded number behind",
+			logins: []at{
+				{"other 1", 0}, {"a", 0}, {"third 1", 0}, {"third 2", 0}, {"fourth 1", 0}, {"fourth 2", 0}, {"fourth 3", 0}, {"fifth 1", 0},
+				{"fifth 2", 0}, {"fifth 3", 0}, {"sixth 1", 0}, {"sixth 2", 0}, {"sixth 3", 0}, {"b", 0}, {"c", 0},
+			},
+			last: at{"third 3", 0}, evicted: "other 1",
+			listed: "(other 1) a third 1 third 2 fourth 1 fourth 2 fourth 3 fifth 1 fifth 2 fifth 3 sixth 1 sixth 2 sixth 3 b c third 3",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
