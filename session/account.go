@@ -154,7 +154,8 @@ func (a *Account) Drop(revoked []Revocation) {
 }
 
 // Refresh applies the use of a refresh token to its session. After Rotated and Repeated the session
-// has changed. After Reused it has Ended set, and its revocation is returned.
+// has changed. After Reused it has Ended set, and its revocation is returned, as is that of a session
+// that was evicted.
 func (a *Account) Refresh(r Redemption) Refreshed {
 	s := a.Session(r.SID)
 	if s == nil {
@@ -169,6 +170,11 @@ func (a *Account) Refresh(r Redemption) Refreshed {
 		}
 		result.Session, result.User = *s, a.User
 		result.Session.User = a.User.UserID
+	case Unknown:
+		// Who evicted it may have died before the revocation was written.
+		if s.Ended == Evicted && s.Family == r.Family {
+			result.Revoked = []Revocation{s.Revocation(Ending{Now: r.Now, Policy: r.Policy})}
+		}
 	case Reused:
 		s.Ended = Reused
 		result.Revoked = []Revocation{s.Revocation(Ending{Now: r.Now, Policy: r.Policy})}

@@ -258,6 +258,10 @@ func TestARevocationOutlivesTheTokensOfOtherNodes(t *testing.T) {
 			evicted, _ := p.Login(session.Login{Session: made, User: session.User{UserID: bob}, Policy: one})
 			return evicted
 		},
+		"use of an evicted one": func(p *people) []session.Revocation {
+			p.Session(p.tokens["a"].SID).Ended = session.Evicted
+			return p.Refresh(session.NewRedemption(p.tokens["a"], start, brief)).Revoked
+		},
 	} {
 		p := newPeople(t)
 		p.login("a", start)

@@ -66,7 +66,7 @@ func (k *kvStore) Refresh(ctx context.Context, r Redemption) (result Refreshed, 
 		return Refreshed{}, nil
 	}
 	err = k.change(ctx, "refresh", user, r.Now, r.Policy, func(tx records, a *Account) error {
-		if result = a.Refresh(r); result.Outcome == Unknown {
+		if result = a.Refresh(r); result.Outcome == Unknown && len(result.Revoked) == 0 {
 			return errUnchanged
 		}
 		a.Drop(result.Revoked)

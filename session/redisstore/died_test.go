@@ -22,6 +22,16 @@ import (
 // its caller died, or Redis did, before it could say so; and nobody can go on with it meanwhile.
 func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 	t.Parallel()
+	evict := func(t *testing.T, s session.Store, _ session.RefreshToken, at time.Time) error {
+		t.Helper()
+		for range policy.MaxPerUser {
+			l, _ := newLogin(t, s, at.Add(time.Second))
+			if _, err := s.Login(t.Context(), l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for _, test := range []struct {
 		name string
 		end  func(*testing.T, session.Store, session.RefreshToken, time.Time) error
@@ -34,16 +44,8 @@ func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 			}
 			return err
 		}},
-		{"eviction, then login", func(t *testing.T, s session.Store, _ session.RefreshToken, at time.Time) error {
-			t.Helper()
-			for range policy.MaxPerUser {
-				l, _ := newLogin(t, s, at.Add(time.Second))
-				if _, err := s.Login(t.Context(), l); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
+		{"eviction, then login", evict},
+		{"eviction, then refresh", evict},
 		{"end of all", func(t *testing.T, s session.Store, _ session.RefreshToken, at time.Time) error {
 			t.Helper()
 			_, err := s.EndAll(t.Context(), user.Tag(), ending(at))
@@ -84,14 +86,14 @@ func TestWhatEndedIsRevokedThoughTheFirstCallerDied(t *testing.T) {
 				refuser.refuse.Store(nil)
 				// Sessions that are marked are used by nobody. Ending all goes on when it is tried
 				// again.
-				if test.name == "reuse" || test.name == "eviction, then login" {
+				if test.name == "reuse" || test.name == "eviction, then refresh" {
 					current := spent.Successor(rotated.Session.Salt)
 					got, err := s.Refresh(t.Context(), session.NewRedemption(current, at, policy))
 					if err != nil || got.Outcome == session.Rotated {
 						t.Errorf("got %v, %v of an ended session, want it refused", got.Outcome, err)
 					}
 				}
-				if test.name != "reuse" {
+				if test.name != "reuse" && test.name != "eviction, then refresh" {
 					if err := test.end(t, s, spent, at); err != nil {
 						t.Fatal(err)
 					}

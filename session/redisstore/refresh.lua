@@ -3,7 +3,7 @@
 -- version, how long the account lives. Returns the outcome, then the session and the user. Times and spans
 -- are in milliseconds.
 local UNKNOWN, ROTATED, REPEATED, REUSED = 0, 1, 2, 3
-local LIVE, IS_REUSED = 0, string.byte('r')
+local LIVE, IS_REUSED, IS_EVICTED = 0, string.byte('r'), string.byte('e')
 local ORIGIN, FIXED = 61, '>Bi8i8c32i8c32c16' -- record.go says what it holds
 
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
@@ -24,6 +24,8 @@ end
 local outcome
 if ended == IS_REUSED then
 	return {REUSED, stored, user()}
+elseif ended == IS_EVICTED then -- who evicted it may have died before the revocation was written
+	return {UNKNOWN, stored, user()}
 elseif ended ~= LIVE or now >= math.min(last_use + idle, created + lifetime) then
 	return {UNKNOWN}
 elseif token == current then

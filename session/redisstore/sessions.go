@@ -101,7 +101,7 @@ func (r *store) refreshed(user session.Tag, field string, d session.Redemption, 
 	switch s := a.Sessions[0]; result.Outcome {
 	case session.Rotated, session.Repeated:
 		result.Session, result.User = s, a.User
-	case session.Reused:
+	case session.Reused, session.Unknown: // unknown, with its record, is one that was evicted
 		result.Revoked = []session.Revocation{s.Revocation(session.Ending{Now: d.Now, Policy: d.Policy})}
 	default:
 		return session.Refreshed{}, &Error{Cause: BadRecord}
