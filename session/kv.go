@@ -77,7 +77,7 @@ func (k *kvStore) Refresh(ctx context.Context, r Redemption) (result Refreshed, 
 
 // Update implements Store.
 func (k *kvStore) Update(ctx context.Context, u Update) (updated Updated, err error) {
-	err = k.change(ctx, "update", u.User.Tag(), u.Now, Policy{}, func(tx records, a *Account) error {
+	err = k.change(ctx, "update", u.User.Tag(), u.Now, u.Policy, func(tx records, a *Account) error {
 		if updated, err = a.Update(u); err != nil {
 			return err
 		}

@@ -275,3 +275,19 @@ func canceledAtReport(t *testing.T, report func([]session.Revocation)) (context.
 		cancel()
 	}
 }
+
+// A site whose sessions live for longer than a user who never comes back lost them at an update.
+func TestAnUpdateKeepsTheAccountAsLongAsItsSessions(t *testing.T) {
+	t.Parallel()
+	s, db, made := filled(t)
+	long := policy
+	long.Lifetime = 3 * session.UserLife
+	u := session.Update{SID: made.SID, User: session.User{UserID: bob}, Now: start, Policy: long}
+	if _, err := s.Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	tag := bob.Tag()
+	if got := db.records["a"+string(tag[:])].expires; got.Before(start.Add(long.Lifetime)) {
+		t.Errorf("got the account dropped at %v, want it as long as its session may live", got)
+	}
+}

@@ -162,6 +162,7 @@ type Update struct {
 	DropKey     []byte          // a session_key to be removed, for User.DropKey
 	Replay      Replay
 	Now         time.Time
+	Policy      Policy
 }
 
 // Updated is the account after an update.

@@ -127,7 +127,7 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 	}
 	user := account.User
 	exchange := phoneExchange{req.app, store, user, sid, req.proof}
-	update := session.Update{SID: sid, User: session.User{UserID: id}}
+	update := session.Update{SID: sid, User: session.User{UserID: id}, Policy: l.store.policy(l.policy)}
 	if err := l.exchangePhone(ctx, exchange, &update.User); err != nil {
 		return nil, err
 	}

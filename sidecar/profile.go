@@ -150,6 +150,7 @@ func (p *profiles) keep(ctx context.Context, sid session.SID, id session.UserID,
 	now := p.now()
 	update := session.Update{
 		SID: sid, User: session.User{UserID: id, Nickname: e.nickname}, TokensUntil: p.tokens.until(now), Now: now,
+		Policy: p.store.policy(p.policy),
 	}
 	if e.jpeg == nil {
 		return store.Update(ctx, update)

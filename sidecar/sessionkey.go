@@ -98,7 +98,9 @@ func (l *logins) decryptPhone(ctx context.Context, x phoneExchange) (phone wecha
 	}
 	if len(keys) > 0 && keys[0].current && l.isStale(ctx, x, keys[0]) {
 		// Nobody's fault. The key goes, so that nobody can try on with it uncounted.
-		stale := session.Update{SID: x.sid, User: session.User{UserID: x.user.UserID}, DropKey: x.user.Key, Now: l.now()}
+		stale := session.Update{
+			SID: x.sid, User: session.User{UserID: x.user.UserID}, DropKey: x.user.Key, Now: l.now(), Policy: l.store.policy(l.policy),
+		}
 		if _, err := x.store.Update(ctx, stale); err != nil {
 			return phone, err
 		}

@@ -111,7 +111,7 @@ func (r *store) refreshed(user session.Tag, field string, d session.Redemption, 
 
 // Update implements session.Store. It is two round trips, one more if there is a replay.
 func (r *store) Update(ctx context.Context, u session.Update) (updated session.Updated, err error) {
-	err = r.change(ctx, "update", u.User.Tag(), u.Now, session.Policy{}, func(_ context.Context, a *session.Account) error {
+	err = r.change(ctx, "update", u.User.Tag(), u.Now, u.Policy, func(_ context.Context, a *session.Account) error {
 		updated, err = a.Update(u)
 		return err
 	})
