@@ -71,7 +71,7 @@ func (a answers) token(ctx context.Context, u session.User, sid session.SID, ext
 		SID:                 string(sid),
 		Phone:               u.Phone,
 		PhoneNumber:         u.PhoneNumber,
-		PhoneNumberVerified: u.Phone != "",
+		PhoneNumberVerified: !u.PhoneVerified.IsZero(),
 		Nickname:            u.Nickname,
 		Picture:             a.avatarPath(ctx, u.Avatar),
 		Extra:               extra,
