@@ -56,7 +56,6 @@ func NewDenylist(store Store, clock *Clock, minLife func() time.Duration) *Denyl
 // Run follows the store until ctx ends. It calls failed for each failure of the store, and works
 // when the store has reported again.
 func (d *Denylist) Run(ctx context.Context, failed func(error), works func()) {
-	go d.sweep(ctx)
 	for pause := retryFollow; ; pause = min(2*pause, maxRetryFollow) {
 		err := d.store.Follow(ctx, func(revoked []Revocation) {
 			d.report(revoked)
@@ -134,7 +133,8 @@ func (d *Denylist) report(revoked []Revocation) {
 	d.next = make(chan struct{})
 }
 
-func (d *Denylist) sweep(ctx context.Context) {
+// Sweep drops entries that are over, until ctx ends.
+func (d *Denylist) Sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {

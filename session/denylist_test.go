@@ -87,6 +87,7 @@ func withDenylist(t *testing.T, store *followed, test func(*testing.T, *denied))
 		d.Denylist = session.NewDenylist(store, clock, func() time.Duration { return minLife })
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
+		go d.Sweep(ctx)
 		go func() {
 			defer close(done)
 			d.Run(ctx, func(error) { d.failed++ }, func() { d.worked++ })

@@ -47,6 +47,17 @@ func shared[T any](
 	}
 }
 
+// recovered calls a function and returns its panic as an error.
+func recovered(f func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	f()
+	return nil
+}
+
 // panicError is a panic for the log. The runtime's own texts hold no data; others may quote what the program
 // worked on.
 func panicError(p any) error {

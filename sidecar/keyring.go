@@ -87,7 +87,7 @@ func (k *Keyring) start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	k.stop = cancel
-	k.done.Go(func() { k.run(ctx, store) })
+	k.done.Go(func() { k.store.keep(ctx, func(ctx context.Context) { k.run(ctx, store) }) })
 	select {
 	case <-k.ready:
 	case <-time.After(initialSync):

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/caddy-wechat/wechatauth/session"
 )
 
 // outage logs failures of a store: a line when it begins to fail or fails for another reason, one a minute
@@ -22,19 +24,21 @@ type outage struct {
 	count  int
 }
 
-func (o *outage) failed(op string, err error) {
+// failed notes a failure, and reports whether an outage begins with it.
+func (o *outage) failed(op string, err error) (begins bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now, cause := o.now(), err.Error()
-	if o.op == "" {
+	now, cause := o.now(), session.Reason(err)
+	if begins = o.op == ""; begins {
 		o.op, o.since, o.count = op, now, 0
 	}
 	o.count++
 	if cause == o.cause && now.Sub(o.logged) < time.Minute {
-		return
+		return begins
 	}
 	o.cause, o.logged = cause, now
 	o.log.Error("the session store fails", "error", err, "since", o.since, "failures", o.count)
+	return begins
 }
 
 // works ends the outage that began with the same operation.

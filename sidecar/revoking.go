@@ -66,17 +66,19 @@ func (r revokingStore) Erase(ctx context.Context, user session.Tag, e session.En
 	return revoked, err
 }
 
-// done follows an operation. The first success after an outage has the revocations read again before the
-// client gets its answer, or its new token would be refused for want of them.
+// done follows an operation. The first success after a failure has the revocations read again before the client
+// gets its answer, or its new token would be refused for want of them.
 func (r revokingStore) done(revoked []session.Revocation, err error) {
-	r.handle.deny.Add(revoked)
+	h := r.handle
+	h.deny.Add(revoked)
 	if errors.Is(err, session.ErrUnavailable) {
-		r.handle.outage.failed("use", err)
+		h.outage.failed("use", err)
+		h.away.Store(true)
 		return
 	}
-	r.handle.outage.works("use")
-	if r.handle.deny.Age() > freshList {
-		r.handle.deny.Wake()
-		r.handle.deny.Wait(freshList, initialSync)
+	h.outage.works("use")
+	if h.away.Swap(false) && h.deny.Age() > freshList {
+		h.deny.Wake()
+		h.deny.Wait(freshList, initialSync)
 	}
 }

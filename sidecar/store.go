@@ -48,6 +48,7 @@ type StoreHandle struct {
 	count  func(Counter)
 	open   func() (session.Store, error)
 	outage outage
+	away   atomic.Bool // the store has failed, and no operation has succeeded since
 
 	once  sync.Once // guards the opening of what follows
 	err   error
@@ -100,7 +101,9 @@ func (s *StoreHandle) get() (session.Store, error) {
 		s.stop = cancel
 		s.deny = session.NewDenylist(store, s.clock, s.revocationLife)
 		s.store = revokingStore{store, s}
-		s.done.Go(func() { s.follow(ctx) })
+		for _, loop := range []func(context.Context){s.follow, s.deny.Sweep} {
+			s.done.Go(func() { s.keep(ctx, loop) })
+		}
 		s.deny.Wait(freshList, initialSync)
 	})
 	return s.store, s.err
@@ -108,10 +111,33 @@ func (s *StoreHandle) get() (session.Store, error) {
 
 // follow keeps the list of revocations up to date until ctx ends.
 func (s *StoreHandle) follow(ctx context.Context) {
-	s.deny.Run(ctx, func(err error) { s.outage.failed("follow", err) }, func() {
+	failed := func(err error) {
+		if s.outage.failed("follow", err) {
+			s.away.Store(true)
+		}
+	}
+	s.deny.Run(ctx, failed, func() {
 		s.outage.works("follow")
 		s.watchClock()
 	})
+}
+
+// restartPause keeps a loop that panics at once from keeping the processor busy.
+const restartPause = time.Second
+
+// keep runs a loop until ctx ends. A panic in it would end the process with all its sites: it is logged, and the
+// loop begins again.
+func (s *StoreHandle) keep(ctx context.Context, loop func(context.Context)) {
+	for ctx.Err() == nil {
+		if err := recovered(func() { loop(ctx) }); err != nil {
+			s.count(InternalErrors)
+			s.log.Error("unexpected error", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartPause):
+		}
+	}
 }
 
 // watchClock logs a step of the machine's clock: it decides which tokens have expired.
