@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,36 @@ func (f *front) gotWith(t *testing.T, path, token string, names []string) (g got
 		t.Fatal(err)
 	}
 	return g
+}
+
+// The same for PHP and its kin, which get environment variables.
+func TestNoSpellingIsAnIdentityToFastCGIBehindNginx(t *testing.T) {
+	t.Parallel()
+	f := newFront(t)
+	include, err := filepath.Abs("../examples/nginx/fastcgi_wechat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := adapted(t, include, map[string]string{"include fastcgi_params;": "include /etc/nginx/fastcgi_params;"})
+	include = writeFile(t, t.TempDir(), "fastcgi_wechat", text)
+	php := &front{world: f.world, caddy: f.caddy, wire: f.wire}
+	php.startNginx(t, fastCGI(t),
+		"proxy_pass http://$wx_backend;", "include "+include+";\nfastcgi_pass $wx_backend;",
+		"proxy_pass http://backend;", "include "+include+";\nfastcgi_pass backend;")
+	alice := f.world.fake.NewUser(appID)
+	token := php.post("/auth/login", "", "code", f.world.fake.LoginCode(alice)).access()
+	for _, name := range []string{"X-WX-OPENID", "X-WX-PHONE", "X-WX-UNIONID", "X-WX-SOURCE", "X-WX-APPID", "X-WX-FROM-OPENID", "X-WX-ENV"} {
+		odd := oddSpellings(name)
+		wantVariables(t, php.getWith(t, "/health", token, odd), nil)
+		got := identityVariables(php.getWith(t, "/hello", token, odd))
+		want := map[string]string{
+			"HTTP_X_WX_OPENID": alice.OpenID, "HTTP_X_WX_APPID": appID, "HTTP_X_WX_UNIONID": alice.UnionID, "HTTP_X_WX_SOURCE": "wx_client",
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	want(t, "without a token", php.get("/hello", ""), 401, "token_missing")
 }
 
 // Requests as no library writes them: names before the Host, repeated, with blanks, on folded lines, and named by

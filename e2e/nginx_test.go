@@ -40,16 +40,17 @@ func newFront(t *testing.T, lines ...string) *front {
 	t.Helper()
 	w := newWorld(t)
 	f := &front{world: w}
-	address := f.startCaddy(t, lines...)
+	address := f.startCaddy(t, "nginx", lines...)
 	f.wire = newProxy(t, address)
 	f.startNginx(t, strings.TrimPrefix(echoBackend(t), "http://"))
 	return f
 }
 
-func (f *front) startCaddy(t *testing.T, lines ...string) (address string) {
+// startCaddy runs Caddy with the Caddyfile of a folder of the examples.
+func (f *front) startCaddy(t *testing.T, folder string, lines ...string) (address string) {
 	t.Helper()
 	address = "127.0.0.1:" + freePort(t)
-	text := adapted(t, "../examples/nginx/Caddyfile", map[string]string{
+	text := adapted(t, "../examples/"+folder+"/Caddyfile", map[string]string{
 		"http://:8081": "http://" + strings.Replace(address, "127.0.0.1", "", 1),
 		"app {env.WECHAT_APPID} {env.WECHAT_SECRET}": "app " + appID + " " + secret + "\napi " + f.world.api + "\nlimit login off\n" +
 			strings.Join(lines, "\n"),
@@ -62,8 +63,9 @@ func (f *front) startCaddy(t *testing.T, lines ...string) (address string) {
 	return address
 }
 
-// startNginx runs nginx with TLS, as WeChat wants it.
-func (f *front) startNginx(t *testing.T, backend string) {
+// startNginx runs nginx with TLS, as WeChat wants it. Changes are pairs of what stands in the site and what
+// shall in its place, wherever it does.
+func (f *front) startNginx(t *testing.T, backend string, changes ...string) {
 	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
 	server := httptest.NewUnstartedServer(nil)
@@ -83,6 +85,7 @@ func (f *front) startNginx(t *testing.T, backend string) {
 		"server 127.0.0.1:8081;":         "server " + f.wire.addr + ";",
 		"server 127.0.0.1:3000;":         "server " + backend + ";",
 	})
+	site = strings.NewReplacer(changes...).Replace(site)
 	config := writeFile(t, dir, "nginx.conf", fmt.Sprintf(`daemon off;
 master_process off;
 pid %[1]s/pid;
