@@ -22,6 +22,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
@@ -49,7 +50,7 @@ func newFront(t *testing.T, lines ...string) *front {
 // startCaddy runs Caddy with the Caddyfile of a folder of the examples.
 func (f *front) startCaddy(t *testing.T, folder string, lines ...string) (address string) {
 	t.Helper()
-	address = "127.0.0.1:" + freePort(t)
+	address = "127.0.0.1:" + testkit.FreePort(t)
 	text := adapted(t, "../examples/"+folder+"/Caddyfile", map[string]string{
 		"http://:8081": "http://" + strings.Replace(address, "127.0.0.1", "", 1),
 		"app {env.WECHAT_APPID} {env.WECHAT_SECRET}": "app " + appID + " " + secret + "\napi " + f.world.api + "\nlimit login off\n" +
@@ -67,7 +68,7 @@ func (f *front) startCaddy(t *testing.T, folder string, lines ...string) (addres
 // shall in its place, wherever it does.
 func (f *front) startNginx(t *testing.T, backend string, changes ...string) {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), testkit.FreePort(t)
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS() // it has a certificate of 127.0.0.1
 	server.Close()
