@@ -25,8 +25,9 @@ var (
 	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
 	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
 	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}
+	proxies     = []string{"docs/nginx.md", "docs/nginx.zh-CN.md"} // its configurations run in e2e
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web, hookDocs, paths)
+		readmes, operations, performance, web, hookDocs, paths, proxies)
 )
 
 // samePrint compares what a document says a command prints with what it printed.
