@@ -10,6 +10,9 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
+// maxReasons bounds those that are told apart in one outage.
+const maxReasons = 16
+
 // outage logs failures of a store: a line when it begins to fail or fails for another reason, one a minute
 // while it does, and one when it is back.
 type outage struct {
@@ -18,9 +21,8 @@ type outage struct {
 
 	mu     sync.Mutex // guards what follows
 	op     string     // the operation that failed first; "": none fails
-	cause  string
 	since  time.Time
-	logged time.Time
+	logged map[string]time.Time // by reason, when it was last
 	count  int
 }
 
@@ -30,13 +32,16 @@ func (o *outage) failed(op string, err error) (begins bool) {
 	defer o.mu.Unlock()
 	now, cause := o.now(), session.Reason(err)
 	if begins = o.op == ""; begins {
-		o.op, o.since, o.count = op, now, 0
+		o.op, o.since, o.count, o.logged = op, now, 0, map[string]time.Time{}
 	}
 	o.count++
-	if cause == o.cause && now.Sub(o.logged) < time.Minute {
+	if _, ok := o.logged[cause]; !ok && len(o.logged) >= maxReasons {
+		cause = "" // a store whose errors have no reason of their own
+	}
+	if last, ok := o.logged[cause]; ok && now.Sub(last) < time.Minute {
 		return begins
 	}
-	o.cause, o.logged = cause, now
+	o.logged[cause] = now
 	o.log.Error("the session store fails", "error", err, "since", o.since, "failures", o.count)
 	return begins
 }
@@ -49,5 +54,5 @@ func (o *outage) works(op string) {
 		return
 	}
 	o.log.Info("the session store works again", "after", o.now().Sub(o.since), "failures", o.count)
-	o.op, o.cause = "", ""
+	o.op, o.logged = "", nil
 }
