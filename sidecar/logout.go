@@ -59,8 +59,10 @@ func (s *sessions) logoutByRefreshToken(r *http.Request, text string, all bool) 
 	known := account.Session(token.SID)
 	gone := known == nil || known.Ended != session.Unknown
 	switch {
-	case gone && !all:
+	case known == nil && !all:
 		return nil
+	case gone && !all: // its end was begun, and the store failed before the revocation was written
+		return s.end(r, store, user, token.SID, false)
 	case gone || known.Family != token.Family():
 		return errRefreshInvalid
 	}
