@@ -91,7 +91,7 @@ func (p *profiles) editProfile(w http.ResponseWriter, r *http.Request, claims *j
 	if err := p.limit.allow(user.AppID+"/"+user.OpenID, p.now()); err != nil {
 		return err
 	}
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+	if isMultipart(mediaType(r)) {
 		end, err := uploading.begin(uploader{p.store.id, user}, p.formSize(r))
 		if err != nil {
 			return err

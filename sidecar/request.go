@@ -32,6 +32,13 @@ func readFields(w http.ResponseWriter, r *http.Request) (fields, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseBody(r, body)
+}
+
+func parseBody(r *http.Request, body []byte) (fields, error) {
+	if isForm(mediaType(r)) && !looksLikeJSON(body) {
+		return nil, errMediaType
+	}
 	return parseFields(body)
 }
 
@@ -43,16 +50,21 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, errTooLarge
 	case err != nil:
 		return nil, invalidRequest("the body broke off")
-	case isForm(r.Header.Get("Content-Type")) && !looksLikeJSON(body):
-		return nil, errMediaType
 	}
 	return body, nil
 }
 
-func isForm(contentType string) bool {
-	mediaType, _, _ := mime.ParseMediaType(contentType)
-	return mediaType == "application/x-www-form-urlencoded" || strings.HasPrefix(mediaType, "multipart/")
+// mediaType returns the content type without parameters and in lower case.
+func mediaType(r *http.Request) string {
+	name, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return name
 }
+
+func isForm(mediaType string) bool {
+	return mediaType == "application/x-www-form-urlencoded" || isMultipart(mediaType)
+}
+
+func isMultipart(mediaType string) bool { return strings.HasPrefix(mediaType, "multipart/") }
 
 // looksLikeJSON tells an object from a form, which begins with a name, and from multipart, which begins with dashes.
 func looksLikeJSON(body []byte) bool {
@@ -70,14 +82,11 @@ func parseFields(body []byte) (f fields, err error) {
 
 // readOptionalFields is readFields for routes whose body may be missing.
 func readOptionalFields(w http.ResponseWriter, r *http.Request) (fields, error) {
-	if r.ContentLength == 0 {
-		return nil, nil // whatever the content type says
-	}
 	body, err := readBody(w, r)
-	if err != nil || len(body) == 0 {
+	if err != nil || len(body) == 0 { // whatever the content type says
 		return nil, err
 	}
-	return parseFields(body)
+	return parseBody(r, body)
 }
 
 // flag returns a boolean field, false when it is absent.

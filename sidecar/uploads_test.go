@@ -5,6 +5,11 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -55,5 +60,37 @@ func TestAttackFewUsersHoldAllUploads(t *testing.T) {
 	}
 	if u.bytes != 0 || len(u.users) != 0 {
 		t.Errorf("got %d bytes and %d users left, want none", u.bytes, len(u.users))
+	}
+}
+
+// The bound on uploads is for whatever is read as a form, however its content type is written.
+func TestAttackUploadsInCapitals(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"multipart/form-data", "Multipart/Form-Data", "MULTIPART/FORM-DATA"} {
+		s := newTestSite(t)
+		token := s.login()
+		send := func(body io.Reader) int {
+			r := httptest.NewRequest(http.MethodPost, "/auth/profile", body)
+			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Content-Type", kind+"; boundary=b")
+			w := httptest.NewRecorder()
+			s.serve(w, r)
+			return w.Code
+		}
+		var held sync.WaitGroup
+		var ends []io.Closer
+		for range uploadsPerUser {
+			body, client := io.Pipe()
+			held.Go(func() { send(body) })
+			_, _ = io.WriteString(client, "--b\r\nContent-Disposition: form-data; name=\"avatar\"\r\n\r\n") // until it is read
+			ends = append(ends, client)
+		}
+		if got := send(strings.NewReader("--b--\r\n")); got != http.StatusTooManyRequests {
+			t.Errorf("%s: got %d for one more, want 429", kind, got)
+		}
+		for _, end := range ends {
+			_ = end.Close()
+		}
+		held.Wait()
 	}
 }
