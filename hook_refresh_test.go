@@ -142,3 +142,29 @@ func TestHookIsNotAskedForRubbish(t *testing.T) {
 		t.Errorf("got %d more questions, want none", got-asked)
 	}
 }
+
+// A demoted clerk taps the phone button just before the refresh that takes the role away: WeChat and the hook
+// take their time, and the answer must not bring the role back.
+func TestPhoneUnderWayBringsNoRoleBack(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t, says(`{"allow":true,"claims":{"role":"admin"}}`))
+	s := newSite(t, b.option())
+	u := s.fake.NewUser(s.appID)
+	a := s.login("code", s.fake.LoginCode(u))
+	want(t, a, 200, "")
+	b.then(func(w http.ResponseWriter, r *http.Request) {
+		b.then(says(`{"allow":true,"claims":{"role":"clerk"}}`))
+		want(t, s.refresh(a.text("refresh_token")), 200, "")
+		b.then(says(`{"allow":true,"claims":{"level":7}}`))
+		says(`{"allow":true,"claims":{"level":7}}`)(w, r)
+	})
+	phone := s.do("POST", "/auth/phone", a.text("access_token"), object("code", s.fake.PhoneCode(u, "13800138000")))
+	want(t, phone, 200, "")
+	edited := s.do("POST", "/auth/profile", a.text("access_token"), object("nickname", "n"))
+	want(t, edited, 200, "")
+	for name, got := range map[string]answer{"the phone's answer": phone, "the session": edited} {
+		if c := claims(t, got.text("access_token")); c["role"] != "clerk" || c["level"] != 7.0 || c["phone"] != "13800138000" {
+			t.Errorf("%s: got %v, want role clerk, level 7 and the phone", name, c)
+		}
+	}
+}

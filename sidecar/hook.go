@@ -124,7 +124,7 @@ type siteHook struct {
 // askRefresh asks about a session that goes on, and returns the claims that replace the session's; nil leaves
 // them, where the hook gave no answer and on_error allows that.
 func (h siteHook) askRefresh(ctx context.Context, event hookEvent) (json.RawMessage, error) {
-	answer, err := h.question(ctx, event)
+	answer, err := h.asked(ctx, event)
 	if err == nil && tooManyClaims(answer.claims) {
 		err = errors.New("its claims are larger than 4 KiB")
 	}
@@ -143,6 +143,20 @@ func (h siteHook) askRefresh(ctx context.Context, event hookEvent) (json.RawMess
 	return writeClaims(answer.claims)
 }
 
+// asked asks, and logs what is wrong with an answer that counts.
+func (h siteHook) asked(ctx context.Context, event hookEvent) (hookAnswer, error) {
+	answer, err := h.question(ctx, event)
+	if answer.flaw != "" {
+		h.log.Warn("the hook says no, in an answer that is wrong", "event", event.Event, "flaw", answer.flaw)
+	}
+	if len(answer.reserved) > 0 {
+		h.reserved.Do(func() {
+			h.log.Warn("the hook gives claims that are the sidecar's own; they are left out", "claims", answer.reserved)
+		})
+	}
+	return answer, err
+}
+
 // isDenial reports whether the hook said no.
 func isDenial(err error) bool {
 	e, ok := errors.AsType[*Error](err)
@@ -154,15 +168,7 @@ func (h siteHook) ask(ctx context.Context, event hookEvent, session map[string]a
 	if h.Hook == nil {
 		return session, nil
 	}
-	answer, err := h.question(ctx, event)
-	if answer.flaw != "" {
-		h.log.Warn("the hook says no, in an answer that is wrong", "event", event.Event, "flaw", answer.flaw)
-	}
-	if len(answer.reserved) > 0 {
-		h.reserved.Do(func() {
-			h.log.Warn("the hook gives claims that are the sidecar's own; they are left out", "claims", answer.reserved)
-		})
-	}
+	answer, err := h.asked(ctx, event)
 	claims := addClaims(session, answer.claims)
 	if err == nil && tooManyClaims(claims) {
 		err = errors.New("its claims are, with those it gave before, larger than 4 KiB")

@@ -85,11 +85,11 @@ func (k *Hook) question(ctx context.Context, event hookEvent) (hookAnswer, error
 }
 
 // A no is false, and what the languages of backends make of it on the way to JSON.
-const no = `(false|no|0\b|"\s*(false|no|0)?\s*")`
+const no = `(false|no|off|deny|0\b|["']\s*(false|no|off|deny|0)?\s*["'])`
 
 var (
 	noValue = regexp.MustCompile(`(?i)^` + no)
-	noSaid  = regexp.MustCompile(`(?i)"allow"\s*:\s*` + no)
+	noSaid  = regexp.MustCompile(`(?i)\ballow["']?\s*[:=]\s*` + no)
 )
 
 func parseHookAnswer(text []byte) (answer hookAnswer, err error) {

@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,10 +122,6 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 	if known == nil || known.Ended != session.Unknown {
 		return nil, session.ErrEnded
 	}
-	claims, err := readClaims(known.Claims)
-	if err != nil {
-		return nil, err
-	}
 	user := account.User
 	exchange := phoneExchange{req.app, store, user, sid, req.proof}
 	update := session.Update{SID: sid, User: session.User{UserID: id}, Policy: l.store.policy(l.policy)}
@@ -132,9 +129,9 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 		return nil, err
 	}
 	user.Merge(update.User)
-	extra, err := l.hook.ask(ctx, hookEvent{
+	extra, err := l.askPhone(ctx, store, known, hookEvent{
 		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP,
-	}, claims)
+	})
 	if err != nil {
 		return nil, l.stashPhone(ctx, exchange, update.User, err)
 	}
@@ -161,6 +158,33 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 		_, err = store.Update(ctx, update)
 	}
 	return body, err
+}
+
+// askPhone returns the claims of a session with those that the hook adds to them. WeChat and the hook take their
+// time: a refresh meanwhile may have taken a role away, which must not come back with what was read before.
+func (l *logins) askPhone(ctx context.Context, store session.Store, known *session.Session, event hookEvent) (map[string]any, error) {
+	for {
+		claims, err := readClaims(known.Claims)
+		if err != nil {
+			return nil, err
+		}
+		extra, err := l.hook.ask(ctx, event, claims)
+		if err != nil || l.hook.Hook == nil {
+			return extra, err
+		}
+		account, err := store.Account(ctx, session.UserID{AppID: event.AppID, OpenID: event.OpenID}.Tag())
+		if err != nil {
+			return nil, err
+		}
+		now := account.Session(known.SID)
+		if now == nil || now.Ended != session.Unknown {
+			return nil, session.ErrEnded
+		}
+		if bytes.Equal(now.Claims, known.Claims) {
+			return extra, nil
+		}
+		known = now
+	}
 }
 
 // phoneExchange is a user who proves a phone. At a login there is no session yet.
