@@ -21,11 +21,12 @@ fmt:
 fuzz: # FUZZTIME=1m make fuzz
 	bash scripts/fuzz.sh
 
-bench:
-	go test -run='^$$' -bench=. -benchmem ./...
+bench: # what bench/baseline.txt has
+	go test -run='^$$' -bench=. -benchmem ./bench
 
-measure: # everything docs/performance.md shows, on a machine that does nothing else
-	bash bench/measure.sh
+measure: # what docs/performance.md shows, on a machine that does nothing else
+	bash bench/load.sh
+	go run ./bench/scale
 
 cover:
 	go test -coverpkg=./... -coverprofile=cover.prof ./...

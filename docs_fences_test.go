@@ -21,7 +21,7 @@ import (
 var (
 	readmes     = []string{"README.md", "README.zh-CN.md"}
 	operations  = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
-	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands are tested in bench
+	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands take minutes
 	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
 	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
 	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}

@@ -1,3 +1,5 @@
+// What a login takes, by store, and the handler with a fake WeChat that it goes through.
+
 //go:build unix
 
 package bench

@@ -11,26 +11,26 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-wechat/wechatauth/bench/internal/lab"
 	"github.com/caddy-wechat/wechatauth/session"
 	"github.com/caddy-wechat/wechatauth/session/redisstore"
 	"github.com/caddy-wechat/wechatauth/session/sqlitestore"
 )
 
-// policy is the default one.
 var policy = session.Policy{
 	Idle: 30 * 24 * time.Hour, Lifetime: 180 * 24 * time.Hour, Grace: 30 * time.Second,
 	MaxPerUser: 20, TokenTTL: time.Hour,
 }
 
+const appID = "wx0123456789abcdef"
+
 // fillers is how many logins are under way at once: stores write many in one go.
 const fillers = 256
 
 func open(o options) (session.Store, error) {
-	if o.kind == "sqlite" {
-		return sqlitestore.Open(o.address, sqlitestore.Options{})
+	if o.redis == "" {
+		return sqlitestore.Open(o.file(), sqlitestore.Options{})
 	}
-	return redisstore.New(redisstore.Config{URLs: []string{o.address}})
+	return redisstore.New(redisstore.Config{URLs: []string{o.redis}})
 }
 
 // tokens are the refresh tokens of all sessions, in a file: in memory they would be most of it.
@@ -60,7 +60,7 @@ var tokenSize = func() int {
 
 // use opens the store and the tokens.
 func use(o options, do func(session.Store, tokens) error) error {
-	f, err := os.OpenFile(o.tokens, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(o.tokens(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,9 @@ func use(o options, do func(session.Store, tokens) error) error {
 func fill(ctx context.Context, o options) error {
 	return use(o, func(s session.Store, all tokens) error {
 		var next atomic.Int64
-		load, err := lab.ClosedLoop(ctx, fillers, time.Hour, o.sessions, func(int) error {
+		l, err := closedLoop(ctx, fillers, time.Hour, o.sessions, func(int) error {
 			i, at := int(next.Add(1)-1), time.Now().Add(-time.Hour)
-			id := session.UserID{AppID: lab.AppID, OpenID: fmt.Sprintf("oScale-0123456789_0%09d", i)}
+			id := session.UserID{AppID: appID, OpenID: fmt.Sprintf("oScale-0123456789_0%09d", i)}
 			made, token := session.New(id, session.NewSite("scale"), at)
 			made.TokensUntil = at.Add(time.Hour)
 			_, err := s.Login(ctx, session.Login{Session: made, Policy: policy, User: session.User{
@@ -97,7 +97,7 @@ func fill(ctx context.Context, o options) error {
 			return all.put(i, token)
 		})
 		if err == nil {
-			fmt.Printf("  logins a second %30.0f\n", load.PerSecond())
+			fmt.Printf("  logins a second %30.0f\n", l.perSecond())
 		}
 		return err
 	})
@@ -125,7 +125,7 @@ func refresh(ctx context.Context, o options) error {
 func loop(ctx context.Context, s session.Store, all tokens, o options, clients int, d time.Duration) error {
 	var last, longest atomic.Int64
 	begin := time.Now()
-	load, err := lab.ClosedLoop(ctx, clients, d, 1<<40, func(client int) error {
+	l, err := closedLoop(ctx, clients, d, 1<<40, func(client int) error {
 		err := spend(ctx, s, all, rand.IntN(o.sessions/clients)*clients+client)
 		now := int64(time.Since(begin))
 		for pause := now - last.Swap(now); ; {
@@ -137,9 +137,8 @@ func loop(ctx context.Context, s session.Store, all tokens, o options, clients i
 	if err != nil {
 		return err
 	}
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	fmt.Printf("  %2d clients for %v: %.0f refreshes a second, p50 %.2f ms, p99 %.2f ms, longest %.1f ms, longest time without an answer %.1f ms\n",
-		clients, d, load.PerSecond(), ms(load.Percentile(50)), ms(load.Percentile(99)), ms(load.Percentile(100)), ms(time.Duration(longest.Load())))
+		clients, d, l.perSecond(), l.percentile(50), l.percentile(99), l.percentile(100), float64(longest.Load())/1e6)
 	return nil
 }
 
