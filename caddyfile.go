@@ -159,7 +159,7 @@ func (h *Handler) unmarshalApp(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if a.Secret == "" {
-		return d.Errf("app %s has no secret: write app %s {env.WECHAT_SECRET}", a.ID, a.ID)
+		return d.Err("an app has no secret: write app <appid> {env.WECHAT_SECRET}")
 	}
 	return nil
 }

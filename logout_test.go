@@ -156,3 +156,15 @@ func TestLogoutOfAllWhileTheClockIsAheadLocksNobodyOut(t *testing.T) {
 	}
 	want(t, s.do("GET", "/", token, ""), 401, "session_revoked")
 }
+
+// An empty refresh token is a mistake of the sender, whatever else is sent with it.
+func TestLogoutWithAnEmptyRefreshToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	token := s.token(s.fake.NewUser(s.appID))
+	want(t, s.do("POST", "/auth/logout", token, `{"refresh_token":""}`), 400, "invalid_request")
+	want(t, s.do("POST", "/auth/logout", "", `{"refresh_token":""}`), 400, "invalid_request")
+	if got := s.do("GET", "/", token, "").status; got != 200 {
+		t.Errorf("got %d, want the session to go on", got)
+	}
+}

@@ -54,7 +54,7 @@ func (p *provisioner) app(a *App, cfg wechat.Config) (err error) {
 		return fmt.Errorf("app %s is configured twice", cfg.AppID)
 	}
 	if a.Secret == "" {
-		return fmt.Errorf("app %s has no secret: write app %s {env.WECHAT_SECRET}", a.ID, a.ID)
+		return errors.New("an app has no secret: write app <appid> {env.WECHAT_SECRET}")
 	}
 	if cfg.Secret, err = resolve(p.repl, "secret of app "+a.ID, a.Secret); err != nil {
 		return err

@@ -132,7 +132,7 @@ func asError(err error) *Error {
 		return fromWeChat(we)
 	case errors.Is(err, session.ErrEnded):
 		return errSessionRevoked
-	case errors.Is(err, session.ErrUnavailable):
+	case errors.Is(err, session.ErrUnavailable), errors.Is(err, context.DeadlineExceeded): // WeChat's have types
 		return withCause(errStore, err)
 	case errors.Is(err, avatar.ErrFormat):
 		return errPicture

@@ -60,5 +60,6 @@ func checkAlgorithm(alg string) error {
 			return fmt.Errorf("algorithm %s: write it as %s", alg, known)
 		}
 	}
-	return fmt.Errorf("algorithm %.16q: write one of %s", alg, strings.Join(jwt.Algorithms(), " "))
+	// The value may be a secret in the wrong place, so it is not repeated.
+	return fmt.Errorf("unknown algorithm: write one of %s", strings.Join(jwt.Algorithms(), " "))
 }

@@ -23,7 +23,7 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if text != "" {
+	if _, sent := f["refresh_token"]; sent {
 		err = s.logoutByRefreshToken(r, text, all)
 	} else {
 		err = s.logoutByAccessToken(r, all)
@@ -83,7 +83,7 @@ func (s *sessions) logoutByAccessToken(r *http.Request, all bool) error {
 	switch {
 	case err != nil:
 		return err
-	case revoked && all: // a token that was taken away must not end the sessions made since
+	case revoked && all:
 		return errSessionRevoked
 	case revoked:
 		return nil
@@ -92,7 +92,30 @@ func (s *sessions) logoutByAccessToken(r *http.Request, all bool) error {
 	if err != nil {
 		return err
 	}
-	return s.end(r, store, userOf(claims).Tag(), sid, all)
+	user := userOf(claims).Tag()
+	if all {
+		if err := ownsSession(r.Context(), store, user, sid); err != nil {
+			return err
+		}
+	}
+	return s.end(r, store, user, sid, all)
+}
+
+// ownsSession returns an error if the user's account lacks the session. A token that was taken away must not
+// end the sessions made since, also where the list of revocations is behind the store. A token that was made
+// elsewhere has no session here.
+func ownsSession(ctx context.Context, store session.Store, user session.Tag, sid session.SID) error {
+	if _, _, ours := sid.Parse(); !ours {
+		return nil
+	}
+	account, err := store.Account(ctx, user)
+	if err != nil {
+		return err
+	}
+	if known := account.Session(sid); known == nil || known.Ended != session.Unknown {
+		return errSessionRevoked
+	}
+	return nil
 }
 
 // end ends a session, or all of its user.
