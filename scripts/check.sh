@@ -29,6 +29,9 @@ step "xcaddy.md, run as written"
 bash scripts/docs.sh xcaddy.md "$tmp/docs"
 bash scripts/smoke.sh "$tmp/docs/wechatauth/caddy"
 
+step "examples/deploy, by the parsers of Docker, Compose and Kubernetes"
+(cd tests/deploy && go mod tidy -diff && go vet ./... && go test ./...)
+
 step "fuzz, ${FUZZTIME:=2000x} each"
 FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
 
