@@ -121,6 +121,7 @@ func methodNotAllowed(allowed ...string) *Error {
 func asError(err error) *Error {
 	var we *wechat.Error
 	var known *Error
+	var banned *session.BannedError
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -130,6 +131,8 @@ func asError(err error) *Error {
 		return errTokenInvalid
 	case errors.As(err, &we):
 		return fromWeChat(we)
+	case errors.As(err, &banned):
+		return denied(banned.Ban.Reason)
 	case errors.Is(err, session.ErrEnded):
 		return errSessionRevoked
 	case errors.Is(err, session.ErrUnavailable), errors.Is(err, context.DeadlineExceeded): // WeChat's have types

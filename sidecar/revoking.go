@@ -66,6 +66,13 @@ func (r revokingStore) Erase(ctx context.Context, user session.Tag, e session.En
 	return revoked, err
 }
 
+// Ban implements session.Store.
+func (r revokingStore) Ban(ctx context.Context, user session.Tag, b session.Ban, e session.Ending) ([]session.Revocation, error) {
+	revoked, err := r.Store.Ban(ctx, user, b, e)
+	r.done(revoked, err)
+	return revoked, err
+}
+
 // done follows an operation. The first success after a failure has the revocations read again before the client
 // gets its answer, or its new token would be refused for want of them.
 func (r revokingStore) done(revoked []session.Revocation, err error) {
