@@ -88,7 +88,8 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    }
 //	}
 //
-// app, platform_certificate, limit, public, optional, phone_required, header, token_from and previous_key may be repeated.
+// app, platform_certificate, limit, public, optional, phone_required, header, token_from and
+// previous_key may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {

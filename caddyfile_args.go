@@ -20,7 +20,8 @@ var repeatable = map[string]bool{
 	"app": true, "platform_certificate": true, "limit": true, "public": true, "optional": true, "phone_required": true, "header": true, "token_from": true, "previous_key": true,
 }
 
-// eachOption walks through a block. A repeated subdirective is refused: the second would silently win.
+// eachOption walks through a block. A repeated subdirective is refused: the second would silently
+// win.
 func eachOption(d *caddyfile.Dispenser, unmarshal func(*caddyfile.Dispenser) error) error {
 	seen := map[string]bool{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -36,8 +37,8 @@ func eachOption(d *caddyfile.Dispenser, unmarshal func(*caddyfile.Dispenser) err
 	return nil
 }
 
-// oneArg reads an option's only argument. Its error does not show what stands there, as Dispenser.ArgErr does:
-// it may be the second half of a secret with a blank in it.
+// oneArg reads an option's only argument. Its error does not show what stands there, as
+// Dispenser.ArgErr does: it may be the second half of a secret with a blank in it.
 func oneArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if !d.AllArgs(value) {

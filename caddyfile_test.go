@@ -1,3 +1,5 @@
+// What the Caddyfile adapts to.
+
 package wechatauth_test
 
 import (

@@ -1,5 +1,5 @@
-// Defaults and placeholders of the configuration. What they stand for may be a secret, and so may the text around them:
-// no error quotes either.
+// Defaults and placeholders of the configuration. What they stand for may be a secret, and so may
+// the text around them: no error quotes either.
 
 package wechatauth
 
@@ -61,8 +61,8 @@ func duration(value caddy.Duration, fallback time.Duration) time.Duration {
 	return orDefault(time.Duration(value), fallback)
 }
 
-// resolve replaces placeholders; one that is unknown or empty is an error, for a forgotten environment
-// variable must not become an empty secret.
+// resolve replaces placeholders; one that is unknown or empty is an error, for a forgotten
+// environment variable must not become an empty secret.
 func resolve(repl *caddy.Replacer, what, s string) (string, error) {
 	out, err := repl.ReplaceOrErr(s, true, true)
 	if err != nil {
@@ -71,7 +71,8 @@ func resolve(repl *caddy.Replacer, what, s string) (string, error) {
 	return out, nil
 }
 
-// source names where a value comes from. Other text in braces may be a piece of a secret that has braces.
+// source names where a value comes from. Other text in braces may be a piece of a secret that has
+// braces.
 var source = regexp.MustCompile(`\{((?:env|file)\.[^{}:]+)`)
 
 func placeholderError(err error) error {
@@ -81,8 +82,9 @@ func placeholderError(err error) error {
 	return errors.New(`braces that are no known placeholder: write {env.NAME} or {file./path}, or a backslash before each brace of the value itself`)
 }
 
-// resolveURL is resolve for an address with a user and password in it. What a placeholder in that part stands
-// for is taken as it is: a password has whatever characters it has, and in an address they mean something else.
+// resolveURL is resolve for an address with a user and password in it. What a placeholder in that
+// part stands for is taken as it is: a password has whatever characters it has, and in an address
+// they mean something else.
 func resolveURL(repl *caddy.Replacer, what, s string) (string, error) {
 	start, end := userPart(s)
 	user, err := repl.ReplaceFunc(s[start:end], func(name string, value any) (any, error) {
@@ -103,7 +105,8 @@ func resolveURL(repl *caddy.Replacer, what, s string) (string, error) {
 	return before + user + after, err
 }
 
-// userPart finds what stands between :// and @. What is in braces does not count: a file's name has slashes.
+// userPart finds what stands between :// and @. What is in braces does not count: a file's name has
+// slashes.
 func userPart(s string) (start, end int) {
 	masked := []byte(s)
 	inside := false
@@ -133,8 +136,8 @@ func userPart(s string) (start, end int) {
 	return start, start + at
 }
 
-// readPEM reads PEM text, or the PEM file of that name. A secret written in the wrong place is taken for the
-// name of a file, so a name is only told when it is one by its look.
+// readPEM reads PEM text, or the PEM file of that name. A secret written in the wrong place is
+// taken for the name of a file, so a name is only told when it is one by its look.
 func readPEM(repl *caddy.Replacer, text string) ([]byte, error) {
 	resolved, err := repl.ReplaceOrErr(text, true, true)
 	if err != nil {

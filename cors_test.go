@@ -11,7 +11,8 @@ import (
 	"github.com/caddy-wechat/wechatauth"
 )
 
-// An origin that no browser sends would never match, and one that every page can have would match too much.
+// An origin that no browser sends would never match, and one that every page can have would match
+// too much.
 func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
 	t.Setenv("ORIGIN", "https://m.example.com")
 	t.Setenv("ORIGIN_WITH_PASSWORD", "https://admin:hunter2@m.example.com")

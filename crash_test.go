@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-wechat/wechatauth"
 )
 
-// A shared exchange runs in a goroutine of its own, where nothing of net/http recovers: a fault there must
-// cost its requests, and not the process with all sites.
+// A shared exchange runs in a goroutine of its own, where nothing of net/http recovers: a fault
+// there must cost its requests, and not the process with all sites.
 func TestPanicInSharedExchangeIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

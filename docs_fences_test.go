@@ -49,8 +49,8 @@ func samePrint(shown *fence, got string, seen map[string]string) error {
 	return sameJSON(want, printed, seen)
 }
 
-// sameJSON compares JSON values. A string that ends in … stands for a longer one that differs from run to run,
-// but is the same wherever it is shown the same. A token is shown by its beginning.
+// sameJSON compares JSON values. A string that ends in … stands for a longer one that differs from
+// run to run, but is the same wherever it is shown the same. A token is shown by its beginning.
 func sameJSON(shown, got any, seen map[string]string) error {
 	switch shown := shown.(type) {
 	case map[string]any:
@@ -117,8 +117,8 @@ func TestDocumentedJSON(t *testing.T) {
 	}
 }
 
-// The code for the mini program logs in, asks for the phone only when it must, and replaces a dead token: by its
-// refresh token if it has expired, and by a login otherwise.
+// The code for the mini program logs in, asks for the phone only when it must, and replaces a dead
+// token: by its refresh token if it has expired, and by a login otherwise.
 func TestDocumentedMiniProgram(t *testing.T) {
 	t.Parallel()
 	for _, doc := range readmes {
@@ -164,7 +164,8 @@ func TestDocumentedMiniProgram(t *testing.T) {
 	}
 }
 
-// refusing puts a server before the site that answers 401 with the error that refuse names, if it names one.
+// refusing puts a server before the site that answers 401 with the error that refuse names, if it
+// names one.
 func refusing(t *testing.T, s *site, refuse func(*http.Request) string) (url string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -22,8 +22,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// The two commands that the READMEs give for a start. The first runs here as a built program, the second is
-// what runs this test.
+// The two commands that the READMEs give for a start. The first runs here as a built program, the
+// second is what runs this test.
 const (
 	demoCommand = "go run -v ./cmd/caddy run --config Caddyfile.example\n"
 	testCommand = "bash scripts/test.sh\n"
@@ -192,8 +192,8 @@ func freePorts(t *testing.T, documented ...string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// runBlocks runs a document's bash blocks one after the other in one shell, as a reader pastes them into one
-// terminal, and compares what they print.
+// runBlocks runs a document's bash blocks one after the other in one shell, as a reader pastes them
+// into one terminal, and compares what they print.
 func (w *workplace) runBlocks(fences []*fence) {
 	w.t.Helper()
 	const end = "=== end of block ==="
@@ -241,7 +241,8 @@ func (w *workplace) runBlocks(fences []*fence) {
 	}
 }
 
-// checkFiles finds what was written outside Caddy's data directory; keys go where the reader makes them.
+// checkFiles finds what was written outside Caddy's data directory; keys go where the reader makes
+// them.
 func (w *workplace) checkFiles() {
 	w.t.Helper()
 	allowed := regexp.MustCompile(`^(data/caddy/.*|checkout/Caddyfile\.example|terminal/[a-z0-9-]+\.pem|script\.sh)$`)
@@ -275,7 +276,7 @@ func (w *workplace) validate(name, text string) {
 	}
 }
 
-// sealKey is what the documented command makes.
+// sealKey runs the documented command and returns its key.
 func (w *workplace) sealKey() string {
 	w.t.Helper()
 	const makeKey = "openssl rand -base64 32"

@@ -41,7 +41,8 @@ func TestDocumentedOptions(t *testing.T) {
 	}
 }
 
-// adaptedOptions returns the options of each block that the golden files have: the parser takes all of them.
+// adaptedOptions returns the options of each block that the golden files have: the parser takes all
+// of them.
 func adaptedOptions(t *testing.T) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")

@@ -1,3 +1,5 @@
+// The old way of the phone button.
+
 package wechatauth_test
 
 import (
@@ -10,7 +12,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// encryptedFields is what the old phone button gives, as JSON fields.
+// encryptedFields returns the data of the old phone button, as JSON fields.
 func encryptedFields(s *site, u *wechattest.User, phone string) []string {
 	data, iv := s.fake.EncryptedPhone(u, phone)
 	return []string{"encryptedData", data, "iv", iv}
@@ -79,8 +81,8 @@ func TestEncryptedDataAtLogin(t *testing.T) {
 	}
 }
 
-// The seed's warning: a wx.login between the tap and the request replaces the session_key. The key before
-// serves ten minutes longer.
+// The seed's warning: a wx.login between the tap and the request replaces the session_key. The key
+// before serves ten minutes longer.
 func TestPreviousSessionKey(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "encrypted_data on")
@@ -147,8 +149,8 @@ func TestEncryptedDataHasOneAnswer(t *testing.T) {
 	}
 }
 
-// What was damaged on its way, as by escaping for a URL, decrypts under no key: the client is told what is wrong
-// with it, and its session does not end for it.
+// What was damaged on its way, as by escaping for a URL, decrypts under no key: the client is told
+// what is wrong with it, and its session does not end for it.
 func TestDamagedEncryptedDataIsNoAttempt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "encrypted_data on", "limit phone off")
@@ -195,7 +197,8 @@ func TestAttackPaddingOracle(t *testing.T) {
 	want(t, s.do("POST", "/auth/phone", token, good), 401, "session_revoked")
 	want(t, s.do("GET", "/api", token, ""), 401, "session_revoked")
 
-	// A login that brings a new key helps; the old key, which still serves as the one before, stays dead.
+	// A login that brings a new key helps; the old key, which still serves as the one before, stays
+	// dead.
 	for range 3 {
 		token = s.token(u)
 		want(t, s.do("POST", "/auth/phone", token, good), 409, "session_key_stale")
@@ -230,7 +233,8 @@ func TestAttackPaddingOracleAtOnce(t *testing.T) {
 	want(t, s.do("GET", "/api", token, ""), 401, "session_revoked")
 }
 
-// Where WeChat says that the key is stale, the user is not to blame: no failure counts, and the key goes.
+// Where WeChat says that the key is stale, the user is not to blame: no failure counts, and the key
+// goes.
 func TestStaleSessionKeyIsNobodysFault(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "encrypted_data on", "limit phone off")

@@ -1,3 +1,5 @@
+// Which requests pass, and with what identity.
+
 package wechatauth_test
 
 import (

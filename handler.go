@@ -58,7 +58,8 @@ func (server) MatchPaths(patterns []string) (sidecar.PathMatcher, error) {
 // Identify implements sidecar.Server with placeholders.
 func (server) Identify(r *http.Request, c *jwt.Claims) { setPlaceholders(r, c) }
 
-// Refuse implements sidecar.Server: through the site's error routes if it has some, else in the sidecar's own JSON.
+// Refuse implements sidecar.Server: through the site's error routes if it has some, else in the
+// sidecar's own JSON.
 func (server) Refuse(w http.ResponseWriter, r *http.Request, e *sidecar.Error) error {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(errorPlaceholder, e.Code)
@@ -73,9 +74,9 @@ func (server) Refuse(w http.ResponseWriter, r *http.Request, e *sidecar.Error) e
 // Emit implements sidecar.Server.
 func (s server) Emit(event string, data map[string]any) { s.events.Emit(s.ctx, event, data) }
 
-// hasErrorRoutes reports whether handle_errors of this very site would see an error. Caddy keeps the error routes
-// of all sites of a server in one list, each behind its site's host matcher; without a match the client would get
-// an empty answer.
+// hasErrorRoutes reports whether handle_errors of this very site would see an error. Caddy keeps
+// the error routes of all sites of a server in one list, each behind its site's host matcher;
+// without a match the client would get an empty answer.
 func hasErrorRoutes(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil {

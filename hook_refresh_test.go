@@ -143,8 +143,8 @@ func TestHookIsNotAskedForRubbish(t *testing.T) {
 	}
 }
 
-// A demoted clerk taps the phone button just before the refresh that takes the role away: WeChat and the hook
-// take their time, and the answer must not bring the role back.
+// A demoted clerk taps the phone button just before the refresh that takes the role away: WeChat
+// and the hook take their time, and the answer must not bring the role back.
 func TestPhoneUnderWayBringsNoRoleBack(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, says(`{"allow":true,"claims":{"role":"admin"}}`))

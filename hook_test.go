@@ -1,3 +1,5 @@
+// The hook at login and phone.
+
 package wechatauth_test
 
 import (
@@ -244,8 +246,8 @@ func TestHookErrors(t *testing.T) {
 	}
 }
 
-// A hook that decided against a user was asked and did answer: on_error allow, which is for a hook that is
-// away, must not let the user in because the answer is badly written.
+// A hook that decided against a user was asked and did answer: on_error allow, which is for a hook
+// that is away, must not let the user in because the answer is badly written.
 func TestHookSaysNoBadly(t *testing.T) {
 	t.Parallel()
 	status := func(code int, body string) http.HandlerFunc {
@@ -321,7 +323,8 @@ func TestHookSaysYes(t *testing.T) {
 	}
 }
 
-// An address with a user is sent as Basic authentication, and the password is what the placeholder stands for.
+// An address with a user is sent as Basic authentication, and the password is what the placeholder
+// stands for.
 func TestHookWithPassword(t *testing.T) {
 	t.Setenv("HOOK_PASSWORD", "p/w@#%2F:?")
 	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
@@ -356,7 +359,8 @@ func TestHookReasonIsPlain(t *testing.T) {
 	}
 }
 
-// A tap that was paid for is not lost because the hook was away: the repeated request asks the hook alone.
+// A tap that was paid for is not lost because the hook was away: the repeated request asks the hook
+// alone.
 func TestHookFailureKeepsTheTap(t *testing.T) {
 	t.Parallel()
 	down := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }

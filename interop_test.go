@@ -1,3 +1,5 @@
+// Tokens in other languages and libraries.
+
 package wechatauth_test
 
 import (
@@ -11,7 +13,7 @@ import (
 	"testing"
 )
 
-// verifyQuestion is what tests/interop/verify.mjs reads, verifyAnswer what it writes.
+// verifyQuestion is the input of tests/interop/verify.mjs, verifyAnswer its output.
 type verifyQuestion struct {
 	JWKS      string `json:"jwks,omitempty"`
 	Secret    string `json:"secret,omitempty"`
@@ -89,8 +91,8 @@ func TestBackendInJavaScriptVerifiesTokens(t *testing.T) {
 	}
 }
 
-// askVerify installs jose into a copy of tests/interop, so that the checkout stays as it is, and asks
-// all questions of one Node process.
+// askVerify installs jose into a copy of tests/interop, so that the checkout stays as it is, and
+// asks all questions of one Node process.
 func askVerify(t *testing.T, questions []verifyQuestion) []verifyAnswer {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,3 +1,5 @@
+// Logins.
+
 package wechatauth_test
 
 import (
@@ -58,7 +60,8 @@ func TestLoginCodeWorksOnce(t *testing.T) {
 	}
 }
 
-// Mobile networks lose answers: a client that sent a nonce gets its answer again, and nobody else does.
+// Mobile networks lose answers: a client that sent a nonce gets its answer again, and nobody else
+// does.
 func TestLoginNonceReplaysTheAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -110,7 +113,8 @@ func TestLoginAtTheSameMomentMakesOneCall(t *testing.T) {
 	}
 }
 
-// The code is spent even when the client hangs up, so its retry with the nonce must find the answer.
+// The code is spent even when the client hangs up, so its retry with the nonce must find the
+// answer.
 func TestLoginGoesOnWhenTheClientLeaves(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -142,7 +146,8 @@ func TestOneTapLogin(t *testing.T) {
 	}
 }
 
-// The tap was paid for: a login with a phone code that fails stands, and says why the phone is missing.
+// The tap was paid for: a login with a phone code that fails stands, and says why the phone is
+// missing.
 func TestOneTapLoginStandsWithoutThePhone(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -365,8 +370,8 @@ func TestLoginChoosesTheApp(t *testing.T) {
 	}
 }
 
-// Two sites may serve one mini program and make different tokens. An answer of the one, remembered or
-// under way, must not be given out by the other (compare CVE-2026-71326).
+// Two sites may serve one mini program and make different tokens. An answer of the one, remembered
+// or under way, must not be given out by the other (compare CVE-2026-71326).
 func TestLoginAnswersAreNotSharedBetweenSites(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -11,7 +11,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// A user who was robbed logs out everywhere with whatever the phone still holds. 204 means that it is over.
+// A user who was robbed logs out everywhere with whatever the phone still holds. 204 means that it
+// is over.
 func TestLogoutIsTrue(t *testing.T) {
 	t.Parallel()
 	all := func(token string) string { return `{"all":true,"refresh_token":"` + token + `"}` }
@@ -110,7 +111,8 @@ func TestARevokedTokenEndsNothing(t *testing.T) {
 	}
 }
 
-// One node's clock is ten minutes ahead when the user logs in there; the logout comes at a right one.
+// One node's clock is ten minutes ahead when the user logs in there; the logout comes at a right
+// one.
 func TestLogoutOfAllDoesNotGoByClocks(t *testing.T) {
 	t.Parallel()
 	for name, step := range map[string]time.Duration{"ahead": 10 * time.Minute, "behind": -10 * time.Minute, "right": 0} {

@@ -1,8 +1,9 @@
-// Package wechatauth is a reverse-proxy auth sidecar for WeChat mini programs, as one Caddy directive.
+// Package wechatauth is a reverse-proxy auth sidecar for WeChat mini programs, as one Caddy
+// directive.
 //
 // The handler answers the login and phone routes itself, performs the exchanges with WeChat, issues
-// JWTs that carry openid and phone, and forwards authenticated requests to any upstream. The upstream
-// knows nothing of WeChat: it reads headers, or verifies a JWT with the published keys.
+// JWTs that carry openid and phone, and forwards authenticated requests to any upstream. The
+// upstream knows nothing of WeChat: it reads headers, or verifies a JWT with the published keys.
 package wechatauth
 
 import (
@@ -23,14 +24,15 @@ func init() {
 
 // Handler logs WeChat mini program users in and guards the handlers behind it.
 //
-// Everything below `base_path` is answered here. Every other request needs a valid access token unless
-// its path is named `public` or `optional`. Identity headers sent by the client are removed from every
-// request; on authenticated ones the headers of WeChat Cloud Run are set instead (`X-WX-OPENID`,
-// `X-WX-APPID`, `X-WX-UNIONID`, `X-WX-SOURCE`), and `X-WX-PHONE`.
+// Everything below `base_path` is answered here. Every other request needs a valid access token
+// unless its path is named `public` or `optional`. Identity headers sent by the client are removed
+// from every request; on authenticated ones the headers of WeChat Cloud Run are set instead
+// (`X-WX-OPENID`, `X-WX-APPID`, `X-WX-UNIONID`, `X-WX-SOURCE`), and `X-WX-PHONE`.
 //
-// Placeholders set on authenticated requests: `{http.auth.user.id}` and `{http.auth.user.openid}` (the
-// openid), `{http.auth.user.appid}`, `{http.auth.user.unionid}`, `{http.auth.user.phone}` and
-// `{http.auth.user.sid}`. A refused request has its error code in `{http.wechat_auth.error}`, which is empty on others.
+// Placeholders set on authenticated requests: `{http.auth.user.id}` and `{http.auth.user.openid}`
+// (the openid), `{http.auth.user.appid}`, `{http.auth.user.unionid}`, `{http.auth.user.phone}` and
+// `{http.auth.user.sid}`. A refused request has its error code in `{http.wechat_auth.error}`, which
+// is empty on others.
 type Handler struct {
 	// The mini programs served here. At least one.
 	Apps []*App `json:"apps,omitempty"`
@@ -48,8 +50,9 @@ type Handler struct {
 	// Limits on how often WeChat is asked.
 	Limits Limits `json:"limit,omitzero"`
 
-	// Whether phones are also taken as `encryptedData` and `iv`, the way of base libraries below 2.21.2. It is
-	// AES-CBC without a signature, so leave it off unless old clients still need it. Default: false.
+	// Whether phones are also taken as `encryptedData` and `iv`, the way of base libraries below
+	// 2.21.2. It is AES-CBC without a signature, so leave it off unless old clients still need it.
+	// Default: false.
 	EncryptedData bool `json:"encrypted_data,omitempty"`
 
 	// The path below which the sidecar's own routes live. Nothing below it reaches the upstream.
@@ -62,7 +65,8 @@ type Handler struct {
 	// How long users stay logged in.
 	Session Session `json:"session,omitzero"`
 
-	// Where sessions, users and automatic keys are kept. Default: `sqlite`, a file in Caddy's data directory.
+	// Where sessions, users and automatic keys are kept. Default: `sqlite`, a file in Caddy's data
+	// directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=http.handlers.wechat_auth.stores inline_key=type"`
 
 	// Requests that need no token. No identity is forwarded with them, even when they carry one.
@@ -77,8 +81,8 @@ type Handler struct {
 	// `public` and `optional`, and matches as widely as Caddy's own path matcher does.
 	PhoneRequired []*Paths `json:"phone_required,omitempty"`
 
-	// The set of identity headers for the upstream: `cloudrun` (the names of WeChat Cloud Run) or `none`.
-	// Default: `cloudrun`.
+	// The set of identity headers for the upstream: `cloudrun` (the names of WeChat Cloud Run) or
+	// `none`. Default: `cloudrun`.
 	Headers string `json:"headers,omitempty"`
 
 	// More headers for the upstream.
@@ -87,12 +91,13 @@ type Handler struct {
 	// Whether the client's access token reaches the upstream: `keep` or `strip`. Default: `keep`.
 	Authorization string `json:"authorization,omitempty"`
 
-	// Further places where the access token may be. A request has one token, in one place. Default: the
-	// Authorization header alone.
+	// Further places where the access token may be. A request has one token, in one place. Default:
+	// the Authorization header alone.
 	TokenFrom []*TokenFrom `json:"token_from,omitempty"`
 
-	// The origins whose web pages may use the site, such as `https://m.example.com`: their preflights are answered,
-	// and they can read all answers and refusals. Default: only the site's own.
+	// The origins whose web pages may use the site, such as `https://m.example.com`: their
+	// preflights are answered, and they can read all answers and refusals. Default: only the site's
+	// own.
 	CORS []string `json:"cors,omitempty"`
 
 	// Nicknames and avatars.
@@ -111,21 +116,24 @@ type App struct {
 	// The AppID. Placeholders are allowed.
 	ID string `json:"id"`
 
-	// The AppSecret. Write it as a placeholder, `{env.WECHAT_SECRET}` or `{file./run/secrets/wechat}`,
-	// so that it stands in no configuration file and not in the admin API.
+	// The AppSecret. Write it as a placeholder, `{env.WECHAT_SECRET}` or
+	// `{file./run/secrets/wechat}`, so that it stands in no configuration file and not in the admin
+	// API.
 	Secret string `json:"secret,omitempty"`
 
-	// Where the access token for WeChat's API comes from: `stable` (WeChat's stable_token), or the URL of a
-	// central token server, which answers a GET with `{"access_token":"…","expires_in":7200}`. Take that if
-	// something else of yours fetches tokens by WeChat's old interface. Default: `stable`.
+	// Where the access token for WeChat's API comes from: `stable` (WeChat's stable_token), or the
+	// URL of a central token server, which answers a GET with
+	// `{"access_token":"…","expires_in":7200}`. Take that if something else of yours fetches tokens
+	// by WeChat's old interface. Default: `stable`.
 	AccessToken string `json:"access_token,omitempty"`
 
-	// WeChat's server API signature. Configure it here once it is switched on in the mini program's console.
-	// Default: calls are plain.
+	// WeChat's server API signature. Configure it here once it is switched on in the mini program's
+	// console. Default: calls are plain.
 	Signing *Signing `json:"signing,omitempty"`
 }
 
-// Signing signs and encrypts the calls to WeChat that support it. Each key has a number in WeChat's console.
+// Signing signs and encrypts the calls to WeChat that support it. Each key has a number in WeChat's
+// console.
 type Signing struct {
 	// The symmetric key (对称密钥), AES-256.
 	Key SigningKey `json:"key"`
@@ -133,7 +141,8 @@ type Signing struct {
 	// The private key (非对称密钥), RSA; the console has its public half.
 	PrivateKey SigningKey `json:"private_key"`
 
-	// The platform certificates (平台证书) that WeChat signs its answers with: one, and two while WeChat changes it.
+	// The platform certificates (平台证书) that WeChat signs its answers with: one, and two while
+	// WeChat changes it.
 	PlatformCertificates []SigningKey `json:"platform_certificates,omitempty"`
 }
 
@@ -142,13 +151,15 @@ type SigningKey struct {
 	// The number, as WeChat's console shows it.
 	Serial string `json:"serial"`
 
-	// The symmetric key in base64, or the name of a PEM file. Placeholders are allowed: write secrets as one.
+	// The symmetric key in base64, or the name of a PEM file. Placeholders are allowed: write
+	// secrets as one.
 	Value string `json:"value"`
 }
 
 // Limits protect WeChat's quotas and the paid phone taps.
 type Limits struct {
-	// Logins for each client address (IPv6: each /64), counted before WeChat is called. Default: 600 in 1m.
+	// Logins for each client address (IPv6: each /64), counted before WeChat is called. Default:
+	// 600 in 1m.
 	Login *Rate `json:"login,omitempty"`
 
 	// Phone exchanges for each user. Default: 10 in 1m.
@@ -169,13 +180,13 @@ type Rate struct {
 
 // Token says how access tokens are made.
 type Token struct {
-	// The signing algorithm: ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, HS256,
-	// HS384 or HS512. Default: ES256.
+	// The signing algorithm: ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512,
+	// HS256, HS384 or HS512. Default: ES256.
 	Algorithm string `json:"algorithm,omitempty"`
 
-	// The signing key: a PEM file or, for HS256 and kin, a secret at least as long as the hash. Placeholders
-	// are allowed, also one that yields the PEM text itself. Default: made by the sidecar, kept in the
-	// store, published before use and rotated.
+	// The signing key: a PEM file or, for HS256 and kin, a secret at least as long as the hash.
+	// Placeholders are allowed, also one that yields the PEM text itself. Default: made by the
+	// sidecar, kept in the store, published before use and rotated.
 	Key string `json:"key,omitempty"`
 
 	// Keys that are still accepted and published, but sign no more.
@@ -194,13 +205,15 @@ type Token struct {
 	// How long an access token lives, in whole seconds. Default: 1h.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// Memory for tokens that were verified, in bytes, so that not every request costs a signature; expiry,
-	// key and session are checked each time all the same. 32 MiB hold some 100,000 tokens; 8 MiB are
-	// taken at the start. Sites with the same size and ttl share them. -1: none. Default: 32MiB.
+	// Memory for tokens that were verified, in bytes, so that not every request costs a signature;
+	// expiry, key and session are checked each time all the same. 32 MiB hold some 100,000 tokens;
+	// 8 MiB are taken at the start. Sites with the same size and ttl share them. -1: none. Default:
+	// 32MiB.
 	Remember int64 `json:"remember,omitempty"`
 
-	// How a phone number stands in a token: `full`, or `sealed` (encrypted, so that only the sidecar reads
-	// it; the headers carry it whole). A JWT is signed, not secret: whoever holds one can read it. Default: `full`.
+	// How a phone number stands in a token: `full`, or `sealed` (encrypted, so that only the
+	// sidecar reads it; the headers carry it whole). A JWT is signed, not secret: whoever holds one
+	// can read it. Default: `full`.
 	Phone string `json:"phone,omitempty"`
 }
 
@@ -212,15 +225,16 @@ type Session struct {
 	// A session never outlives this. Default: 180d.
 	Lifetime caddy.Duration `json:"lifetime,omitempty"`
 
-	// The refresh token spent last still gets the same successor this long, for clients that lost the
-	// answer or asked twice at once. Used later, it ends the session: somebody has a copy. Default: 30s.
+	// The refresh token spent last still gets the same successor this long, for clients that lost
+	// the answer or asked twice at once. Used later, it ends the session: somebody has a copy.
+	// Default: 30s.
 	Grace caddy.Duration `json:"grace,omitempty"`
 
 	// Sessions of one user; the oldest goes. Default: 20.
 	MaxPerUser int `json:"max_per_user,omitempty"`
 
-	// While the store is away, requests are served on the last known revocations this long, then refused
-	// with 503. Default: 10m.
+	// While the store is away, requests are served on the last known revocations this long, then
+	// refused with 503. Default: 10m.
 	Stale caddy.Duration `json:"stale,omitempty"`
 }
 
@@ -248,21 +262,21 @@ type Profile struct {
 	Check bool `json:"check,omitempty"`
 }
 
-// Hook is a backend that is asked at login, phone and refresh. It may deny, and it may give claims to the
-// tokens. Sessions belong to the hook's address: another one logs everybody out.
+// Hook is a backend that is asked at login, phone and refresh. It may deny, and it may give claims
+// to the tokens. Sessions belong to the hook's address: another one logs everybody out.
 type Hook struct {
 	// The address. Only status 200 is an answer; redirects are not followed.
 	URL string `json:"url"`
 
-	// A secret of at least 32 characters. The question's HMAC-SHA256 is sent as `X-Signature: sha256=<hex>`.
-	// Write it as a placeholder.
+	// A secret of at least 32 characters. The question's HMAC-SHA256 is sent as `X-Signature:
+	// sha256=<hex>`. Write it as a placeholder.
 	Secret string `json:"secret,omitempty"`
 
 	// How long to wait for the answer. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What happens to a user when the hook does not answer: `deny` (at refresh 503, the session stays as it
-	// is) or `allow` (at refresh with the claims as they were). Default: `deny`.
+	// What happens to a user when the hook does not answer: `deny` (at refresh 503, the session
+	// stays as it is) or `allow` (at refresh with the claims as they were). Default: `deny`.
 	OnError string `json:"on_error,omitempty"`
 }
 
@@ -274,7 +288,8 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision resolves placeholders, sets defaults and acquires the shared parts. It makes no network call.
+// Provision resolves placeholders, sets defaults and acquires the shared parts. It makes no network
+// call.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	newestLog.Store(ctx.Slogger())
 	if err := registerMetrics(ctx); err != nil {

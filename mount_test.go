@@ -43,8 +43,8 @@ func rewritten(t *testing.T, rule string, lines ...string) *site {
 	return s
 }
 
-// With handle_path /api/* the mini program knows the routes as /api/auth/…, and so has to be the picture, in
-// every answer and in every token.
+// With handle_path /api/* the mini program knows the routes as /api/auth/…, and so has to be the
+// picture, in every answer and in every token.
 func TestPicturesBehindHandlePath(t *testing.T) {
 	t.Parallel()
 	for base, line := range map[string]string{"/auth": "", "/wx/user": "base_path /wx/user"} {
@@ -82,8 +82,8 @@ func TestPicturesBehindHandlePath(t *testing.T) {
 	}
 }
 
-// The path is the client's, and what a rule takes off it may be. Nothing goes into an address that could lead
-// to another server, or up.
+// The path is the client's, and what a rule takes off it may be. Nothing goes into an address that
+// could lead to another server, or up.
 func TestAttackPathThatBecomesAnAddress(t *testing.T) {
 	t.Parallel()
 	s := rewritten(t, `{"path_regexp":[{"find":"^.*?(/auth/)","replace":"$1"}]}`, "limit profile off")

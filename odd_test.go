@@ -1,3 +1,5 @@
+// Configurations that only JSON can say.
+
 package wechatauth_test
 
 import (
@@ -8,7 +10,8 @@ import (
 	"github.com/caddy-wechat/wechatauth"
 )
 
-// JSON can say what a Caddyfile cannot: null, negative, nothing at all. It is taken or refused, by an error.
+// JSON can say what a Caddyfile cannot: null, negative, nothing at all. It is taken or refused, by
+// an error.
 func TestOddJSON(t *testing.T) {
 	t.Parallel()
 	const secret = `"secret":"0123456789abcdef0123456789abcdef"`

@@ -15,7 +15,8 @@ func init() {
 
 const openerID = "wechat_auth"
 
-// machine returns a number that only this machine knows, or this process if its disk can't be written.
+// machine returns a number that only this machine knows, or this process if its disk can't be
+// written.
 var machine = sync.OnceValue(func() string {
 	id, err := caddy.InstanceID()
 	if err != nil {
@@ -24,9 +25,9 @@ var machine = sync.OnceValue(func() string {
 	return id.String()
 })
 
-// Opener opens the stores and reads the automatic keys when a configuration starts, so that a store that
-// can't be opened keeps Caddy from starting, while validating a configuration touches none. It also compares
-// the sites of a configuration. It has no options.
+// Opener opens the stores and reads the automatic keys when a configuration starts, so that a store
+// that can't be opened keeps Caddy from starting, while validating a configuration touches none. It
+// also compares the sites of a configuration. It has no options.
 type Opener struct {
 	open  []func() error
 	sites map[[32]byte]string // for each way of accepting tokens, what else its first site asks of users
@@ -37,8 +38,8 @@ func (Opener) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return &Opener{sites: map[[32]byte]string{}} }}
 }
 
-// add has something opened when the configuration starts. Where another configuration is at work it is
-// opened at once: Caddy starts apps in no order, and the new one would serve before it failed.
+// add has something opened when the configuration starts. Where another configuration is at work it
+// is opened at once: Caddy starts apps in no order, and the new one would serve before it failed.
 func (o *Opener) add(open func() error) error {
 	if caddy.ActiveContext().Context != nil {
 		return open()

@@ -12,8 +12,8 @@ import (
 // newestLog belongs to the newest configuration.
 var newestLog atomic.Pointer[slog.Logger]
 
-// operatorLog is where shared parts tell what no request waits for: a host out of reach, a store that fails. They
-// are pooled and outlive configurations, so it writes to the newest one's log.
+// operatorLog is for what shared parts meet while no request waits: a host out of reach, a store
+// that fails. They are pooled and outlive configurations, so it writes to the newest one's log.
 var operatorLog = slog.New(newestHandler{})
 
 // newestHandler is a slog.Handler of the newest configuration.
@@ -35,5 +35,6 @@ func (l newestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return newestHandler{slices.Concat(l.attrs, attrs)}
 }
 
-// WithGroup implements slog.Handler. Nothing here logs groups: what one would hold stands beside the rest.
+// WithGroup implements slog.Handler. Nothing here logs groups: what one would hold stands beside
+// the rest.
 func (l newestHandler) WithGroup(string) slog.Handler { return l }

@@ -1,3 +1,5 @@
+// Phone numbers.
+
 package wechatauth_test
 
 import (
@@ -81,8 +83,8 @@ func TestPhoneReplaysToTheSameSession(t *testing.T) {
 	}
 }
 
-// Mallory has a session of her own and somebody else's phone code, by a page of hers that the victim
-// tapped: she must not get the number into her session.
+// Mallory has a session of her own and somebody else's phone code, by a page of hers that the
+// victim tapped: she must not get the number into her session.
 func TestPhoneCodeOfAnotherUserIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, errcode := range []int{40029, 40013, 40003} {

@@ -19,8 +19,9 @@ var placeholders = []string{
 // errorPlaceholder has the code of a refusal.
 const errorPlaceholder = "http.wechat_auth.error"
 
-// forwarded is the identity attached to a request. Its placeholders are made when somebody asks for them:
-// nobody does on nearly all requests, and to set six of them takes as long as to look up the token.
+// forwarded is the identity attached to a request. Its placeholders are made when somebody asks for
+// them: nobody does on nearly all requests, and to set six of them takes as long as to look up the
+// token.
 type forwarded struct{ claims *jwt.Claims }
 
 // forwardedVar is the request variable that holds it, for a further handler on the same way.

@@ -13,7 +13,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
-// Placeholders tell the last decision, whoever made the one before, and other modules may go on from there.
+// Placeholders tell the last decision, whoever made the one before, and other modules may go on
+// from there.
 func TestPlaceholdersAreTheLastDecision(t *testing.T) {
 	t.Parallel()
 	repl := caddy.NewReplacer()

@@ -12,11 +12,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// pool keeps what users would miss after a config reload: WeChat clients with their access tokens, open
-// stores, automatic keys and spent limits.
+// pool keeps what users would miss after a config reload: WeChat clients with their access tokens,
+// open stores, automatic keys and spent limits.
 var pool = caddy.NewUsagePool()
 
-// acquire returns the part that every handler depending on the same things shares. The handler's Cleanup releases it.
+// acquire returns the part that every handler depending on the same things shares. The handler's
+// Cleanup releases it.
 func acquire[T any](h *Handler, kind string, dependsOn any, construct func() (T, error)) (T, error) {
 	key := poolKey(kind, dependsOn)
 	value, err := load(key, construct)

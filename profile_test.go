@@ -223,8 +223,8 @@ func TestProfileNeedsAToken(t *testing.T) {
 	want(t, s.do("GET", "/auth/profile", s.token(s.fake.NewUser(s.appID)), "", "Early-Data", "1"), 200, "")
 }
 
-// Who sends the file itself, as many do at first, is told what to send instead; also when it is larger than what
-// the route takes as JSON.
+// Who sends the file itself, as many do at first, is told what to send instead; also when it is
+// larger than what the route takes as JSON.
 func TestPictureThatIsNoForm(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "limit profile off")
@@ -298,8 +298,8 @@ func TestEraseProfile(t *testing.T) {
 	}
 }
 
-// A phone exchange and an upload that are under way while the user is erased do not bring the phone or the
-// picture back.
+// A phone exchange and an upload that are under way while the user is erased do not bring the phone
+// or the picture back.
 func TestErasedStaysErased(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "limit profile off", "limit phone off")

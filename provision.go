@@ -188,8 +188,9 @@ func (p *provisioner) limits() error {
 	return nil
 }
 
-// compareSites logs that two sites of a configuration share keys, issuer, audience and store, and yet ask
-// different things of users: their sessions look alike to every backend that verifies tokens itself.
+// compareSites logs that two sites of a configuration share keys, issuer, audience and store, and
+// yet ask different things of users: their sessions look alike to every backend that verifies
+// tokens itself.
 func (p *provisioner) compareSites() {
 	accepts, asks := p.h.site.Accepts(), poolKey("asks", []any{p.h.Hook, p.h.Profile.Check})
 	if other, ok := p.opener.sites[accepts]; !ok {

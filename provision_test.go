@@ -1,3 +1,5 @@
+// Configurations that do not start.
+
 package wechatauth_test
 
 import (

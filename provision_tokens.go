@@ -121,7 +121,8 @@ func readKey(repl *caddy.Replacer, alg, text string) ([]byte, error) {
 	return data, err
 }
 
-// hmacKey is the secret itself. Where a previous key is a PEM file of another algorithm, it is read.
+// hmacKey is the secret itself. Where a previous key is a PEM file of another algorithm, it is
+// read.
 func hmacKey(secret string) ([]byte, error) {
 	if !strings.HasSuffix(secret, ".pem") {
 		return []byte(secret), nil

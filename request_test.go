@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// curl -d sends JSON as a form, and libraries of mini programs say what they like. The body tells what it is.
+// curl -d sends JSON as a form, and libraries of mini programs say what they like. The body tells
+// what it is.
 func TestJSONIsReadWhateverItsContentType(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -1,3 +1,5 @@
+// Refreshes, logouts, keys and discovery.
+
 package wechatauth_test
 
 import (
@@ -40,7 +42,8 @@ func TestRefreshRotates(t *testing.T) {
 	want(t, s.refresh(second.text("refresh_token")), 200, "")
 }
 
-// Ten requests of a mini program find the token expired and refresh at once: none may log the user out.
+// Ten requests of a mini program find the token expired and refresh at once: none may log the user
+// out.
 func TestRefreshAtTheSameMomentGivesOneSuccessor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -59,7 +62,8 @@ func TestRefreshAtTheSameMomentGivesOneSuccessor(t *testing.T) {
 	want(t, s.refresh(answers[0].text("refresh_token")), 200, "")
 }
 
-// A thief and the user both hold the token. Whoever comes second shows that there are two, and both lose it.
+// A thief and the user both hold the token. Whoever comes second shows that there are two, and both
+// lose it.
 func TestRefreshReuseEndsTheSession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

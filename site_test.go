@@ -1,3 +1,5 @@
+// A site for tests: a provisioned handler between a client and an upstream.
+
 package wechatauth_test
 
 import (
@@ -106,7 +108,8 @@ func provision(t *testing.T, directive string, change ...func(*wechatauth.Handle
 	return h
 }
 
-// provisioning guards Caddy's setting up of a context, which is made for one configuration at a time.
+// provisioning guards Caddy's setting up of a context, which is made for one configuration at a
+// time.
 var provisioning sync.Mutex
 
 // newContext returns the context of an empty configuration.

@@ -14,8 +14,8 @@ import (
 
 const siteKey = "token {\nalgorithm HS256\nkey 9b1f0c5e7a3d48264f8e6d1b2c7a9053"
 
-// The shop lets everybody in; the back office asks a hook. Both share mini program, store and key. Whoever is
-// logged in at the one must not become anybody at the other.
+// The shop lets everybody in; the back office asks a hook. Both share mini program, store and key.
+// Whoever is logged in at the one must not become anybody at the other.
 func TestSessionsBelongToTheirSite(t *testing.T) {
 	t.Parallel()
 	crosses := map[string]bool{"refresh": true, "logout": true, "access token": true, "phone": true, "profile": true}
@@ -107,7 +107,8 @@ func tryCrossing(t *testing.T, a, b *site, crosses map[string]bool) {
 	want(t, b.login("code", code, "nonce", "n"), 200, "")
 }
 
-// Two requests with one code at the same moment share one exchange; at two sites they don't share the answer.
+// Two requests with one code at the same moment share one exchange; at two sites they don't share
+// the answer.
 func TestSharedExchangesAreOfOneSite(t *testing.T) {
 	t.Parallel()
 	b := newSite(t, siteKey+"\n}")

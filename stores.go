@@ -23,20 +23,20 @@ func init() {
 const storesNamespace = "http.handlers.wechat_auth.stores"
 
 // Store is a place for sessions, users and keys, as a Caddy module in the namespace
-// `http.handlers.wechat_auth.stores`. Others can add theirs: session.Store says what it has to do, and
-// sessiontest.Run whether it does.
+// `http.handlers.wechat_auth.stores`. Others can add theirs: session.Store says what it has to do,
+// and sessiontest.Run whether it does.
 type Store interface {
 	// Identity is equal for configurations of one store: those share what Open returns. It may hold
 	// secrets, only a digest of it is kept. It is called after Provision.
 	Identity() string
 
-	// Open returns the store. It is called when a configuration starts, not when it is only validated,
-	// so this is the place to lock files; what is remote must not be waited for.
+	// Open returns the store. It is called when a configuration starts, not when it is only
+	// validated, so this is the place to lock files; what is remote must not be waited for.
 	Open(caddy.Context) (session.Store, error)
 }
 
-// SQLiteStore keeps everything in one SQLite file of this machine. It survives restarts. One process at a time
-// can use it; another waits for it at the start.
+// SQLiteStore keeps everything in one SQLite file of this machine. It survives restarts. One
+// process at a time can use it; another waits for it at the start.
 type SQLiteStore struct {
 	// The file. Default: `wechat_auth/sessions.db` in Caddy's data directory.
 	File string `json:"file,omitempty"`
@@ -84,10 +84,11 @@ func (s *SQLiteStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return noMore(d)
 }
 
-// MemoryStore keeps everything in the process: a restart logs everybody out and forgets every phone.
-// When it is full, it refuses logins rather than forget sessions.
+// MemoryStore keeps everything in the process: a restart logs everybody out and forgets every
+// phone. When it is full, it refuses logins rather than forget sessions.
 type MemoryStore struct {
-	// The most it takes, in MiB: 128 are enough for some 40,000 users who are logged in once. Default: 128.
+	// The most it takes, in MiB: 128 are enough for some 40,000 users who are logged in once.
+	// Default: 128.
 	MaxMiB int `json:"max_mib,omitempty"`
 }
 

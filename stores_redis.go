@@ -14,12 +14,13 @@ import (
 
 func init() { caddy.RegisterModule(RedisStore{}) }
 
-// RedisStore keeps everything in Redis, for several nodes: what one revokes, all refuse within a second.
-// Every node needs the same Redis, prefix and seal_key.
+// RedisStore keeps everything in Redis, for several nodes: what one revokes, all refuse within a
+// second. Every node needs the same Redis, prefix and seal_key.
 type RedisStore struct {
-	// Addresses: `redis://` or `rediss://` (TLS), with password and database as usual. Several are the
-	// nodes of a Redis Cluster. `redis+sentinel://host1:26379,host2:26379/<master>/<db>` asks sentinels.
-	// What a placeholder before the @ stands for is taken as it is, whatever characters it has.
+	// Addresses: `redis://` or `rediss://` (TLS), with password and database as usual. Several are
+	// the nodes of a Redis Cluster. `redis+sentinel://host1:26379,host2:26379/<master>/<db>` asks
+	// sentinels. What a placeholder before the @ stands for is taken as it is, whatever characters
+	// it has.
 	URLs []string `json:"urls,omitempty"`
 
 	// The user of Redis, if the addresses name none. Default: Redis' own default user.
@@ -32,20 +33,22 @@ type RedisStore struct {
 	// authorities that this machine trusts.
 	CA string `json:"ca,omitempty"`
 
-	// PEM files of the certificate to be shown to a Redis that asks for one, and of its private key.
+	// PEM files of the certificate to be shown to a Redis that asks for one, and of its private
+	// key.
 	Certificate string `json:"cert,omitempty"`
 	Key         string `json:"key,omitempty"`
 
 	// A secret of at least 32 characters. With it, everything that tells something about a user is
-	// encrypted with AES-256-GCM, and so are the automatic keys. Write it as a placeholder. Default: phones
-	// and keys are stored in clear; tokens never are.
+	// encrypted with AES-256-GCM, and so are the automatic keys. Write it as a placeholder.
+	// Default: phones and keys are stored in clear; tokens never are.
 	SealKey string `json:"seal_key,omitempty"`
 
 	// What the names of all keys begin with. Default: `wechat_auth:`.
 	Prefix string `json:"prefix,omitempty"`
 
-	// A write succeeds only after so many replicas have it, so that it survives the death of the node
-	// that took it. With sentinels or a cluster, 1 is a good value. Default: 0, replicas follow on their own.
+	// A write succeeds only after so many replicas have it, so that it survives the death of the
+	// node that took it. With sentinels or a cluster, 1 is a good value. Default: 0, replicas
+	// follow on their own.
 	WaitReplicas int `json:"wait_replicas,omitempty"`
 
 	config redisstore.Config

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// An upload that is too large is told so: clients send all before they read, and would read nothing on a
-// connection closed meanwhile.
+// An upload that is too large is told so: clients send all before they read, and would read nothing
+// on a connection closed meanwhile.
 func TestTooLargeUploadHearsIt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "profile {\nmax_upload 100KB\n}")

@@ -18,12 +18,12 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// exchangeCalls bounds an exchange that goes on after its client has left, in call timeouts: WeChat may be
-// asked for an access token, a session and a phone, each twice.
+// exchangeCalls bounds an exchange that goes on after its client has left, in call timeouts: WeChat
+// may be asked for an access token, a session and a phone, each twice.
 const exchangeCalls = 6
 
-// App is one mini program at work. Sites that serve the same app in the same way share it, so they share its
-// access token and never spend a code twice.
+// App is one mini program at work. Sites that serve the same app in the same way share it, so they
+// share its access token and never spend a code twice.
 type App struct {
 	refCount
 
@@ -38,7 +38,8 @@ type App struct {
 	complained sync.Map
 }
 
-// NewApp returns an app at work. It calls closed when the app is closed and its last exchange has ended.
+// NewApp returns an app at work. It calls closed when the app is closed and its last exchange has
+// ended.
 func NewApp(cfg wechat.Config, closed func()) (*App, error) {
 	client, err := wechat.New(cfg)
 	if err != nil {
@@ -93,7 +94,8 @@ func refererAppID(referer string) string {
 	return id
 }
 
-// logFailure logs how a call went wrong. A broken configuration fails every request, so it is told once.
+// logFailure logs how a call went wrong. A broken configuration fails every request, so it is told
+// once.
 func (a *App) logFailure(call string, err error, log *slog.Logger) {
 	we := new(wechat.Error)
 	if err == nil {

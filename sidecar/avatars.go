@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// avatarFolder is where pictures lie in the server's storage.
+	// avatarFolder is the pictures' place in the server's storage.
 	avatarFolder = "wechat_auth/avatars"
 
-	// avatarIO bounds one call to the storage, avatarHold the wait for other changes of the same user's
-	// picture. The file storage gives the lock of a process that died free after ten seconds; the client
-	// is rather told to try again.
+	// avatarIO bounds one call to the storage, avatarHold the wait for other changes of the same
+	// user's picture. The file storage gives the lock of a process that died free after ten
+	// seconds; the client is rather told to try again.
 	avatarIO   = 5 * time.Second
 	avatarHold = 5 * time.Second
 
@@ -34,8 +34,8 @@ const (
 	avatarExt  = ".jpg"
 )
 
-// Storage is a storage of files, shared by all nodes. Names are parted by slashes. What is not there is an
-// fs.ErrNotExist.
+// Storage is a storage of files, shared by all nodes. Names are parted by slashes. What is not
+// there is an fs.ErrNotExist.
 type Storage interface {
 	Lock(ctx context.Context, name string) error
 	Unlock(ctx context.Context, name string) error
@@ -48,11 +48,12 @@ type Storage interface {
 
 // pictures keeps the users' pictures in the server's storage, which a cluster shares.
 //
-// A picture's name is a number of its owner and a digest of its bytes, so it can be cached for good. All of one
-// user's pictures lie in one folder, so that what a crash left behind is found. The number is made once, of
-// the user, the store and this machine, and then stands in the user's record: stores that share such a storage
-// never touch each other's pictures, and a store that is moved or gets another password keeps its own. Without
-// the machine's part, whoever guesses a password could see whether it is right.
+// A picture's name is a number of its owner and a digest of its bytes, so it can be cached for
+// good. All of one user's pictures lie in one folder, so that what a crash left behind is found.
+// The number is made once, of the user, the store and this machine, and then stands in the user's
+// record: stores that share such a storage never touch each other's pictures, and a store that is
+// moved or gets another password keeps its own. Without the machine's part, whoever guesses a
+// password could see whether it is right.
 //
 //	wechat_auth/avatars/<2 digits>/<owner>/<picture>.jpg
 type pictures struct {
@@ -75,9 +76,9 @@ func newPictures(storage Storage, store string, machine func() string, log *slog
 	return &pictures{storage: storage, store: store, machine: machine, log: log, held: map[string]*avatarTurn{}}
 }
 
-// hold keeps other changes of the user's picture away, on every node, until release is called. What is
-// read from the user's record, put, written there and removed must be so by one request at a time: else a
-// late remove takes what another request has just recorded.
+// hold keeps other changes of the user's picture away, on every node, until release is called. What
+// is read from the user's record, put, written there and removed must be so by one request at a
+// time: else a late remove takes what another request has just recorded.
 func (a *pictures) hold(ctx context.Context, user session.UserID) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, avatarHold)
 	defer cancel()
@@ -127,8 +128,9 @@ func (a *pictures) enter(ctx context.Context, name string) (leave func(), err er
 	}
 }
 
-// put stores a picture of a user who has another one, or "", and returns its hash. Record it, and remove the
-// other then: a crash between the two leaves it to the next remove. The caller holds the user.
+// put stores a picture of a user who has another one, or "", and returns its hash. Record it, and
+// remove the other then: a crash between the two leaves it to the next remove. The caller holds the
+// user.
 func (a *pictures) put(ctx context.Context, user session.UserID, has string, jpeg []byte) (hash string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, avatarIO)
 	defer cancel()
@@ -144,8 +146,8 @@ func (a *pictures) put(ctx context.Context, user session.UserID, has string, jpe
 	return owner + picture, nil
 }
 
-// remove removes all pictures of a user who has this one, or "", apart from one to keep, or "". The caller
-// holds the user.
+// remove removes all pictures of a user who has this one, or "", apart from one to keep, or "". The
+// caller holds the user.
 func (a *pictures) remove(ctx context.Context, user session.UserID, has, keep string) error {
 	first := a.firstOwner(user)
 	if owner, _, ok := splitAvatar(has); ok && owner != first {
@@ -224,8 +226,8 @@ func (a *pictures) serve(w http.ResponseWriter, r *http.Request, file string) er
 	header.Set("Etag", `"`+hash+`"`)
 	header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	header.Set("Content-Disposition", `inline; filename="avatar.jpg"`)
-	// The bytes are this server's own encoding. Should a browser still find something to run in them, it
-	// must not, though it may show the picture on another site's page.
+	// The bytes are this server's own encoding. Should a browser still find something to run in
+	// them, it must not, though it may show the picture on another site's page.
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")

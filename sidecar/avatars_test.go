@@ -86,8 +86,8 @@ func TestAvatarsOfTwoUsersAreApart(t *testing.T) {
 	wantAvatar(t, a, ofBob, pictureA)
 }
 
-// Two stores of one app, such as staging and production on one machine, delete each other's avatars: both know
-// the user.
+// Two stores of one app, such as staging and production on one machine, delete each other's
+// avatars: both know the user.
 func TestAttackPicturesOfAnotherStore(t *testing.T) {
 	t.Parallel()
 	s := newFaultyStorage(t)
@@ -130,7 +130,8 @@ func TestPicturesOutliveTheirStoresIdentity(t *testing.T) {
 	}
 }
 
-// A user whose record is lost, by a restart with store memory, is erased with the picture from before.
+// A user whose record is lost, by a restart with store memory, is erased with the picture from
+// before.
 func TestErasedWithoutARecord(t *testing.T) {
 	t.Parallel()
 	a, _ := testAvatars(t)
@@ -167,8 +168,8 @@ func TestAvatarReplaced(t *testing.T) {
 	}
 }
 
-// A crash between any two steps of a change must leave nothing that the next change does not remove, and
-// never a recorded picture that is gone.
+// A crash between any two steps of a change must leave nothing that the next change does not
+// remove, and never a recorded picture that is gone.
 func TestAvatarCrash(t *testing.T) {
 	t.Parallel()
 	crash := errors.New("crash")
@@ -220,8 +221,8 @@ func TestAvatarDamaged(t *testing.T) {
 	wantAvatar(t, a, hash, pictureA)
 }
 
-// Two requests change one user's picture at once, on two nodes: the recorded one is there afterwards,
-// and no other.
+// Two requests change one user's picture at once, on two nodes: the recorded one is there
+// afterwards, and no other.
 func TestAvatarRace(t *testing.T) {
 	t.Parallel()
 	s := newFaultyStorage(t)

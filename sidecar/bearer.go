@@ -43,8 +43,8 @@ func (a *authenticator) ifPresent(r *http.Request) (*jwt.Claims, error) {
 	return claims, err
 }
 
-// find returns the request's only access token. Two of them are refused, for two readers could
-// take two different ones (RFC 6750 section 2). One from a cookie is refused where a page of another
+// find returns the request's only access token. Two of them are refused, for two readers could take
+// two different ones (RFC 6750 section 2). One from a cookie is refused where a page of another
 // origin has the browser send it.
 func (a *authenticator) find(r *http.Request) (string, error) {
 	found := make([]string, 0, 2) // on the stack

@@ -89,9 +89,9 @@ const (
 	preflightAge = "7200"
 )
 
-// begin sets the headers of an answer, whoever is going to write it, and tells whether the request is a
-// preflight: then they are all of the answer. The response writer is not wrapped for it, because a
-// WebSocket or a stream of events needs the server's own.
+// begin sets the headers of an answer, whoever is going to write it, and tells whether the request
+// is a preflight: then they are all of the answer. The response writer is not wrapped for it,
+// because a WebSocket or a stream of events needs the server's own.
 func (c *cors) begin(header http.Header, r *http.Request) (preflight bool) {
 	header.Add("Vary", "Origin") // also for a page that is not listed: a cache must not give it another's answer
 	if !c.lists(r) {
@@ -130,7 +130,8 @@ func (c *cors) allowedHeaders(asked []string) string {
 	return strings.Join(allowed, ", ")
 }
 
-// finish finds an upstream that answers CORS as well: browsers refuse two values, and it takes long to see why.
+// finish finds an upstream that answers CORS as well: browsers refuse two values, and it takes long
+// to see why.
 func (c *cors) finish(header http.Header) {
 	if len(header["Access-Control-Allow-Origin"]) < 2 {
 		return

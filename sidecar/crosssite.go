@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// crossSite tells whether a page of another origin made the browser send the request. A token in a cookie
-// goes along with it, although the page never had the token (CSRF).
+// crossSite tells whether a page of another origin made the browser send the request. A token in a
+// cookie goes along with it, although the page never had the token (CSRF).
 //
-// A request with neither Origin nor Sec-Fetch-Site passes: it is no browser's. All of today's send Origin
-// with every method but GET and HEAD and with every WebSocket, and no page can suppress it.
+// A request with neither Origin nor Sec-Fetch-Site passes: it is no browser's. All of today's send
+// Origin with every method but GET and HEAD and with every WebSocket, and no page can suppress it.
 func (a *authenticator) crossSite(r *http.Request) bool {
 	safe := isSafe(r)
 	if safe && !a.asksForAnother(r) || a.cors.lists(r) {
@@ -28,8 +28,8 @@ func (a *authenticator) crossSite(r *http.Request) bool {
 	})
 }
 
-// isSafe tells whether a request changes nothing. A WebSocket's handshake is a GET, but whoever opens one
-// can go on to do anything (cross-site WebSocket hijacking).
+// isSafe tells whether a request changes nothing. A WebSocket's handshake is a GET, but whoever
+// opens one can go on to do anything (cross-site WebSocket hijacking).
 func isSafe(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -53,8 +53,8 @@ func (a *authenticator) isOwnOrigin(r *http.Request, origin string) bool {
 	}
 	trusted := a.server.BehindTrustedProxy(r)
 	secure := r.TLS != nil || trusted && slices.Contains(forwardedValues(r, "X-Forwarded-Proto"), "https")
-	// The other way round passes: a proxy in front may have ended TLS without being declared, and the https
-	// page of a host is no less trusted than the http one.
+	// The other way round passes: a proxy in front may have ended TLS without being declared, and
+	// the https page of a host is no less trusted than the http one.
 	if secure && scheme == "http" {
 		return false
 	}
@@ -64,7 +64,7 @@ func (a *authenticator) isOwnOrigin(r *http.Request, origin string) bool {
 	return same(r.Host) || trusted && slices.ContainsFunc(forwardedValues(r, "X-Forwarded-Host"), same)
 }
 
-// forwardedValues are what the proxies in front say, one after the other.
+// forwardedValues returns the values of a header that each proxy in front adds to.
 func forwardedValues(r *http.Request, name string) (values []string) {
 	for _, line := range r.Header[name] {
 		for value := range strings.SplitSeq(line, ",") {

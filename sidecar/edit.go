@@ -16,10 +16,12 @@ import (
 const (
 	maxParts = 16
 
-	// uploadTime is how long a form may take: as long as a mini program waits. What has come of it lies in memory.
+	// uploadTime bounds the time of a form: mini programs wait no longer. What has come of it
+	// lies in memory.
 	uploadTime = time.Minute
 
-	// maxDrained is how much of a form that is too large is thrown away to have its sender hear so.
+	// maxDrained bounds what is read and thrown away of a form that is too large, so that its
+	// sender reads the answer.
 	maxDrained = 32 << 20
 )
 
@@ -30,8 +32,9 @@ type profileUpdate struct {
 	jpeg     []byte // as it is kept
 }
 
-// readEdit bounds the time of a body. A client sends all of it before it reads the answer, and would read none
-// on a connection that was closed before: what is refused for its size or kind is read on and thrown away.
+// readEdit bounds the time of a body. A client sends all of it before it reads the answer, and
+// would read none on a connection that was closed before: what is refused for its size or kind is
+// read on and thrown away.
 func (p *profiles) readEdit(w http.ResponseWriter, r *http.Request) (e profileUpdate, err error) {
 	deadline := http.NewResponseController(w)
 	_ = deadline.SetReadDeadline(time.Now().Add(p.uploadTime)) // not every server can
@@ -134,7 +137,8 @@ func (p *profiles) formSize(r *http.Request) int64 {
 	return min(r.ContentLength, limit)
 }
 
-// readPart reads into one buffer: one that grows is copied each time, and what it was before is not freed at once.
+// readPart reads into one buffer: one that grows is copied each time, and what it was before is not
+// freed at once.
 func readPart(part io.Reader, limit int64) ([]byte, error) {
 	content := bytes.NewBuffer(make([]byte, 0, limit+1+bytes.MinRead))
 	if _, err := content.ReadFrom(io.LimitReader(part, limit+1)); err != nil {

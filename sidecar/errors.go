@@ -19,8 +19,9 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// Error is an error as the client gets it. Its text is for the client's developer and is one of this
-// file's, or the hook's: what the client sent never comes back, nor what WeChat or the system said.
+// Error is an error as the client gets it. Its text is for the client's developer and is one of
+// this file's, or the hook's: what the client sent never comes back, nor what WeChat or the system
+// said.
 type Error struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description"`
@@ -117,7 +118,8 @@ func methodNotAllowed(allowed ...string) *Error {
 	return &Error{status: 405, Code: "method_not_allowed", Description: "this route takes " + allow, allow: allow}
 }
 
-// asError turns every error of the leaves into HTTP. An error that is not in the table is a fault of this program.
+// asError turns every error of the leaves into HTTP. An error that is not in the table is a fault
+// of this program.
 func asError(err error) *Error {
 	var we *wechat.Error
 	var known *Error
@@ -193,8 +195,9 @@ func (f failures) write(w http.ResponseWriter, err error) {
 	e.Write(w)
 }
 
-// log logs and counts what went wrong here, and counts what the store does wrong: that was logged when it
-// happened, as was what WeChat does wrong, once for all requests that waited for the same call.
+// log logs and counts what went wrong here, and counts what the store does wrong: that was logged
+// when it happened, as was what WeChat does wrong, once for all requests that waited for the same
+// call.
 func (f failures) log(e *Error) {
 	if errors.Is(e, context.Canceled) { // the client left
 		return

@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// A fault of this module must not look like a store that is away: the operator would look in the wrong place.
+// A fault of this module must not look like a store that is away: the operator would look in the
+// wrong place.
 func TestOnlyStoresAreCalledStores(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -15,8 +15,8 @@ type exchanges struct {
 	hook  *Hook
 }
 
-// shared runs an exchange that all requests with the same key share. It does not end with the request that
-// started it, only with the app's time limit.
+// shared runs an exchange that all requests with the same key share. It does not end with the
+// request that started it, only with the app's time limit.
 func shared[T any](
 	ctx context.Context, x exchanges, a *App, key string, exchange func(context.Context) (T, error),
 ) (T, error) {
@@ -58,8 +58,8 @@ func recovered(f func()) (err error) {
 	return nil
 }
 
-// panicError is a panic for the log. The runtime's own texts hold no data; others may quote what the program
-// worked on.
+// panicError is a panic for the log. The runtime's own texts hold no data; others may quote what
+// the program worked on.
 func panicError(p any) error {
 	what := fmt.Sprintf("%T", p)
 	if text, ok := p.(runtime.Error); ok {

@@ -62,9 +62,9 @@ func (g *guard) decide(r *http.Request, raw string, canonical bool) (*jwt.Claims
 	return claims, nil
 }
 
-// upstreamMethod is the method as the upstream will see it: the extended CONNECT that opens a WebSocket
-// in HTTP/2 and HTTP/3 goes on as GET. A plain CONNECT is refused with TRACE: the one poisons the
-// connections to the upstream, which users share, the other echoes credentials.
+// upstreamMethod is the method as the upstream will see it: the extended CONNECT that opens a
+// WebSocket in HTTP/2 and HTTP/3 goes on as GET. A plain CONNECT is refused with TRACE: the one
+// poisons the connections to the upstream, which users share, the other echoes credentials.
 func upstreamMethod(r *http.Request) string {
 	if r.Method != http.MethodConnect {
 		return r.Method

@@ -90,7 +90,7 @@ func (k *Hook) Close() error {
 	return nil
 }
 
-// timeLimit is how much longer an exchange may take because of the hook.
+// timeLimit returns the time that the hook adds to an exchange.
 func (k *Hook) timeLimit() time.Duration {
 	if k == nil {
 		return 0
@@ -121,8 +121,8 @@ type siteHook struct {
 	log *slog.Logger
 }
 
-// askRefresh asks about a session that goes on, and returns the claims that replace the session's; nil leaves
-// them, where the hook gave no answer and on_error allows that.
+// askRefresh asks about a session that goes on, and returns the claims that replace the session's;
+// nil leaves them, where the hook gave no answer and on_error allows that.
 func (h siteHook) askRefresh(ctx context.Context, event hookEvent) (json.RawMessage, error) {
 	answer, err := h.asked(ctx, event)
 	if err == nil && tooManyClaims(answer.claims) {
@@ -163,7 +163,8 @@ func isDenial(err error) bool {
 	return ok && e.Code == errDenied.Code
 }
 
-// ask returns the claims of the session with those that the hook adds, or why it does not let the user in.
+// ask returns the claims of the session with those that the hook adds, or why it does not let the
+// user in.
 func (h siteHook) ask(ctx context.Context, event hookEvent, session map[string]any) (map[string]any, error) {
 	if h.Hook == nil {
 		return session, nil

@@ -28,7 +28,8 @@ type hookAnswer struct {
 	flaw     string   // of an answer that says no in a wrong form
 }
 
-// question sends the question. Its errors hold nothing of the address, which may hold a secret, nor of the answer.
+// question sends the question. Its errors hold nothing of the address, which may hold a secret, nor
+// of the answer.
 func (k *Hook) question(ctx context.Context, event hookEvent) (hookAnswer, error) {
 	body, err := json.Marshal(event)
 	if err != nil {

@@ -41,7 +41,8 @@ func TestHeaderNamesThatServersReadTwoWaysAreRefused(t *testing.T) {
 	}
 }
 
-// cgiName is the variable that lighttpd makes of a header's name: of all servers it lets most bytes pass for one.
+// cgiName is the variable that lighttpd makes of a header's name: of all servers it lets most bytes
+// pass for one.
 func cgiName(name string) string {
 	variable := []byte("HTTP_" + name)
 	for i, c := range variable {

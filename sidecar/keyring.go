@@ -1,3 +1,5 @@
+// The automatic keys: made, published, rotated and retired.
+
 package sidecar
 
 import (
@@ -13,16 +15,17 @@ import (
 )
 
 const (
-	// maxPublish is how long a new key is published before it signs, so that every backend has fetched
-	// it by then. A shorter rotation takes a quarter of itself.
+	// maxPublish is the time for which a new key is published before it signs, so that every
+	// backend has fetched it by then. A shorter rotation takes a quarter of itself.
 	maxPublish = time.Hour
 
-	// retryKeys is how long to wait when the store could not be asked.
+	// retryKeys is the pause after the store could not be asked.
 	retryKeys = time.Second
 )
 
-// Keyring makes, publishes, rotates and retires the automatic keys of one issuer and algorithm. The keys
-// live in the store, so all nodes have the same, and every decision follows from what is stored.
+// Keyring makes, publishes, rotates and retires the automatic keys of one issuer and algorithm. The
+// keys live in the store, so all nodes have the same, and every decision follows from what is
+// stored.
 type Keyring struct {
 	name   string // in the store
 	alg    string
@@ -38,16 +41,16 @@ type Keyring struct {
 	done  sync.WaitGroup
 }
 
-// storedKey is a key in the store. The store's record is a JSON object of lists of them, oldest first,
-// by name.
+// storedKey is a key in the store. The store's record is a JSON object of lists of them, oldest
+// first, by name.
 type storedKey struct {
 	PEM  []byte        `json:"key"`
 	From time.Time     `json:"from"` // when it begins to sign
 	TTL  time.Duration `json:"ttl"`  // of the tokens it signs, at most
 }
 
-// KeyringConfig describes automatic keys. A key is published before it signs, signs for Rotate, and verifies
-// until its last token has expired.
+// KeyringConfig describes automatic keys. A key is published before it signs, signs for Rotate, and
+// verifies until its last token has expired.
 type KeyringConfig struct {
 	Algorithm string
 	Issuer    string
@@ -66,7 +69,8 @@ func NewKeyring(cfg KeyringConfig, store *StoreHandle) *Keyring {
 	}
 }
 
-// Start opens the store and begins to read the keys. A store that is away is waited for, not for long.
+// Start opens the store and begins to read the keys. A store that is away is waited for, not for
+// long.
 func (k *Keyring) Start() { k.once.Do(k.start) }
 
 // get returns the ring when it has its keys, and an error when the store did not give them so far.
@@ -123,8 +127,8 @@ func (k *Keyring) run(ctx context.Context, store session.Store) {
 	}
 }
 
-// refresh brings store and ring up to date. Of several nodes that want to change the record at once, one
-// does and the others read again.
+// refresh brings store and ring up to date. Of several nodes that want to change the record at
+// once, one does and the others read again.
 func (k *Keyring) refresh(ctx context.Context, store session.Store) error {
 	for {
 		record, version, err := store.Keys(ctx)
@@ -157,10 +161,11 @@ func (k *Keyring) refresh(ctx context.Context, store session.Store) error {
 	}
 }
 
-// publish is how long a key of this ring is published before it signs.
+// publish returns the time for which a key of this ring is published before it signs.
 func (k *Keyring) publish() time.Duration { return min(maxPublish, k.rotate/4) }
 
-// maxAge is how long a backend may keep the JWKS: a key it sees signing must have been in the one it has.
+// maxAge returns the time for which a backend may keep the JWKS: a key it sees signing must have
+// been in the one it has.
 func (k *Keyring) maxAge() time.Duration { return min(k.publish()/2, 5*time.Minute) }
 
 func (k *Keyring) source() any { return k.name }

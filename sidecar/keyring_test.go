@@ -111,7 +111,8 @@ func TestNodesThatStartAtOnceAgreeOnTheKey(t *testing.T) {
 	}
 }
 
-// A key is published before it signs, signs for a rotation, and verifies until its last token has expired.
+// A key is published before it signs, signs for a rotation, and verifies until its last token has
+// expired.
 func TestKeysRotate(t *testing.T) {
 	t.Parallel()
 	store, now := new(keyStore), time.Unix(1700000000, 0)

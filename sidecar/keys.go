@@ -14,11 +14,11 @@ import (
 type Keys interface {
 	get() (*jwt.Ring, error)
 
-	// maxAge is how long others may remember the published keys.
+	// maxAge returns the time for which others may keep the published keys.
 	maxAge() time.Duration
 
-	// source is what the keys come from. The same source never has two keys of one id that verify
-	// differently: one secret or one RSA key can be meant for several algorithms.
+	// source returns the origin of the keys. The same source never has two keys of one id that
+	// verify differently: one secret or one RSA key can be meant for several algorithms.
 	source() any
 }
 

@@ -13,8 +13,9 @@ import (
 // maxLimited bounds the clients a limiter counts at once, in each of its two generations.
 const maxLimited = 100_000
 
-// Limiter limits events per key. A key that was quiet for a whole window has its full allowance again, so
-// forgetting it changes nothing: buckets live in two generations, and the older one is dropped as a whole.
+// Limiter limits events per key. A key that was quiet for a whole window has its full allowance
+// again, so forgetting it changes nothing: buckets live in two generations, and the older one is
+// dropped as a whole.
 type Limiter struct {
 	events int
 	window time.Duration
@@ -61,7 +62,8 @@ func (l *Limiter) bucket(key string, now time.Time) *rate.Limiter {
 	return bucket
 }
 
-// addressBlock is what a limit on addresses counts: an IPv4 address, or the /64 that an IPv6 subscriber has.
+// addressBlock returns the unit that a limit on addresses counts: an IPv4 address, or the /64 that
+// an IPv6 subscriber has.
 func addressBlock(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {

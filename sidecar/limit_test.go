@@ -1,3 +1,5 @@
+// Limits.
+
 package sidecar
 
 import (

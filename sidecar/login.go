@@ -17,10 +17,12 @@ import (
 )
 
 const (
-	// loginReplay is how long a client that lost the answer can ask for it again with its nonce.
+	// loginReplay is the time for which a client that lost the answer can ask for it again, by its
+	// nonce.
 	loginReplay = 30 * time.Second
 
-	// codeLife is how long a spent code is remembered; WeChat forgets it after five minutes.
+	// codeLife is the time for which a spent code is remembered; WeChat forgets it after five
+	// minutes.
 	codeLife = 10 * time.Minute
 )
 
@@ -68,8 +70,9 @@ type loginResult struct {
 	answer []byte
 }
 
-// login exchanges a wx.login code for tokens. Requests with the same code at the same moment share one
-// exchange; it goes on when its client leaves, since the code is spent and the client will ask again.
+// login exchanges a wx.login code for tokens. Requests with the same code at the same moment share
+// one exchange; it goes on when its client leaves, since the code is spent and the client will ask
+// again.
 func (l *logins) login(w http.ResponseWriter, r *http.Request) error {
 	req, err := l.readLogin(w, r)
 	if err != nil {
@@ -202,7 +205,8 @@ func (l *logins) logIn(ctx context.Context, store session.Store, req loginReques
 	return body, err
 }
 
-// oneTap adds the phone of a one tap login to the news of the user. The login stands whatever becomes of it.
+// oneTap adds the phone of a one tap login to the news of the user. The login stands whatever
+// becomes of it.
 func (l *logins) oneTap(ctx context.Context, x phoneExchange, news *session.User) *Error {
 	if x.proof == (phoneProof{}) {
 		return nil

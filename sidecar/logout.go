@@ -36,9 +36,9 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logoutByRefreshToken takes every token that the session ever had: one that is spent or too old to be
-// refreshed still proves who asks. Without the session's record nothing is proven: then the session is gone,
-// as was asked, but no other can be ended.
+// logoutByRefreshToken takes every token that the session ever had: one that is spent or too old to
+// be refreshed still proves who asks. Without the session's record nothing is proven: then the
+// session is gone, as was asked, but no other can be ended.
 func (s *sessions) logoutByRefreshToken(r *http.Request, text string, all bool) error {
 	token, ok := session.ParseRefreshToken(text)
 	if !ok {

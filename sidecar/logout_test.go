@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/memstore"
 )
 
-// A token that somebody else made with a key of this site names its session as it likes; its logout counts.
+// A token that somebody else made with a key of this site names its session as it likes; its logout
+// counts.
 func TestLogoutOfATokenMadeElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
@@ -24,7 +25,8 @@ func TestLogoutOfATokenMadeElsewhere(t *testing.T) {
 	s.want("after the logout", token, "401 session_revoked")
 }
 
-// endingStore is a store that failed after it had marked sessions as ended, and before it revoked them.
+// endingStore is a store that failed after it had marked sessions as ended, and before it revoked
+// them.
 type endingStore struct{ session.Store }
 
 func (s endingStore) Account(ctx context.Context, user session.Tag) (session.Account, error) {
@@ -35,8 +37,8 @@ func (s endingStore) Account(ctx context.Context, user session.Tag) (session.Acc
 	return a, err
 }
 
-// Redis hung in the middle of a login that ended the oldest session. The logout of that session is true only
-// when its access token is refused.
+// Redis hung in the middle of a login that ended the oldest session. The logout of that session is
+// true only when its access token is refused.
 func TestLogoutFinishesAnEndThatWasBegun(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t, func(_ *Config, d *Deps) { d.Store = newTestStore(t, endingStore{memstore.New(64 << 20)}) })

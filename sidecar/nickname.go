@@ -13,7 +13,7 @@ import (
 const (
 	maxNickname = 32 // characters
 
-	// noNickname is what WeChat gives for a user who chose no nickname.
+	// noNickname is WeChat's name for a user who chose no nickname.
 	// https://developers.weixin.qq.com/community/develop/doc/00022c683e8a80b29bed2142b56c01
 	noNickname = "微信用户"
 )
@@ -39,16 +39,16 @@ func cleanNickname(nickname string) (string, error) {
 	return nickname, nil
 }
 
-// printable tells whether a text has nothing that ends a line or changes its direction, by which a name
-// could pose as what stands around it.
+// printable tells whether a text has nothing that ends a line or changes its direction, by which a
+// name could pose as what stands around it.
 func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool {
 		return unicode.IsControl(c) || unicode.In(c, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || c == '\uFEFF' || c == utf8.RuneError
 	})
 }
 
-// visible is false for blanks and for what only shapes its neighbours, such as the joiner in an emoji. A code
-// point that is newer than this program is most likely an emoji.
+// visible is false for blanks and for what only shapes its neighbours, such as the joiner in an
+// emoji. A code point that is newer than this program is most likely an emoji.
 func visible(c rune) bool {
 	switch c {
 	case '\u2800', '\uFFFC', '\U0001D159', '\U00013441', '\U00013442': // a Braille pattern, an object, a note and hieroglyphs, all blank

@@ -13,8 +13,8 @@ import (
 // maxReasons bounds those that are told apart in one outage.
 const maxReasons = 16
 
-// outage logs failures of a store: a line when it begins to fail or fails for another reason, one a minute
-// while it does, and one when it is back.
+// outage logs failures of a store: a line when it begins to fail or fails for another reason, one a
+// minute while it does, and one when it is back.
 type outage struct {
 	log *slog.Logger
 	now func() time.Time

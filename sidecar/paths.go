@@ -12,9 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// rawPath is the path as the upstream will see it, and whether it is canonical. The decision must be
-// made on what the upstream sees: `/public/..%2fadmin` is public to a matcher that reads it raw and
-// `/admin` to a server that decodes it. A path that two servers can read in two ways is not canonical.
+// rawPath is the path as the upstream will see it, and whether it is canonical. The decision must
+// be made on what the upstream sees: `/public/..%2fadmin` is public to a matcher that reads it raw
+// and `/admin` to a server that decodes it. A path that two servers can read in two ways is not
+// canonical.
 func rawPath(u *url.URL) (raw string, canonical bool) {
 	raw = u.EscapedPath()
 	return raw, u.Opaque == "" && isCanonical(raw)
@@ -22,7 +23,8 @@ func rawPath(u *url.URL) (raw string, canonical bool) {
 
 func isCanonical(raw string) bool { return isPlain(raw) || unambiguous(raw) }
 
-// isPlain finds, without a closer look, what most paths are: nothing in them could be read in two ways.
+// isPlain finds, without a closer look, what most paths are: nothing in them could be read in two
+// ways.
 func isPlain(raw string) bool {
 	previous := byte(0)
 	for i := range len(raw) {
@@ -62,8 +64,8 @@ func unambiguous(raw string) bool {
 	return true
 }
 
-// ambiguousEscape tells whether the two digits stand for a byte that changes how a path is read once
-// it is decoded: . / \ ; % # ? and control characters.
+// ambiguousEscape tells whether the two digits stand for a byte that changes how a path is read
+// once it is decoded: . / \ ; % # ? and control characters.
 func ambiguousEscape(digits string) bool {
 	b, err := url.PathUnescape("%" + digits)
 	return err != nil || b[0] < ' ' || b[0] == 0x7f || strings.Contains(`./\;%#?`, b)
@@ -144,12 +146,12 @@ func (c widePaths) concerns(method string) bool {
 	return len(c.methods) == 0 || slices.ContainsFunc(c.methods, func(m string) bool { return sameMethod(m, method) })
 }
 
-// maxDecodings is how often a server and the framework in it may decode a path one after the other.
+// maxDecodings bounds the decodings of a path by a server and the framework in it.
 const maxDecodings = 3
 
-// interpretations are the ways in which servers read a path that is not canonical: decoded or not, once or more
-// often, cleaned or not, with \ as a separator, without what follows a ; in a segment, or up to a NUL, #
-// or ?. Case is folded, as in the patterns.
+// interpretations are the ways in which servers read a path that is not canonical: decoded or not,
+// once or more often, cleaned or not, with \ as a separator, without what follows a ; in a segment,
+// or up to a NUL, # or ?. Case is folded, as in the patterns.
 func interpretations(raw string) (all []string) {
 	read := strings.ToLower(raw)
 	for range maxDecodings {

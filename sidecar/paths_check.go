@@ -1,5 +1,5 @@
-// Checks of the path patterns in a configuration: one that is read in another way than it was meant opens
-// or leaves open what it was to guard.
+// Checks of the path patterns in a configuration: one that is read in another way than it was meant
+// opens or leaves open what it was to guard.
 
 package sidecar
 
@@ -76,8 +76,9 @@ func matchesEverything(pattern string) bool {
 	return strings.Contains(pattern, "*") && strings.Trim(pattern, "*/?") == ""
 }
 
-// onlyPreflights reports whether a rule is for OPTIONS alone, by which a request neither changes anything nor
-// reads any of it. HEAD does read: servers run what GET runs and answer with its header.
+// onlyPreflights reports whether a rule is for OPTIONS alone, by which a request neither changes
+// anything nor reads any of it. HEAD does read: servers run what GET runs and answer with its
+// header.
 func (p *Paths) onlyPreflights() bool {
 	return slices.Equal(p.Methods, []string{http.MethodOptions})
 }
@@ -87,8 +88,8 @@ var (
 	queryName = regexp.MustCompile(`\?[A-Za-z_][\w.%\[\]-]*([=&].*)?$`)
 )
 
-// translate turns a pattern in the language of another router, which would match nothing that was meant,
-// into one of ours, and gives the reason.
+// translate turns a pattern in the language of another router, which would match nothing that was
+// meant, into one of ours, and gives the reason.
 func translate(pattern string) (meant, why string) {
 	meant = pattern
 	for {
@@ -116,7 +117,8 @@ func translateOnce(pattern string) (meant, why string) {
 	return strings.Join(segments, "/"), why
 }
 
-// isPrefix reports whether a pattern is compared byte for byte but for the * at its end, so that ? is no wildcard.
+// isPrefix reports whether a pattern is compared byte for byte but for the * at its end, so that ?
+// is no wildcard.
 func isPrefix(pattern string) bool {
 	return strings.IndexByte(pattern, '*') == len(pattern)-1
 }
@@ -126,7 +128,8 @@ func IsMethod(s string) bool {
 	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
 }
 
-// knownMethods are those of HTTP and WebDAV. A misspelt one would leave open what it was to restrict.
+// knownMethods are those of HTTP and WebDAV. A misspelt one would leave open what it was to
+// restrict.
 var knownMethods = []string{
 	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH",

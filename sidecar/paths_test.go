@@ -1,3 +1,5 @@
+// Path patterns, and paths with more than one reading.
+
 package sidecar
 
 import (

@@ -15,7 +15,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
-// phoneReplay is how long a session can ask again for the answer to a phone tap: the user's tap was paid for.
+// phoneReplay is the time for which a session can ask again for the answer to a phone tap: the
+// user's tap was paid for.
 const phoneReplay = 60 * time.Second
 
 // phoneRequest is a request of POST phone.
@@ -26,7 +27,7 @@ type phoneRequest struct {
 	proof    phoneProof
 }
 
-// phoneProof is what the phone button gave: one of a code, a cloudID, and encrypted data.
+// phoneProof is the data of the phone button: one of a code, a cloudID, and encrypted data.
 type phoneProof struct {
 	code      string
 	cloudID   string
@@ -98,7 +99,8 @@ func (l *logins) checkProof(p phoneProof) error {
 	return nil
 }
 
-// spendPhone answers from the store if this session spent the proof before, and asks WeChat otherwise.
+// spendPhone answers from the store if this session spent the proof before, and asks WeChat
+// otherwise.
 func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, error) {
 	store, err := l.store.get()
 	if err != nil {
@@ -160,8 +162,9 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 	return body, err
 }
 
-// askPhone returns the claims of a session with those that the hook adds to them. WeChat and the hook take their
-// time: a refresh meanwhile may have taken a role away, which must not come back with what was read before.
+// askPhone returns the claims of a session with those that the hook adds to them. WeChat and the
+// hook take their time: a refresh meanwhile may have taken a role away, which must not come back
+// with what was read before.
 func (l *logins) askPhone(ctx context.Context, store session.Store, known *session.Session, event hookEvent) (map[string]any, error) {
 	for {
 		claims, err := readClaims(known.Claims)
@@ -230,11 +233,13 @@ func (l *logins) provenPhone(ctx context.Context, x phoneExchange) (phone wechat
 	return phone, err
 }
 
-// provenLife is how long a number is kept for a hook that failed: as long as WeChat would take the code.
+// provenLife is the time for which a number is kept for a hook that failed: as long as WeChat would
+// take the code.
 const provenLife = 5 * time.Minute
 
-// stashPhone keeps the number of a tap when the hook could not say whether the user may have it. The tap is
-// spent and was paid for; when the client repeats the request, only the hook is asked again.
+// stashPhone keeps the number of a tap when the hook could not say whether the user may have it.
+// The tap is spent and was paid for; when the client repeats the request, only the hook is asked
+// again.
 func (l *logins) stashPhone(ctx context.Context, x phoneExchange, news session.User, reason error) error {
 	if !errors.Is(reason, errHookFailed) || x.proof == (phoneProof{}) || news.Phone == "" {
 		return reason

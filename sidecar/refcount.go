@@ -8,8 +8,9 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// refCount keeps a shared part open while requests and exchanges with WeChat use it. A server does not wait for
-// them when it puts a new configuration in place, and a login that waits for WeChat meanwhile must be written down.
+// refCount keeps a shared part open while requests and exchanges with WeChat use it. A server does
+// not wait for them when it puts a new configuration in place, and a login that waits for WeChat
+// meanwhile must be written down.
 type refCount struct {
 	onLast func() // called when the part is closed and unused
 

@@ -21,18 +21,19 @@ const (
 	// rememberShards lets processors work side by side.
 	rememberShards = 64
 
-	// firstRoom is taken at the start, but at most a quarter of the memory. A shard that grows is copied
-	// while its readers wait. And the fewer bytes live in a program, the more often Go collects its
-	// garbage, which would cost a request more than the guard itself.
+	// firstRoom is taken at the start, but at most a quarter of the memory. A shard that grows is
+	// copied while its readers wait. And the fewer bytes live in a program, the more often Go
+	// collects its garbage, which would cost a request more than the guard itself.
 	firstRoom = 8 << 20
 
-	// maxRemembered is the length of the longest token there is (package jwt). Longer ones are refused,
-	// and not worth a digest.
+	// maxRemembered is the length of the longest token there is (package jwt). Longer ones are
+	// refused, and not worth a digest.
 	maxRemembered = 8 << 10
 )
 
-// TokenCache is the memory of sites with equal sizes and token lives. It has no goroutine: what is older
-// than any token makes room when something new comes, and when the memory is full, the oldest does.
+// TokenCache is the memory of sites with equal sizes and token lives. It has no goroutine: what is
+// older than any token makes room when something new comes, and when the memory is full, the oldest
+// does.
 type TokenCache struct {
 	entries   *bigcache.BigCache
 	maxRecord int // one of more bytes would push all others out of its shard
@@ -69,8 +70,9 @@ type seededHasher struct{ seed maphash.Seed }
 // Sum64 implements bigcache.Hasher.
 func (h seededHasher) Sum64(key string) uint64 { return maphash.String(h.seed, key) }
 
-// verifiedTokens remembers the claims of tokens that were verified by one site, so that their signature is
-// not computed with each request. Only verified tokens get in, so nobody who has none can fill it.
+// verifiedTokens remembers the claims of tokens that were verified by one site, so that their
+// signature is not computed with each request. Only verified tokens get in, so nobody who has none
+// can fill it.
 type verifiedTokens struct {
 	cache  *TokenCache // nil remembers nothing
 	site   [32]byte    // a digest of all that a verification depends on, except time and the keys' presence
@@ -89,8 +91,8 @@ func (m *verifiedTokens) key(token string) string {
 	return string(sum[:])
 }
 
-// recall returns the claims that were remembered under a key, nil if there are none. They were true when
-// they were verified: whether they still are is for the caller to find out.
+// recall returns the claims that were remembered under a key, nil if there are none. They were true
+// when they were verified: whether they still are is for the caller to find out.
 func (m *verifiedTokens) recall(key string) *jwt.Claims {
 	if key == "" {
 		return nil
@@ -129,8 +131,8 @@ func texts(c *jwt.Claims) [10]*string {
 	}
 }
 
-// encodeClaims writes claims as a record: times, flags, then texts with their lengths in front. Left out
-// are the subject, for it is the openid, and the issuer, for it is the site's.
+// encodeClaims writes claims as a record: times, flags, then texts with their lengths in front.
+// Left out are the subject, for it is the openid, and the issuer, for it is the site's.
 func encodeClaims(c *jwt.Claims) ([]byte, error) {
 	w := recordWriter{record: make([]byte, 0, 512)}
 	for _, t := range []int64{c.IssuedAt, c.NotBefore, c.ExpiresAt} {

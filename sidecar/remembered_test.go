@@ -148,7 +148,8 @@ func TestRememberedTokenNeedsItsKey(t *testing.T) {
 	}
 }
 
-// Two sites, or one before and after a reload, share what they remember only if they would decide alike.
+// Two sites, or one before and after a reload, share what they remember only if they would decide
+// alike.
 func TestRememberedTokenIsBoundToItsSite(t *testing.T) {
 	t.Parallel()
 	type change = func(*Config, *Deps)

@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// replay is the answer to a request that may be repeated. The store can't read it: the key is derived
-// from what only the client that made the request sent.
+// replay is the answer to a request that may be repeated. The store can't read it: the key is
+// derived from what only the client that made the request sent.
 type replay struct {
 	key  session.Digest // the name in the store
 	seal []byte
@@ -33,7 +33,8 @@ func (r replay) knownBy(client string) replay {
 	return r
 }
 
-// put seals an answer that may be given again until one time and is remembered as spent until another.
+// put seals an answer that may be given again until one time and is remembered as spent until
+// another.
 func (r replay) put(answer []byte, until, spentUntil time.Time) (session.Replay, error) {
 	aead, err := r.aead()
 	if err != nil {

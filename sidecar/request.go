@@ -66,13 +66,14 @@ func isForm(mediaType string) bool {
 
 func isMultipart(mediaType string) bool { return strings.HasPrefix(mediaType, "multipart/") }
 
-// looksLikeJSON tells an object from a form, which begins with a name, and from multipart, which begins with dashes.
+// looksLikeJSON tells an object from a form, which begins with a name, and from multipart, which
+// begins with dashes.
 func looksLikeJSON(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
 }
 
-// parseFields is strict, as the package json is by itself: two readers must never see two different values.
-// Names repeat at no depth and match exactly, and nothing follows the object.
+// parseFields is strict, as the package json is by itself: two readers must never see two different
+// values. Names repeat at no depth and match exactly, and nothing follows the object.
 func parseFields(body []byte) (f fields, err error) {
 	if err := json.Unmarshal(body, &f); err != nil || f == nil { // null is nil
 		return nil, invalidRequest("the body must be one JSON object in UTF-8 without repeated keys")

@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// revokingStore adds the revocations that its store returns to the list of this process. The list's follower
-// may be away at that moment, waiting to reach the store again.
+// revokingStore adds the revocations that its store returns to the list of this process. The list's
+// follower may be away at that moment, waiting to reach the store again.
 type revokingStore struct {
 	session.Store
 
@@ -73,8 +73,8 @@ func (r revokingStore) Ban(ctx context.Context, user session.Tag, b session.Ban,
 	return revoked, err
 }
 
-// done follows an operation. The first success after a failure has the revocations read again before the client
-// gets its answer, or its new token would be refused for want of them.
+// done follows an operation. The first success after a failure has the revocations read again
+// before the client gets its answer, or its new token would be refused for want of them.
 func (r revokingStore) done(revoked []session.Revocation, err error) {
 	h := r.handle
 	h.deny.Add(revoked)

@@ -17,17 +17,19 @@ type Server interface {
 	// BehindTrustedProxy reports whether a proxy that may be believed sent the request.
 	BehindTrustedProxy(r *http.Request) bool
 
-	// OriginalURL returns the URL as the client sent it, before the server rewrote it; nil if it is not known.
-	// It may be changed.
+	// OriginalURL returns the URL as the client sent it, before the server rewrote it; nil if it is
+	// not known. It may be changed.
 	OriginalURL(r *http.Request) *url.URL
 
 	// MatchPaths returns a matcher of path patterns that matches as widely as the server's own.
 	MatchPaths(patterns []string) (PathMatcher, error)
 
-	// Identify tells other modules as whom the request is forwarded. The claims of an anonymous one are empty.
+	// Identify tells other modules as whom the request is forwarded. The claims of an anonymous one
+	// are empty.
 	Identify(r *http.Request, c *jwt.Claims)
 
-	// Refuse answers a request that the guard does not let pass. The error's headers are already set.
+	// Refuse answers a request that the guard does not let pass. The error's headers are already
+	// set.
 	Refuse(w http.ResponseWriter, r *http.Request, e *Error) error
 
 	// Emit publishes an event.
@@ -37,7 +39,7 @@ type Server interface {
 // PathMatcher reports whether the path of a request matches.
 type PathMatcher func(*http.Request) (bool, error)
 
-// Handler is what comes after the site.
+// Handler is the next handler after a site.
 type Handler interface {
 	ServeHTTP(http.ResponseWriter, *http.Request) error
 }

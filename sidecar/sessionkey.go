@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// previousKeyLife is how long data encrypted under the session_key before the current one is taken: a
-	// login may replace the key between the tap and the request.
+	// previousKeyLife is the time for which data encrypted under the session_key before the current
+	// one is taken: a login may replace the key between the tap and the request.
 	previousKeyLife = 10 * time.Minute
 
-	// maxDecryptFailures with one key in decryptWindow end the session, and the key is not tried again that
-	// long. CBC without a MAC makes of whoever may try often enough one who can encrypt what he likes (Rizzo
-	// and Duong, 2010): some two thousand tries a block.
+	// maxDecryptFailures with one key in decryptWindow end the session, and the key is not tried
+	// again that long. CBC without a MAC makes of whoever may try often enough one who can encrypt
+	// what he likes (Rizzo and Duong, 2010): some two thousand tries a block.
 	maxDecryptFailures = 5
 	decryptWindow      = time.Hour
 )
 
-// keySeal encrypts session_keys for the store. Its own key is derived from the AppSecret: that is never in
-// the store, every node has it, and who has it needs no session_key any more.
+// keySeal encrypts session_keys for the store. Its own key is derived from the AppSecret: that is
+// never in the store, every node has it, and who has it needs no session_key any more.
 type keySeal struct {
 	aead cipher.AEAD
 	mac  []byte
@@ -47,8 +47,8 @@ func newKeySeal(appSecret string) (*keySeal, error) {
 	return &keySeal{aead, key[32:]}, err
 }
 
-// seal encrypts a session_key. The same key of the same user gives the same bytes, so that the store sees
-// whether WeChat gave a new one; the nonce is therefore a MAC of both, as in SIV.
+// seal encrypts a session_key. The same key of the same user gives the same bytes, so that the
+// store sees whether WeChat gave a new one; the nonce is therefore a MAC of both, as in SIV.
 func (s *keySeal) seal(user session.UserID, sessionKey string) []byte {
 	mac := hmac.New(sha256.New, s.mac)
 	mac.Write(keyOwner(user))
@@ -57,7 +57,8 @@ func (s *keySeal) seal(user session.UserID, sessionKey string) []byte {
 	return s.aead.Seal(nonce, nonce, []byte(sessionKey), keyOwner(user))
 }
 
-// open returns what was sealed; false if it was sealed for somebody else or under another AppSecret.
+// open returns what was sealed; false if it was sealed for somebody else or under another
+// AppSecret.
 func (s *keySeal) open(user session.UserID, sealed []byte) (string, bool) {
 	size := s.aead.NonceSize()
 	if len(sealed) < size {
@@ -81,8 +82,8 @@ type openedKey struct {
 	counter session.Digest // of the attempts with this key
 }
 
-// decryptPhone decrypts what the old phone button gave, with the user's session_key or the one before it.
-// There is one answer to everything that can be wrong with it.
+// decryptPhone decrypts what the old phone button gave, with the user's session_key or the one
+// before it. There is one answer to everything that can be wrong with it.
 func (l *logins) decryptPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
 	keys, ends, err := l.countAttempt(ctx, x)
 	if err != nil {
@@ -117,8 +118,9 @@ func (l *logins) decryptPhone(ctx context.Context, x phoneExchange) (phone wecha
 	return phone, errKeyStale
 }
 
-// countAttempt returns the keys that may be tried once more, and whether a failure ends the session. An
-// attempt is counted before it is made, so that many at once are not more than one after the other.
+// countAttempt returns the keys that may be tried once more, and whether a failure ends the
+// session. An attempt is counted before it is made, so that many at once are not more than one
+// after the other.
 func (l *logins) countAttempt(ctx context.Context, x phoneExchange) (keys []openedKey, ends bool, err error) {
 	now := l.now()
 	for _, key := range x.app.sessionKeys(x.user, now) {
@@ -160,8 +162,8 @@ func (a *App) sessionKeys(user session.User, now time.Time) (keys []openedKey) {
 	return keys
 }
 
-// isStale asks WeChat whether the current session_key is not the user's any more. When WeChat can't tell, the
-// key is taken for good: then the failure counts.
+// isStale asks WeChat whether the current session_key is not the user's any more. When WeChat can't
+// tell, the key is taken for good: then the failure counts.
 func (l *logins) isStale(ctx context.Context, x phoneExchange, key openedKey) bool {
 	valid, err := x.app.client.CheckSession(ctx, x.user.OpenID, key.text)
 	x.app.logFailure(wechat.OpCheckSession, err, l.log)

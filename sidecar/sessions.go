@@ -19,7 +19,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// MaxRefreshes of one session in a minute: a mini program asks several times at once, and not for long.
+// MaxRefreshes of one session in a minute: a mini program asks several times at once, and not for
+// long.
 const MaxRefreshes = 60
 
 // sessions answers the routes refresh and logout.
@@ -93,8 +94,9 @@ func (s *sessions) refresh(w http.ResponseWriter, r *http.Request) error {
 	return writeAnswer(w, answer)
 }
 
-// redeem uses a refresh token up. Once begun, it is carried out: a client that leaves would not know
-// whether it was. Where there is a hook, it is asked once for all that use the token at the same moment.
+// redeem uses a refresh token up. Once begun, it is carried out: a client that leaves would not
+// know whether it was. Where there is a hook, it is asked once for all that use the token at the
+// same moment.
 func (s *sessions) redeem(r *http.Request, a *App, token session.RefreshToken) (*tokenAnswer, error) {
 	if s.hook.Hook == nil {
 		return s.rotate(context.WithoutCancel(r.Context()), token, nil)
@@ -109,8 +111,8 @@ func (s *sessions) redeem(r *http.Request, a *App, token session.RefreshToken) (
 	})
 }
 
-// askAgain asks the hook about a session that is about to be refreshed, and returns the claims that replace
-// the session's; nil leaves them. A token that can't be used is not asked for.
+// askAgain asks the hook about a session that is about to be refreshed, and returns the claims that
+// replace the session's; nil leaves them. A token that can't be used is not asked for.
 func (s *sessions) askAgain(ctx context.Context, token session.RefreshToken, ip string) (json.RawMessage, error) {
 	store, err := s.store.get()
 	if err != nil {
@@ -188,8 +190,8 @@ func writeClaims(claims map[string]any) (json.RawMessage, error) {
 	return json.Marshal(claims)
 }
 
-// ownApp returns the mini program of a session of this site. A token of another site must not be used up
-// here, whatever the two share.
+// ownApp returns the mini program of a session of this site. A token of another site must not be
+// used up here, whatever the two share.
 func (s *sessions) ownApp(sid session.SID) (*App, error) {
 	user, site, _ := sid.Parse()
 	if site == s.tokens.mark {
@@ -222,7 +224,8 @@ var logKey = func() []byte {
 	return key
 }()
 
-// hashForLog stands for a user in logs and events: the same within this process, and nobody's outside.
+// hashForLog stands for a user in logs and events: the same within this process, and nobody's
+// outside.
 func hashForLog(user session.Tag) string {
 	mac := hmac.New(sha256.New, logKey)
 	mac.Write(user[:])

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// Config is what an operator decides for a site, placeholders and defaults resolved.
+// Config holds the decisions of an operator for a site, placeholders and defaults resolved.
 type Config struct {
 	BasePath      string // below which the own routes live
 	Token         TokenConfig
@@ -32,7 +32,7 @@ type Config struct {
 	Profile       ProfileConfig
 }
 
-// Deps is what a site uses, alone or together with others.
+// Deps holds the parts that a site uses, alone or together with others.
 type Deps struct {
 	Apps     Apps
 	Store    *StoreHandle
@@ -109,7 +109,8 @@ func (c *Config) check() error {
 	return checkSession(c.Session, c.Stale)
 }
 
-// ServeHTTP strips identity headers, answers preflights and the sidecar's own routes, and guards the rest.
+// ServeHTTP strips identity headers, answers preflights and the sidecar's own routes, and guards
+// the rest.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
 	s.identity.strip(r)
 	if s.cors != nil && s.cors.begin(w.Header(), r) {
@@ -186,7 +187,8 @@ func checkBasePath(base string) error {
 	return nil
 }
 
-// owns tells whether a path is below the base path, in whatever spelling an upstream could read it so.
+// owns tells whether a path is below the base path, in whatever spelling an upstream could read it
+// so.
 func (s *Site) owns(raw string, canonical bool, decoded string) bool {
 	if s.below(raw) || s.below(decoded) {
 		return true

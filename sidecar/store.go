@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// initialSync bounds how long a start, or a request after an outage, waits for the list of revocations: a
-	// store of this machine answers at once, a remote one may be away.
+	// initialSync bounds how long a start, or a request after an outage, waits for the list of
+	// revocations: a store of this machine answers at once, a remote one may be away.
 	initialSync = 2 * time.Second
 
 	// freshList is the age up to which the list of revocations is that of a store at work.
 	freshList = time.Second
 
-	// revocationSlack is how much longer than a token a revocation is kept at least: an exchange that began
-	// before the session ended may make one more token.
+	// revocationSlack is the least time by which a revocation outlives a token: an exchange
+	// that began before the session ended may make one more token.
 	revocationSlack = time.Minute
 
 	// clockStep is the least step of the machine's clock that is logged.
@@ -39,7 +39,8 @@ type StoreConfig struct {
 	Count    func(Counter)
 }
 
-// StoreHandle is a store that all sites with the same one share. It is opened once, by Open or the first request.
+// StoreHandle is a store that all sites with the same one share. It is opened once, by Open or the
+// first request.
 type StoreHandle struct {
 	refCount
 
@@ -57,8 +58,8 @@ type StoreHandle struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 
-	// instance differs for each process of a store that keeps nothing over a restart: a session from before
-	// is none of its.
+	// instance differs for each process of a store that keeps nothing over a restart: a session
+	// from before is none of its.
 	instance string
 
 	clock  *session.Clock
@@ -125,8 +126,8 @@ func (s *StoreHandle) follow(ctx context.Context) {
 // restartPause keeps a loop that panics at once from keeping the processor busy.
 const restartPause = time.Second
 
-// keep runs a loop until ctx ends. A panic in it would end the process with all its sites: it is logged, and the
-// loop begins again.
+// keep runs a loop until ctx ends. A panic in it would end the process with all its sites: it is
+// logged, and the loop begins again.
 func (s *StoreHandle) keep(ctx context.Context, loop func(context.Context)) {
 	for ctx.Err() == nil {
 		if err := recovered(func() { loop(ctx) }); err != nil {
@@ -172,13 +173,13 @@ func (s *StoreHandle) raiseTTL(ttl time.Duration) {
 	}
 }
 
-// revocationLife is how long a revocation is kept at least.
+// revocationLife returns the least time for which a revocation is kept.
 func (s *StoreHandle) revocationLife() time.Duration {
 	return time.Duration(s.ttl.Load()) + revocationSlack
 }
 
-// policy is a site's policy as the store gets it. Its TokenTTL is that of all sites on the store: what one of
-// them ends, all refuse.
+// policy is a site's policy as the store gets it. Its TokenTTL is that of all sites on the store:
+// what one of them ends, all refuse.
 func (s *StoreHandle) policy(p session.Policy) session.Policy {
 	p.TokenTTL = s.revocationLife()
 	return p
@@ -189,8 +190,8 @@ func (s *StoreHandle) ending(now time.Time, p session.Policy, sid session.SID) s
 	return session.Ending{Now: now, Policy: s.policy(p), SID: sid}
 }
 
-// revoked reports whether a session has ended. It looks only in memory. When the store has been silent for
-// longer than stale, that is unknown, and an error.
+// revoked reports whether a session has ended. It looks only in memory. When the store has been
+// silent for longer than stale, that is unknown, and an error.
 func (s *StoreHandle) revoked(sid session.SID, stale time.Duration) (bool, error) {
 	if _, err := s.get(); err != nil {
 		return false, err

@@ -51,8 +51,8 @@ func TestLimitsComeBeforeTheStore(t *testing.T) {
 	}
 }
 
-// A site with short tokens ends a session that has a long one from another site: the revocation must last
-// as long as that.
+// A site with short tokens ends a session that has a long one from another site: the revocation
+// must last as long as that.
 func TestRevocationOutlivesTheTokensOfAllSites(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)

@@ -12,10 +12,10 @@ import (
 // reservedPrefix begins the identity headers of WeChat Cloud Run, folded.
 const reservedPrefix = "x-wx-"
 
-// methodOverrides are the headers, folded, by which many frameworks let a POST pass for another method. A
-// rule that names methods decides on the one in the request line, so that one has to be the true one. The
-// parameter _method is none of them: frameworks read it from the body as well, which streams by unread, so
-// that its removal from the query would protect nobody.
+// methodOverrides are the headers, folded, by which many frameworks let a POST pass for another
+// method. A rule that names methods decides on the one in the request line, so that one has to be
+// the true one. The parameter _method is none of them: frameworks read it from the body as well,
+// which streams by unread, so that its removal from the query would protect nobody.
 var methodOverrides = []string{"x-http-method-override", "x-http-method", "x-method-override"}
 
 // namesMethods reports whether some rule holds for certain methods only.
@@ -43,8 +43,8 @@ func (id *identity) strip(r *http.Request) {
 	}
 }
 
-// stripTrailer removes identity headers that come behind the body. net/http fills the map when the body
-// ends, also with names that were not announced.
+// stripTrailer removes identity headers that come behind the body. net/http fills the map when the
+// body ends, also with names that were not announced.
 func (id *identity) stripTrailer(r *http.Request) {
 	body := &trailerBody{ReadCloser: r.Body, end: func() {
 		for name := range r.Trailer {
@@ -72,8 +72,8 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stripUpgrade keeps a client from turning the connection into anything but a WebSocket. Through a tunnel
-// of HTTP/2 (Upgrade: h2c) it could send requests that no guard sees.
+// stripUpgrade keeps a client from turning the connection into anything but a WebSocket. Through a
+// tunnel of HTTP/2 (Upgrade: h2c) it could send requests that no guard sees.
 func stripUpgrade(header http.Header) {
 	if values, ok := header["Upgrade"]; ok && (len(values) != 1 || !strings.EqualFold(values[0], "websocket")) {
 		delete(header, "Upgrade")
@@ -114,9 +114,9 @@ func (id *identity) reserved(name string) bool {
 	return false
 }
 
-// fold maps each byte of a header name to what it is compared as. Servers make names of variables out of
-// header names, and the widest class of bytes that become one is lighttpd's and Apache's: all but letters
-// and digits. PHP, WSGI and Rack fold less, so that their classes lie within.
+// fold maps each byte of a header name to what it is compared as. Servers make names of variables
+// out of header names, and the widest class of bytes that become one is lighttpd's and Apache's:
+// all but letters and digits. PHP, WSGI and Rack fold less, so that their classes lie within.
 var fold = func() (table [256]byte) {
 	for i := range table {
 		c := byte(i)

@@ -14,15 +14,17 @@ import (
 
 // TokenFrom is a further place for the access token: one of these.
 type TokenFrom struct {
-	// The name of a query parameter. Caddy's access log shows queries in clear: add a `query` log filter.
+	// The name of a query parameter. Caddy's access log shows queries in clear: add a `query` log
+	// filter.
 	Query string `json:"query,omitempty"`
 
-	// The name of a cookie. Browsers send it whoever wrote the page, so requests that pages of other origins make
-	// and that may change something are refused with 403 `cross_site`, unless `cors` lists the origin.
+	// The name of a cookie. Browsers send it whoever wrote the page, so requests that pages of
+	// other origins make and that may change something are refused with 403 `cross_site`, unless
+	// `cors` lists the origin.
 	Cookie string `json:"cookie,omitempty"`
 
-	// The name of a header, whose value is the token, with or without `Bearer` before it. Caddy's access log shows
-	// it in clear: add a log filter that deletes it.
+	// The name of a header, whose value is the token, with or without `Bearer` before it. Caddy's
+	// access log shows it in clear: add a log filter that deletes it.
 	Header string `json:"header,omitempty"`
 }
 

@@ -58,13 +58,15 @@ func newTokens(cfg Config, deps Deps) *tokens {
 	return t
 }
 
-// digest names something that depends on all that a verification depends on, except time and the keys' presence.
+// digest names something that depends on all that a verification depends on, except time and the
+// keys' presence.
 func (t *tokens) digest(kind string, more ...any) [32]byte {
 	v := &t.verifier
 	return digestOf(kind, append([]any{v.Issuer, v.Audience, v.AppIDs, v.TTL, t.store.id, t.keys.source()}, more...))
 }
 
-// ready returns an error while there is no key to sign with. What is spent for a token must not be spent then.
+// ready returns an error while there is no key to sign with. What is spent for a token must not be
+// spent then.
 func (t *tokens) ready() error {
 	_, err := t.keys.get()
 	return err
@@ -128,15 +130,15 @@ func (t *tokens) verify(token string) (*jwt.Claims, error) {
 	return claims, nil
 }
 
-// stillGood tells whether a token that was verified would be verified now. What it depends on besides is
-// part of what it is remembered under.
+// stillGood tells whether a token that was verified would be verified now. What it depends on
+// besides is part of what it is remembered under.
 func (t *tokens) stillGood(c *jwt.Claims, ring *jwt.Ring) bool {
 	now := t.now()
 	return c.Begun(now) && now.Unix() < c.ExpiresAt && ring.Has(c.KeyID)
 }
 
-// isForeign reports whether a session was made by another site, or by a store that is no more. A name that
-// is none of ours is that of a token somebody else made with a key of this site.
+// isForeign reports whether a session was made by another site, or by a store that is no more. A
+// name that is none of ours is that of a token somebody else made with a key of this site.
 func (t *tokens) isForeign(sid session.SID) bool {
 	_, site, ok := sid.Parse()
 	return ok && site != t.mark

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// What has come of an upload lies in memory. So one that never ends is ended, or whoever may log in fills it:
-// ten uploads a minute are allowed.
+// What has come of an upload lies in memory. So one that never ends is ended, or whoever may log in
+// fills it: ten uploads a minute are allowed.
 func TestAttackEndlessUpload(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// uploadMemory is what all forms under way may keep in memory together.
+	// uploadMemory bounds the memory of all forms under way together.
 	uploadMemory = 128 << 20
 
 	// uploadsPerUser keeps a few users from holding all of it: a client may take its time.

@@ -15,7 +15,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// Seven users, each with ten uploads a minute that never end, held every slot there was, and hundreds of megabytes.
+// Seven users, each with ten uploads a minute that never end, held every slot there was, and
+// hundreds of megabytes.
 func TestAttackFewUsersHoldAllUploads(t *testing.T) {
 	t.Parallel()
 	const size = 4_000_000 + maxBody

@@ -32,9 +32,9 @@ func (k *published) jwks(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// verify is the guard alone, for nginx's auth_request, Traefik's forwardAuth and Envoy's ext_authz: it
-// answers 204 with the identity headers. It reads no path from headers, for a client can send them too;
-// which paths need it is decided in the server that asks.
+// verify is the guard alone, for nginx's auth_request, Traefik's forwardAuth and Envoy's ext_authz:
+// it answers 204 with the identity headers. It reads no path from headers, for a client can send
+// them too; which paths need it is decided in the server that asks.
 //
 // A refusal has its code in X-Auth-Error, too: nginx drops the body.
 func (k *published) verify(w http.ResponseWriter, r *http.Request) error {
@@ -55,7 +55,8 @@ func (k *published) verified(r *http.Request) (*jwt.Claims, error) {
 		return nil, err
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	// What was not read could have asked for a phone, unless the query is that of the client, as with Envoy.
+	// What was not read could have asked for a phone, unless the query is that of the client, as
+	// with Envoy.
 	if err != nil && !strings.HasPrefix(r.URL.Path, k.base+"/verify/") {
 		return nil, invalidRequest("the query can't be read")
 	}
@@ -65,15 +66,15 @@ func (k *published) verified(r *http.Request) (*jwt.Claims, error) {
 	return claims, nil
 }
 
-// discoverable tells whether the issuer is where this site can be found, as OpenID Connect Discovery
-// wants it: an https URL that ends in the base path.
+// discoverable tells whether the issuer is where this site can be found, as OpenID Connect
+// Discovery wants it: an https URL that ends in the base path.
 func (k *published) discoverable() bool {
 	u, err := url.Parse(k.tokens.issuer.Name)
 	return err == nil && u.Scheme == "https" && u.Host != "" && strings.HasSuffix(u.Path, k.base)
 }
 
-// discovery tells libraries where the keys are. There is no authorization endpoint: users log in with
-// wx.login.
+// discovery tells libraries where the keys are. There is no authorization endpoint: users log in
+// with wx.login.
 func (k *published) discovery(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	writeJSON(w, http.StatusOK, map[string]any{
