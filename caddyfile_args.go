@@ -17,7 +17,8 @@ import (
 )
 
 var repeatable = map[string]bool{
-	"app": true, "platform_certificate": true, "limit": true, "public": true, "optional": true, "phone_required": true, "header": true, "token_from": true, "previous_key": true,
+	"app": true, "platform_certificate": true, "limit": true, "public": true, "optional": true, "phone_required": true,
+	"header": true, "token_from": true, "previous_key": true,
 }
 
 // eachOption walks through a block. A repeated subdirective is refused: the second would silently

@@ -35,6 +35,7 @@ const (
 	defaultStale      = 10 * time.Minute
 
 	defaultMaxUpload = 4_000_000
+	uploadTime       = time.Minute // mini programs wait no longer
 	defaultAvatar    = 512
 
 	defaultHookTimeout = 2 * time.Second
@@ -79,7 +80,8 @@ func placeholderError(err error) error {
 	if m := source.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Errorf("{%s} is not set, empty, or can't be read", m[1])
 	}
-	return errors.New(`braces that are no known placeholder: write {env.NAME} or {file./path}, or a backslash before each brace of the value itself`)
+	return errors.New("braces that are no known placeholder: write {env.NAME} or {file./path}, " +
+		"or a backslash before each brace of the value itself")
 }
 
 // resolveURL is resolve for an address with a user and password in it. What a placeholder in that

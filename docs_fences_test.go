@@ -10,25 +10,11 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-)
-
-var (
-	readmes     = []string{"README.md", "README.zh-CN.md"}
-	operations  = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
-	performance = []string{"docs/performance.md", "docs/performance.zh-CN.md"} // its commands take minutes
-	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
-	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
-	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}
-	proxies     = []string{"docs/nginx.md", "docs/nginx.zh-CN.md"}   // its configurations run in e2e
-	deploy      = []string{"docs/deploy.md", "docs/deploy.zh-CN.md"} // its files are tested in e2e and tests/deploy
-	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web, hookDocs, paths, proxies, deploy)
 )
 
 // samePrint compares what a document says a command prints with what it printed.
@@ -285,20 +271,4 @@ func readFences(t *testing.T, doc string) []*fence {
 		t.Errorf("%s:%d: the block has no end", doc, open.line)
 	}
 	return fences
-}
-
-func readText(t *testing.T, file string) string {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-func writeText(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

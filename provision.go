@@ -69,9 +69,10 @@ func (p *provisioner) basics() (err error) {
 		},
 		Stale: duration(h.Session.Stale, defaultStale),
 		Profile: sidecar.ProfileConfig{
-			MaxUpload: orDefault(h.Profile.MaxUpload, defaultMaxUpload),
-			Longest:   orDefault(h.Profile.Avatar, defaultAvatar),
-			Check:     h.Profile.Check,
+			MaxUpload:  orDefault(h.Profile.MaxUpload, defaultMaxUpload),
+			UploadTime: uploadTime,
+			Longest:    orDefault(h.Profile.Avatar, defaultAvatar),
+			Check:      h.Profile.Check,
 		},
 	}
 	switch orDefault(h.Authorization, "keep") {

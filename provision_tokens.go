@@ -129,7 +129,8 @@ func hmacKey(secret string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(secret)
 	if err != nil || !bytes.Contains(data, []byte("-----BEGIN")) {
-		return nil, errors.New("the value ends in .pem and is not the name of a PEM file; an HMAC secret is written as {env.NAME} or {file./path}")
+		return nil, errors.New("the value ends in .pem and is not the name of a PEM file; " +
+			"an HMAC secret is written as {env.NAME} or {file./path}")
 	}
 	return data, nil
 }

@@ -3,37 +3,26 @@
 package jwt
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/caddy-wechat/wechatauth/internal/aead"
 )
 
 // sealInfo separates the sealing key from the signing key it comes from.
 const sealInfo = "wechatauth phone seal v1"
 
-const sealKeySize = 32 // AES-256
-
 // newSeal derives the sealing key from a signing key's private bytes, so that
 // every node that can sign can also open, and nobody configures a second key.
 func newSeal(private []byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, private, nil, sealInfo, sealKeySize)
+	seal, err := aead.New(private, sealInfo)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: deriving the sealing key: %w", err)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("jwt: deriving the sealing key: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("jwt: deriving the sealing key: %w", err)
-	}
-	return aead, nil
+	return seal, nil
 }
 
 // sealedPhone is the plaintext of a sealed phone.

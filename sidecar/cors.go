@@ -107,7 +107,8 @@ func (c *cors) begin(header http.Header, r *http.Request) (preflight bool) {
 		return false
 	}
 	methods := preflightMethods
-	if IsMethod(asked[0]) && len(asked[0]) < 32 && !slices.Contains(strings.Split(methods, ", "), asked[0]) { // WebDAV's, for instance; the guard decides when the request itself comes
+	// WebDAV's, for instance; the guard decides when the request itself comes.
+	if IsMethod(asked[0]) && len(asked[0]) < 32 && !slices.Contains(strings.Split(methods, ", "), asked[0]) {
 		methods += ", " + asked[0]
 	}
 	header.Set("Access-Control-Allow-Methods", methods)

@@ -16,10 +16,6 @@ import (
 const (
 	maxParts = 16
 
-	// uploadTime bounds the time of a form: mini programs wait no longer. What has come of it
-	// lies in memory.
-	uploadTime = time.Minute
-
 	// maxDrained bounds what is read and thrown away of a form that is too large, so that its
 	// sender reads the answer.
 	maxDrained = 32 << 20
@@ -37,7 +33,7 @@ type profileUpdate struct {
 // read on and thrown away.
 func (p *profiles) readEdit(w http.ResponseWriter, r *http.Request) (e profileUpdate, err error) {
 	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(p.uploadTime)) // not every server can
+	_ = deadline.SetReadDeadline(time.Now().Add(p.cfg.UploadTime)) // not every server can
 	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
 
 	var nickname *string

@@ -46,42 +46,50 @@ func (e *Error) Write(w http.ResponseWriter) { writeJSON(w, e.status, e) }
 
 // The whole table of errors; README.md shows it.
 var (
-	errNotFound       = entry(404, "not_found", "there is no such route")
-	errTooLarge       = entry(413, "payload_too_large", "the request body is too large")
-	errMediaType      = entry(415, "unsupported_media_type", "send the body as JSON")
-	errPicture        = entry(415, "unsupported_media_type", "the avatar is not a JPEG, PNG, GIF or WebP picture that can be read")
-	errPictureSize    = entry(413, "payload_too_large", "the avatar has too many pixels")
-	errTooEarly       = entry(425, "too_early", "send the request again after the TLS handshake")
-	errCodeInvalid    = entry(401, "code_invalid", "WeChat does not accept this code: it is wrong, too old, of another kind, or another user's; get a new one")
-	errCodeUsed       = entry(401, "code_used", "this code was used before; get a new one with wx.login")
-	errTokenMissing   = entry(401, "token_missing", "send the access token as Authorization: Bearer")
-	errTokenInvalid   = entry(401, "token_invalid", "the access token is not valid here").challenges("invalid_token")
-	errTokenExpired   = entry(401, "token_expired", "the access token has expired").challenges("invalid_token")
-	errEncryptedOff   = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
-	errNotEncrypted   = invalidRequest("encryptedData and iv are not base64 of whole blocks: send both in JSON as the phone button gives them; %2B or %3D in one means that it was escaped for a URL")
+	errNotFound    = entry(404, "not_found", "there is no such route")
+	errTooLarge    = entry(413, "payload_too_large", "the request body is too large")
+	errMediaType   = entry(415, "unsupported_media_type", "send the body as JSON")
+	errPicture     = entry(415, "unsupported_media_type", "the avatar is not a JPEG, PNG, GIF or WebP picture that can be read")
+	errPictureSize = entry(413, "payload_too_large", "the avatar has too many pixels")
+	errTooEarly    = entry(425, "too_early", "send the request again after the TLS handshake")
+	errCodeInvalid = entry(401, "code_invalid", "WeChat does not accept this code: it is wrong, too old, of another "+
+		"kind, or another user's; get a new one")
+	errCodeUsed     = entry(401, "code_used", "this code was used before; get a new one with wx.login")
+	errTokenMissing = entry(401, "token_missing", "send the access token as Authorization: Bearer")
+	errTokenInvalid = entry(401, "token_invalid", "the access token is not valid here").challenges("invalid_token")
+	errTokenExpired = entry(401, "token_expired", "the access token has expired").challenges("invalid_token")
+	errEncryptedOff = invalidRequest("encryptedData is not switched on here; send the code that the phone button gives")
+	errNotEncrypted = invalidRequest("encryptedData and iv are not base64 of whole blocks: send both in JSON as the " +
+		"phone button gives them; %2B or %3D in one means that it was escaped for a URL")
 	errRefreshInvalid = entry(401, "refresh_invalid", "this refresh token is not valid or has expired; log in again")
 	errRefreshReused  = entry(401, "refresh_reused", "this refresh token was used before; the session has ended for safety, log in again")
 	errSessionRevoked = entry(401, "session_revoked", "this session has ended; log in again").challenges("invalid_token")
 	errTwoTokens      = entry(400, "invalid_request", "send one access token, in one place").challenges("invalid_request")
 
-	errKeyStale = entry(409, "session_key_stale", "this can't be decrypted: call wx.login, log in with its code, and let the user tap the phone button again")
+	errKeyStale = entry(409, "session_key_stale", "this can't be decrypted: call wx.login, log in with its code, and "+
+		"let the user tap the phone button again")
 
 	errUserBlocked   = entry(403, "user_blocked", "WeChat does not let this user log in")
-	errPhoneRequired = entry(403, "phone_required", "this needs a phone number: ask the user for it and call the phone route").challenges("insufficient_scope")
-	errCrossSite     = entry(403, "cross_site", "a page of another origin sent this with the user's cookie: send the token in the Authorization header, or have the origin listed in cors")
+	errPhoneRequired = entry(403, "phone_required", "this needs a phone number: ask the user for it and call the phone "+
+		"route").challenges("insufficient_scope")
+	errCrossSite = entry(403, "cross_site", "a page of another origin sent this with the user's cookie: send the "+
+		"token in the Authorization header, or have the origin listed in cors")
 
 	errDenied     = entry(403, "denied", "this server does not let this user in")
 	errHookFailed = entry(403, "denied", "this server can't tell at the moment whether to let this user in; try again later")
 	errContent    = entry(403, "denied", "WeChat's content check does not pass this nickname")
-	errInactive   = entry(403, "denied", "WeChat checks nicknames only of users who were active in the last two hours: call wx.login and try again")
+	errInactive   = entry(403, "denied", "WeChat checks nicknames only of users who were active in the last two hours: "+
+		"call wx.login and try again")
 
 	errRateLimited   = entry(429, "rate_limited", "too many requests; try again later").retry(time.Minute)
-	errMisconfigured = entry(502, "wechat_misconfigured", "WeChat refuses this server's configuration; its operator finds the reason in the log")
-	errBadAnswer     = entry(502, "wechat_bad_answer", "WeChat's answer made no sense")
-	errUnavailable   = entry(503, "wechat_unavailable", "WeChat can't be reached or is busy; try again").retry(2 * time.Second)
-	errHookAway      = entry(503, "hook_unavailable", "this server can't tell at the moment whether to let this user go on; try again").retry(2 * time.Second)
-	errInternal      = entry(500, "internal", "a fault in this server; its operator finds the cause in the log")
-	errStore         = entry(503, "store_unavailable", "the session store can't be used at the moment; try again").retry(2 * time.Second)
+	errMisconfigured = entry(502, "wechat_misconfigured", "WeChat refuses this server's configuration; its operator "+
+		"finds the reason in the log")
+	errBadAnswer   = entry(502, "wechat_bad_answer", "WeChat's answer made no sense")
+	errUnavailable = entry(503, "wechat_unavailable", "WeChat can't be reached or is busy; try again").retry(2 * time.Second)
+	errHookAway    = entry(503, "hook_unavailable", "this server can't tell at the moment whether to let this user "+
+		"go on; try again").retry(2 * time.Second)
+	errInternal = entry(500, "internal", "a fault in this server; its operator finds the cause in the log")
+	errStore    = entry(503, "store_unavailable", "the session store can't be used at the moment; try again").retry(2 * time.Second)
 )
 
 // table has each status and code once.

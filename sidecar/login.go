@@ -78,7 +78,8 @@ func (l *logins) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := shared(r.Context(), l.exchanges, req.app, digest("login", l.site, req.code), func(ctx context.Context) (loginResult, error) {
+	name := digest("login", l.site, req.code)
+	result, err := shared(r.Context(), l.exchanges, req.app, name, func(ctx context.Context) (loginResult, error) {
 		answer, err := l.spendCode(ctx, req)
 		return loginResult{req.client(), answer}, err
 	})

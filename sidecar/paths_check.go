@@ -40,7 +40,8 @@ func (p *Paths) Check(what string) error {
 	return nil
 }
 
-var errOpensEverything = errors.New("this would open everything: name the paths that need no token, or write optional (only OPTIONS may be opened everywhere)")
+var errOpensEverything = errors.New("this would open everything: name the paths that need no token, " +
+	"or write optional (only OPTIONS may be opened everywhere)")
 
 func (p *Paths) checkPattern(what, pattern string) error {
 	if !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "*") {

@@ -18,25 +18,25 @@ import (
 
 // ProfileConfig describes what nicknames and pictures are taken.
 type ProfileConfig struct {
-	MaxUpload int64 // of a picture, in bytes
-	Longest   int   // side of a picture, in pixels
-	Check     bool  // WeChat's content check has to pass a nickname
+	MaxUpload  int64         // of a picture, in bytes
+	UploadTime time.Duration // of a form: what has come of it lies in memory
+	Longest    int           // side of a picture, in pixels
+	Check      bool          // WeChat's content check has to pass a nickname
 }
 
 // profiles answers the routes profile and avatar.
 type profiles struct {
-	cfg        ProfileConfig
-	apps       Apps
-	auth       *authenticator
-	answers    answers
-	tokens     *tokens
-	store      *StoreHandle
-	policy     session.Policy
-	pictures   *pictures
-	limit      *Limiter
-	uploadTime time.Duration
-	now        func() time.Time
-	log        *slog.Logger
+	cfg      ProfileConfig
+	apps     Apps
+	auth     *authenticator
+	answers  answers
+	tokens   *tokens
+	store    *StoreHandle
+	policy   session.Policy
+	pictures *pictures
+	limit    *Limiter
+	now      func() time.Time
+	log      *slog.Logger
 }
 
 func newProfiles(cfg Config, deps Deps, auth *authenticator, answers answers) (*profiles, error) {
@@ -49,7 +49,7 @@ func newProfiles(cfg Config, deps Deps, auth *authenticator, answers answers) (*
 	return &profiles{
 		cfg: cfg.Profile, apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
 		policy: cfg.Session, pictures: newPictures(deps.Storage, deps.Store.id, deps.Machine, deps.Logger),
-		limit: deps.Limits.Profile, uploadTime: uploadTime, now: deps.Now, log: deps.Logger,
+		limit: deps.Limits.Profile, now: deps.Now, log: deps.Logger,
 	}, nil
 }
 

@@ -3,14 +3,12 @@
 package sidecar
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
 	"time"
 
+	"github.com/caddy-wechat/wechatauth/internal/aead"
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
@@ -36,37 +34,24 @@ func (r replay) knownBy(client string) replay {
 // put seals an answer that may be given again until one time and is remembered as spent until
 // another.
 func (r replay) put(answer []byte, until, spentUntil time.Time) (session.Replay, error) {
-	aead, err := r.aead()
+	box, err := aead.New(r.seal, "wechatauth replay")
 	if err != nil {
 		return session.Replay{}, err
 	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(until.UnixNano()))
-	sealed := aead.Seal(nil, nil, append(plain, answer...), r.key[:]) //nolint:gosec // the nonce is random: the aead makes it
+	sealed := box.Seal(nil, nil, append(plain, answer...), r.key[:]) //nolint:gosec // the nonce is random: aead makes it
 	return session.Replay{Key: r.key, Value: sealed, Until: spentUntil}, nil
 }
 
 // open returns the answer in a value, if this client may have it and its time is not over.
 func (r replay) open(value []byte, now time.Time) ([]byte, bool) {
-	aead, err := r.aead()
+	box, err := aead.New(r.seal, "wechatauth replay")
 	if err != nil {
 		return nil, false
 	}
-	plain, err := aead.Open(nil, nil, value, r.key[:])
+	plain, err := box.Open(nil, nil, value, r.key[:])
 	if err != nil || len(plain) < 8 || now.UnixNano() >= int64(binary.BigEndian.Uint64(plain)) {
 		return nil, false
 	}
 	return plain[8:], true
-}
-
-// aead makes its nonces itself.
-func (r replay) aead() (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, r.seal, nil, "wechatauth replay", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
 }

@@ -12,13 +12,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 const (
 	maxBody = 64 << 10
 
-	// maxCode bounds what is sent to WeChat: its codes have 32 to 64 characters.
-	maxCode  = 128
 	maxNonce = 128
 )
 
@@ -129,36 +129,24 @@ func (f fields) texts(names ...string) (map[string]string, error) {
 
 // checkCode keeps anything that can't be a code away from WeChat.
 func checkCode(name, code string) error {
-	if code == "" {
+	switch {
+	case code == "":
 		return invalidRequest(name + " is missing")
-	}
-	if len(code) > maxCode {
+	case len(code) > wechat.MaxCode:
 		return invalidRequest(name + " is too long")
-	}
-	for _, c := range []byte(code) {
-		if !isCodeByte(c) {
-			return invalidRequest(name + " has characters that no code has")
-		}
+	case !wechat.ValidCode(code):
+		return invalidRequest(name + " has characters that no code has")
 	}
 	return nil
 }
 
-// maxCloudID is above the 50 or so characters of one.
-const maxCloudID = 512
-
-// checkCloudID is checkCode for a cloudID, whose alphabet WeChat does not tell.
+// checkCloudID is checkCode for a cloudID.
 func checkCloudID(id string) error {
-	if len(id) > maxCloudID {
+	switch {
+	case len(id) > wechat.MaxCloudID:
 		return invalidRequest("cloudID is too long")
-	}
-	for _, c := range []byte(id) {
-		if c <= ' ' || c > '~' {
-			return invalidRequest("cloudID has characters that no cloudID has")
-		}
+	case !wechat.ValidCloudID(id):
+		return invalidRequest("cloudID has characters that no cloudID has")
 	}
 	return nil
-}
-
-func isCodeByte(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '-' || c == '_'
 }

@@ -63,7 +63,6 @@ type Site struct {
 	server   Server
 	failures failures
 	tokens   *tokens
-	profiles *profiles
 }
 
 // New returns a site. It makes no network call.
@@ -91,11 +90,12 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	mark := siteDigest(cfg, deps, s.tokens.mark)
 	logins := newLogins(cfg, deps, s.auth, answers, mark)
 	sessions := newSessions(cfg, deps, s.auth, answers, mark)
-	if s.profiles, err = newProfiles(cfg, deps, s.auth, answers); err != nil {
+	profiles, err := newProfiles(cfg, deps, s.auth, answers)
+	if err != nil {
 		return nil, err
 	}
 	published := &published{tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm}
-	s.routes = routes(logins, sessions, s.profiles, published)
+	s.routes = routes(logins, sessions, profiles, published)
 	return s, nil
 }
 

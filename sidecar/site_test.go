@@ -89,7 +89,7 @@ func newTestSite(t *testing.T, change ...func(*Config, *Deps)) *testSite {
 		BasePath: "/auth", Headers: "cloudrun", Stale: time.Minute,
 		Token:   TokenConfig{Algorithm: "HS256", Issuer: "wechat_auth", TTL: time.Hour},
 		Session: session.Policy{Idle: time.Hour, Lifetime: 2 * time.Hour, Grace: time.Minute, MaxPerUser: 9},
-		Profile: ProfileConfig{MaxUpload: 4_000_000, Longest: 512},
+		Profile: ProfileConfig{MaxUpload: 4_000_000, UploadTime: time.Minute, Longest: 512},
 	}
 	log := slog.New(slog.DiscardHandler)
 	s.deps = Deps{

@@ -18,8 +18,7 @@ import (
 // fills it: ten uploads a minute are allowed.
 func TestAttackEndlessUpload(t *testing.T) {
 	t.Parallel()
-	s := newTestSite(t)
-	s.profiles.uploadTime = 300 * time.Millisecond
+	s := newTestSite(t, func(c *Config, _ *Deps) { c.Profile.UploadTime = 300 * time.Millisecond })
 	token := s.login()
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(server.Close)

@@ -3,12 +3,13 @@
 package redisstore
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+
+	"github.com/caddy-wechat/wechatauth/internal/aead"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 )
 
 // sealer binds values to their place, and encrypts them if it has a key.
-type sealer struct{ key []byte }
+type sealer struct{ secret []byte }
 
 func newSealer(secret string) (sealer, error) {
 	if secret == "" {
@@ -32,11 +33,7 @@ func newSealer(secret string) (sealer, error) {
 	if len(secret) < minSealKey {
 		return sealer{}, fmt.Errorf("redis: seal_key needs %d characters or more, as from: openssl rand -base64 32", minSealKey)
 	}
-	key, err := hkdf.Extract(sha256.New, []byte(secret), nil)
-	if err != nil {
-		return sealer{}, fmt.Errorf("redis: seal_key: %w", err)
-	}
-	return sealer{key}, nil
+	return sealer{[]byte(secret)}, nil
 }
 
 // place names a field of a key.
@@ -44,7 +41,7 @@ func place(key, field string) string { return key + "\x00" + field }
 
 // mark returns the first byte of what this sealer makes.
 func (s sealer) mark() byte {
-	if s.key == nil {
+	if s.secret == nil {
 		return boundValue
 	}
 	return sealedValue
@@ -68,15 +65,15 @@ func (s sealer) check(stored string) error {
 // seal returns a value for a place.
 func (s sealer) seal(place string, value []byte) ([]byte, error) {
 	out := []byte{s.mark()}
-	if s.key == nil {
+	if s.secret == nil {
 		sum, _ := s.sum(place, value)
 		return append(append(out, sum...), value...), nil
 	}
-	aead, err := s.aead(place)
+	box, err := s.box(place)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(out, nil, value, []byte(place)), nil //nolint:gosec // the constant is no nonce: aead makes a random one
+	return box.Seal(out, nil, value, []byte(place)), nil //nolint:gosec // the constant is no nonce: aead makes a random one
 }
 
 // open returns the value that was sealed for a place.
@@ -84,45 +81,41 @@ func (s sealer) open(place, stored string) ([]byte, error) {
 	if err := s.check(stored); err != nil {
 		return nil, err
 	}
-	if s.key == nil {
+	if s.secret == nil {
 		if len(stored) < 1+sumSize {
 			return nil, &Error{Cause: BadRecord}
 		}
 		value := []byte(stored[1+sumSize:])
 		return value, s.verify(place, value, stored[1:1+sumSize])
 	}
-	aead, err := s.aead(place)
+	box, err := s.box(place)
 	if err != nil {
 		return nil, err
 	}
-	value, err := aead.Open(nil, nil, []byte(stored[1:]), []byte(place))
+	value, err := box.Open(nil, nil, []byte(stored[1:]), []byte(place))
 	if err != nil {
 		return nil, &Error{Cause: WrongSealKey}
 	}
 	return value, nil
 }
 
-// aead returns the cipher of one place. Each has a key of its own, so that no number of users wears
+// box returns the cipher of one place. Each has a key of its own, so that no number of users wears
 // out the 96 bits of a random nonce.
-func (s sealer) aead(place string) (cipher.AEAD, error) {
-	key, err := hkdf.Expand(sha256.New, s.key, "wechatauth seal "+place, 32)
+func (s sealer) box(place string) (cipher.AEAD, error) {
+	box, err := aead.New(s.secret, "wechatauth seal "+place)
 	if err != nil {
 		return nil, fmt.Errorf("redis: seal: %w", err)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("redis: seal: %w", err)
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return box, nil
 }
 
 // sum returns what binds a value to its place without hiding it.
 func (s sealer) sum(place string, value []byte) ([]byte, error) {
 	sum := sha256.Sum256(append([]byte(place+"\x00"), value...))
-	if s.key == nil {
+	if s.secret == nil {
 		return sum[:sumSize], nil
 	}
-	return hkdf.Expand(sha256.New, s.key, "wechatauth sum "+string(sum[:]), sumSize)
+	return hkdf.Key(sha256.New, s.secret, nil, "wechatauth sum "+string(sum[:]), sumSize)
 }
 
 // verify returns an error if a sum is not that of the value at its place.
@@ -133,7 +126,7 @@ func (s sealer) verify(place string, value []byte, sum string) error {
 		return err
 	case subtle.ConstantTimeCompare(want, []byte(sum)) == 1:
 		return nil
-	case s.key == nil:
+	case s.secret == nil:
 		return &Error{Cause: BadRecord}
 	}
 	return &Error{Cause: WrongSealKey}
