@@ -6,6 +6,7 @@ package session
 import (
 	"cmp"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func (q UserQuery) Matches(a *Account) bool {
 	u := &a.User
 	return u.UserID != (UserID{}) &&
 		(q.AppID == "" || q.AppID == u.AppID) &&
-		(q.Phone == "" || q.Phone == u.Phone || q.Phone == u.PhoneNumber) &&
+		(q.Phone == "" || samePhone(q.Phone, u.Phone) || samePhone(q.Phone, u.PhoneNumber)) &&
 		(q.UnionID == "" || q.UnionID == u.UnionID)
 }
 
@@ -62,7 +63,7 @@ func (q UserQuery) Labels() []string {
 	case q.UnionID != "":
 		return []string{unionLabel(q.UnionID)}
 	case q.Phone != "":
-		return []string{phoneLabel(q.Phone), phoneLabel("+86" + q.Phone)} // WeChat leaves China's prefix out
+		return []string{phoneLabel(q.Phone), phoneLabel("86" + q.Phone)} // WeChat leaves China's code out
 	}
 	return nil
 }
@@ -78,8 +79,15 @@ func (u *User) Labels() (labels [2]string) {
 	return labels
 }
 
-func phoneLabel(phone string) string { return "phone:" + phone }
+func phoneLabel(phone string) string { return "phone:" + phoneDigits(phone) }
 func unionLabel(union string) string { return "union:" + union }
+
+func samePhone(a, b string) bool { return phoneDigits(a) == phoneDigits(b) }
+
+var phoneMarks = strings.NewReplacer("+", "", " ", "", "-", "")
+
+// phoneDigits returns a phone without what some write between its digits, and others do not.
+func phoneDigits(phone string) string { return cmp.Or(phoneMarks.Replace(phone), phone) }
 
 // Import adds what is known of a user from elsewhere. To import again does no harm: a phone that
 // was verified later than that of the import stays.

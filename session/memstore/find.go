@@ -34,14 +34,21 @@ func (t *tx) Mark(key []byte, m session.Marks) error {
 
 // Newest implements session.Tx.
 func (t *tx) Newest(order int64, after []byte, each func(order int64, key []byte) error) error {
-	orderOf := func(key string) int64 { return t.d.records[key].marks.Order }
-	newestFirst := func(a, b string) int { return cmp.Or(cmp.Compare(orderOf(b), orderOf(a)), cmp.Compare(b, a)) }
-	keys := t.keys(func(key string, r record) bool {
-		return r.marks.Order != 0 && (r.marks.Order < order || r.marks.Order == order && key < string(after))
+	type place struct {
+		order int64
+		key   string
+	}
+	var places []place
+	for key, r := range t.d.records {
+		if o := r.marks.Order; o != 0 && (o < order || o == order && key < string(after)) {
+			places = append(places, place{o, key})
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(b.order, a.order), cmp.Compare(b.key, a.key))
 	})
-	slices.SortFunc(keys, newestFirst)
-	for _, key := range keys {
-		if err := each(orderOf(key), []byte(key)); err != nil {
+	for _, p := range places {
+		if err := each(p.order, []byte(p.key)); err != nil {
 			return err
 		}
 	}

@@ -215,3 +215,41 @@ func TestPrefixesAreApart(t *testing.T) {
 		t.Errorf("got %v, %v, want Rotated", got.Outcome, err)
 	}
 }
+
+// TestABanIsKeptAsLongAsItHolds, for good if it has no end, and its account as long as others after it.
+func TestABanIsKeptAsLongAsItHolds(t *testing.T) {
+	t.Parallel()
+	server, s := openAlone(t)
+	client := server.Client()
+	defer client.Close()
+	at := time.Now()
+	login(t, s, at)
+	const year = 365 * 24 * time.Hour
+	want := func(what string, least, most time.Duration) {
+		t.Helper()
+		if life := client.PTTL(t.Context(), redisstore.AccountKey(s, user.Tag())).Val(); life < least || life > most {
+			t.Errorf("%s: lives %v, want %v to %v", what, life, least, most)
+		}
+	}
+	ban := func(until time.Time) {
+		t.Helper()
+		if _, err := s.Ban(t.Context(), user.Tag(), session.Ban{Until: until}, ending(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const forever = -1 // as Redis says it
+	ban(at.Add(9 * year))
+	want("a long ban", 9*year, 9*year+2*session.RecordMargin)
+	ban(time.Time{})
+	want("a ban for good", forever, forever)
+	if _, err := s.Erase(t.Context(), user.Tag(), ending(at)); err != nil {
+		t.Fatal(err)
+	}
+	want("a ban for good of an erased user", forever, forever)
+	ban(at.Add(year))
+	want("a ban of an erased user", year, year+2*session.RecordMargin)
+	if err := s.Unban(t.Context(), user.Tag(), at); err != nil {
+		t.Fatal(err)
+	}
+	want("a tombstone", session.TombstoneLife, session.TombstoneLife+session.RecordMargin)
+}

@@ -5,7 +5,10 @@
 package redisstore_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +45,38 @@ func TestAnErasureLeavesNoIndex(t *testing.T) {
 	}
 	if got := len(index(t, client)); got != 0 {
 		t.Errorf("got %d entries after the erasure, want none", got)
+	}
+}
+
+// TestErasuresAndUpdatesLeaveNoIndex: an update that an erasure overtakes takes its entry back.
+func TestErasuresAndUpdatesLeaveNoIndex(t *testing.T) {
+	t.Parallel()
+	server, s := openAlone(t)
+	client := server.Client()
+	defer client.Close()
+	at := time.Now()
+	for round := range 20 {
+		token := login(t, s, at)
+		var all sync.WaitGroup
+		for i := range 6 {
+			all.Go(func() {
+				u := session.User{UserID: user.UserID, Phone: fmt.Sprint(13800138000 + i)}
+				if i == round%6 {
+					if _, err := s.Erase(t.Context(), user.Tag(), ending(at)); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				_, err := s.Update(t.Context(), session.Update{SID: token.SID, User: u, Now: at})
+				if err != nil && !errors.Is(err, session.ErrEnded) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := len(index(t, client)); got != 0 {
+			t.Fatalf("round %d: got %d entries after the erasure, want none", round, got)
+		}
 	}
 }
 

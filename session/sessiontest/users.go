@@ -127,12 +127,14 @@ func usersAreFound(t *testing.T, f *fixture) {
 		wantListed(t, node, session.UserQuery{Phone: "13800138000", Limit: 1}, alice, carol)
 		wantListed(t, node, session.UserQuery{Phone: "+8613800138000"}, alice, carol)
 		wantListed(t, node, session.UserQuery{Phone: "13800138000", AppID: carol.AppID}, carol)
-		wantListed(t, node, session.UserQuery{Phone: "+14155552671"}, bob)
+		for _, phone := range []string{"+14155552671", "+1 4155552671", "1-415-555-2671", "14155552671"} {
+			wantListed(t, node, session.UserQuery{Phone: phone}, bob)
+		}
 		wantListed(t, node, session.UserQuery{UnionID: "oUnion", Limit: 1}, alice, carol)
 		wantListed(t, node, session.UserQuery{UnionID: "oUnion", AppID: alice.AppID}, alice)
 		wantListed(t, node, session.UserQuery{UnionID: "oUnion", Phone: "13800138000"}, alice, carol)
 		for _, none := range []session.UserQuery{
-			{Phone: "1380013800"}, {Phone: "oUnion"}, {UnionID: "13800138000"}, {UnionID: "OUNION"}, {Phone: "*"}, {UnionID: "oUnion", Phone: "1"},
+			{Phone: "1380013800"}, {Phone: "oUnion"}, {UnionID: "13800138000"}, {UnionID: "OUNION"}, {Phone: "*"}, {Phone: "-"}, {UnionID: "oUnion", Phone: "1"},
 		} {
 			wantListed(t, node, none)
 		}
