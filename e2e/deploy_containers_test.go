@@ -24,7 +24,7 @@ func backend(t *testing.T) string {
 	}
 	address := "127.0.0.1:" + testkit.FreePort(t)
 	args := strings.Split(strings.Trim(replaced(t, "the backend", found[1], ":3000", address), `"`), `", "`)
-	runProgram(t, address, []string{"HOME=" + t.TempDir()}, program, args...)
+	runProgram(t, address, []string{"HOME=/proc/none", "XDG_DATA_HOME=/proc/none", "XDG_CONFIG_HOME=/proc/none"}, program, args...)
 	return address
 }
 

@@ -109,19 +109,48 @@ func one(t *testing.T, unit, key string) string {
 	return values[0]
 }
 
+// documented returns the bash block of deploy.md that begins with a line, and the rest of it.
+func documented(t *testing.T, first string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(readText(t, "../docs/deploy.md"), "```bash\n"+first)
+	if !ok {
+		t.Fatalf("deploy.md has no block that begins with %q", first)
+	}
+	block, _, _ := strings.Cut(rest, "```")
+	return block
+}
+
+// install puts the files where deploy.md has them, with the AppSecret on standard input.
+func (d *deployed) install() (unit string) {
+	d.t.Helper()
+	script := replaced(d.t, "deploy.md", documented(d.t, "sudo useradd --system --home-dir /var/lib/caddy-wechat --shell /usr/sbin/nologin caddy-wechat\n"),
+		"sudo ", "", " caddy /usr/local/bin/caddy-wechat", " "+program+" "+d.path("caddy"),
+		"/etc/systemd/system/", d.path("units"), "/etc/caddy-wechat", d.path("etc"))
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", "mkdir "+d.path("units")+"\n"+script)
+	cmd.Dir, cmd.Stdin = "..", strings.NewReader(secret+"\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		d.t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	for file, mode := range map[string]os.FileMode{"etc/secrets/wechat_secret": 0o600, "etc/secrets": 0o700 | os.ModeDir} {
+		if info, err := os.Stat(d.path(file)); err != nil || info.Mode() != mode {
+			d.t.Errorf("%s: got %v and %v, want mode %s", file, info, err, mode)
+		}
+	}
+	return d.path("units/caddy-wechat.service")
+}
+
 // newUnit prepares what systemd does for the unit: the environment, the credential, the folders.
 func (w *world) newUnit() (d *deployed, unit string) {
 	t := w.t
 	t.Helper()
 	d = &deployed{node: w.newNode()}
-	unit = shipped(t, "systemd/caddy-wechat.service",
-		"/usr/local/bin/caddy-wechat", program, "/etc/caddy-wechat", d.path("etc"), "/var/lib/caddy-wechat", d.path("state"))
-	d.write("etc/Caddyfile", shipped(t, "systemd/Caddyfile",
+	unit = replaced(t, "the unit", readText(t, d.install()),
+		"/usr/local/bin/caddy-wechat", d.path("caddy"), "/etc/caddy-wechat", d.path("etc"), "/var/lib/caddy-wechat", d.path("state"))
+	d.write("etc/Caddyfile", replaced(t, "the Caddyfile", readText(t, d.path("etc/Caddyfile")),
 		"/run/caddy-wechat", d.path("run"), "/run/credentials/caddy-wechat.service", d.path("credentials"),
 		"/var/lib/caddy-wechat", d.path("state"), "127.0.0.1:3000", backend(t),
 		"store sqlite", "api "+w.api+"\n\t\tstore sqlite"))
-	d.write("etc/env", shipped(t, "systemd/env", "api.example.com", d.url))
-	d.write("etc/secrets/wechat_secret", secret+"\n")
+	d.write("etc/env", replaced(t, "env", readText(t, d.path("etc/env")), "api.example.com", d.url))
 	for _, dir := range []string{"run", "state"} {
 		if err := os.Mkdir(d.path(dir), 0o700); err != nil {
 			t.Fatal(err)
@@ -267,12 +296,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 	want(t, "logout after the backup", d.logout(kept.access()), 204, "")
 	d.stop()
-	text := readText(t, "../docs/deploy.md")
-	restore := regexp.MustCompile("```bash\nsudo systemctl stop caddy-wechat\n((?:.*\n)*?)sudo systemctl start caddy-wechat\n```").FindStringSubmatch(text)
-	if restore == nil {
-		t.Fatal("deploy.md does not say how to restore")
-	}
-	script := replaced(t, "deploy.md", restore[1], "sudo ", "", "-o caddy-wechat -g caddy-wechat ", "",
+	script := replaced(t, "deploy.md", documented(t, "sudo systemctl stop caddy-wechat\n"), "sudo systemctl start caddy-wechat\n", "", "sudo ", "", "-o caddy-wechat -g caddy-wechat ", "",
 		"/var/lib/caddy-wechat", d.path("state"), "/var/backups/caddy-wechat/sessions-20261129T031700Z.db", copies[0])
 	if out, err := exec.Command("bash", "-euo", "pipefail", "-c", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
@@ -280,6 +304,22 @@ func TestBackupAndRestore(t *testing.T) {
 	d.launch()
 	// As operations.md says of an old state.
 	want(t, "refresh of a session that the copy has", d.refresh(kept.refresh()), 200, "")
+}
+
+// Both languages have the same commands, and the files they name are there.
+func TestDeployCommandsAgree(t *testing.T) {
+	t.Parallel()
+	fence := regexp.MustCompile("(?s)```bash\n.*?```")
+	english := fence.FindAllString(readText(t, "../docs/deploy.md"), -1)
+	chinese := fence.FindAllString(readText(t, "../docs/deploy.zh-CN.md"), -1)
+	if got, want := strings.Join(chinese, "\n"), strings.Join(english, "\n"); got != want || len(english) == 0 {
+		t.Errorf("deploy.zh-CN.md has\n%s\ndeploy.md has\n%s", got, want)
+	}
+	for _, file := range regexp.MustCompile(`examples/deploy/[\w./-]+`).FindAllString(strings.Join(english, "\n"), -1) {
+		if _, err := os.Stat(filepath.Join("..", file)); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // A server is replaced on one machine, one after the other as systemctl restart does, or with the
