@@ -1,6 +1,5 @@
 // Rules for the dropping of records, with clocks that step.
 
-//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (

@@ -1,6 +1,5 @@
 // Rules for the ends of sessions, on nodes whose clocks and policies differ.
 
-//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (

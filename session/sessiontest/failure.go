@@ -1,6 +1,5 @@
 // Rules for stores that can't do what they are asked.
 
-//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (

@@ -116,7 +116,7 @@ func dbNewest(t *testing.T, f *dbFixture) {
 	}
 
 	// Page by page, whatever the size of a page.
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // to be repeated
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 200 {
 		f.mark(t, "r"+string(rune('A'+i)), session.Marks{Order: 1 + random.Int64N(20)})
 	}

@@ -1,6 +1,5 @@
 // Rules for what records may hold.
 
-//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (

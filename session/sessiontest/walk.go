@@ -1,6 +1,5 @@
 // A random walk: a store must do what the model does.
 
-//nolint:thelper // rules are tests: a failure is at their line, not at that which calls them
 package sessiontest
 
 import (
@@ -42,7 +41,7 @@ func newWalk(t *testing.T, f *fixture) *walk {
 	const seed = 20261122
 	t.Logf("seed %d", seed)
 	return &walk{
-		Rand:    rand.New(rand.NewPCG(seed, 0)),                 //nolint:gosec // to be repeated
+		Rand:    rand.New(rand.NewPCG(seed, 0)),
 		fixture: f, model: newModel(), at: now().Add(time.Hour), // no step of the walk lies in the past
 		policy: session.Policy{
 			Idle: 10 * time.Minute, Lifetime: 30 * time.Minute, Grace: 10 * time.Second,
