@@ -41,6 +41,14 @@ type Claims struct {
 	KeyID string `json:"-"`
 }
 
+// Texts returns the claims that are texts, and the key's id. The issuer and the subject are left
+// out: they are the same for all tokens of a site, and the openid.
+func (c *Claims) Texts() [10]*string {
+	return [...]*string{
+		&c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
+	}
+}
+
 // payload is the JSON of claims, with the fields that only the text of a token has. Its
 // own fields come before those of Claims that have the same name.
 type payload struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"unicode"
 
@@ -79,15 +80,10 @@ func (p *payload) wrong() string {
 			return id.name
 		}
 	}
-	for _, free := range []struct{ name, text string }{
-		{"iss", p.Issuer},
-		{"phone", p.Phone},
-		{"phone_number", p.PhoneNumber},
-		{"nickname", p.Nickname},
-		{"picture", p.Picture},
-	} {
-		if !plainText(free.text) {
-			return free.name
+	claims := reflect.ValueOf(&p.Claims).Elem()
+	for _, name := range claimNames {
+		if field := claims.Field(claimFields[name]); field.Kind() == reflect.String && !plainText(field.String()) {
+			return name
 		}
 	}
 

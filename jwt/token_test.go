@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"strconv"
 	"slices"
 	"strings"
 	"testing"
@@ -272,6 +273,22 @@ func TestValue(t *testing.T) {
 	for _, name := range []string{"phone_sealed", "OPENID", "nothing", ""} {
 		if got, ok := issued.Value(name); ok {
 			t.Errorf("got Value(%q) %v, want none", name, got)
+		}
+	}
+}
+
+// A text that is missing here is neither remembered nor forwarded by the sidecar.
+func TestTextsAreAllTextClaims(t *testing.T) {
+	t.Parallel()
+	var c jwt.Claims
+	for i, text := range c.Texts() {
+		*text = strconv.Itoa(i)
+	}
+	c.Issuer, c.Subject = "iss", "sub"
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if v.Field(i).Kind() == reflect.String && v.Field(i).String() == "" {
+			t.Errorf("%s is not among the texts", v.Type().Field(i).Name)
 		}
 	}
 }

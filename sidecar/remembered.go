@@ -124,13 +124,6 @@ const (
 	forItsApp     // the audience is the app, and nobody else
 )
 
-// texts are the claims that are written as they are, in the order of a record.
-func texts(c *jwt.Claims) [10]*string {
-	return [...]*string{
-		&c.OpenID, &c.ID, &c.SID, &c.AppID, &c.UnionID, &c.Phone, &c.PhoneNumber, &c.Nickname, &c.Picture, &c.KeyID,
-	}
-}
-
 // encodeClaims writes claims as a record: times, flags, then texts with their lengths in front.
 // Left out are the subject, for it is the openid, and the issuer, for it is the site's.
 func encodeClaims(c *jwt.Claims) ([]byte, error) {
@@ -148,7 +141,7 @@ func encodeClaims(c *jwt.Claims) ([]byte, error) {
 		audience = nil
 	}
 	w.record = append(w.record, flags)
-	for _, text := range texts(c) {
+	for _, text := range c.Texts() {
 		w.text(*text)
 	}
 	w.count(len(audience))
@@ -206,7 +199,7 @@ func decodeClaims(record string) *jwt.Claims {
 	c.IssuedAt, c.NotBefore, c.ExpiresAt = r.time(), r.time(), r.time()
 	flags := r.take(1)[0]
 	c.PhoneNumberVerified = flags&phoneVerified != 0
-	for _, text := range texts(&c.Claims) {
+	for _, text := range c.Texts() {
 		*text = r.text()
 	}
 	c.Subject = c.OpenID
