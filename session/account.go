@@ -22,8 +22,8 @@ const (
 	RecordMargin = 24 * time.Hour
 
 	// maxSites bounds the sessions of all sites, in numbers that one site may have. A site whose
-	// issuer, audience or hook changes is another one from then on, which leaves the former sessions
-	// behind uncounted.
+	// issuer, audience or hook changes is another one from then on, which leaves the former
+	// sessions behind uncounted.
 	maxSites = 5
 
 	// ClockMargin is the same for revocations.
@@ -154,8 +154,8 @@ func (a *Account) Drop(revoked []Revocation) {
 }
 
 // Refresh applies the use of a refresh token to its session. After Rotated and Repeated the session
-// has changed. After Reused it has Ended set, and its revocation is returned, as is that of a session
-// that was evicted.
+// has changed. After Reused it has Ended set, and its revocation is returned, as is that of a
+// session that was evicted.
 func (a *Account) Refresh(r Redemption) Refreshed {
 	s := a.Session(r.SID)
 	if s == nil {

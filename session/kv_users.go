@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// writeStep is how many accounts one update of many writes: logins wait for it.
+	// writeStep bounds the accounts of one update: logins wait for it.
 	writeStep = 100
 
 	// readStep is the same for a part of a dump.

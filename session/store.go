@@ -103,7 +103,8 @@ type Store interface {
 	Import(ctx context.Context, users []User, now time.Time) error
 
 	// Dump calls each with all accounts, revocations and signing keys, in parts. They are those of
-	// one moment only if nobody writes. Counters and replays stay behind. An account may come twice.
+	// one moment only if nobody writes. Counters and replays stay behind. An account may come
+	// twice.
 	Dump(ctx context.Context, each func(Dump) error) error
 
 	// Restore writes a part of a Dump: its accounts and its keys replace those that are there. The

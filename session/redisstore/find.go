@@ -22,7 +22,8 @@ const (
 	// that costs little where there are few.
 	buckets = 4096
 
-	// bucketLife is how long a bucket is kept that neither a change nor the upkeep has touched.
+	// bucketLife is the time for which a bucket is kept that neither a change nor the upkeep
+	// touches.
 	bucketLife = session.UserLife + session.RecordMargin
 
 	labelSize = 8
@@ -91,8 +92,8 @@ func (r *store) removeEntries(ctx context.Context, op string, user session.Tag, 
 
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
 
-// editEntries is one round trip for each entry. It waits for no replicas: an entry may get lost, and
-// an account must not depend on it.
+// editEntries is one round trip for each entry. It waits for no replicas: an entry may get lost,
+// and an account must not depend on it.
 func (r *store) editEntries(ctx context.Context, op, edit string, value any, all []entry) error {
 	if len(all) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// writers is how many accounts are written at once, for each takes a few round trips.
+	// writers is the number of accounts written at once, for each takes a few round trips.
 	writers = 16
 
 	// readStep is about how many accounts a part of a dump has.

@@ -12,7 +12,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
-// upkeepEvery is how often a follower tidies a bucket, any of them: each has its turn once a month.
+// upkeepEvery is the pause of a follower between two buckets that it tidies: each has its turn once
+// a month.
 const upkeepEvery = 10 * time.Minute
 
 // upkeep tidies the index until ctx ends. What fails is tried another time.
@@ -29,8 +30,8 @@ func (r *store) upkeep(ctx context.Context) {
 	}
 }
 
-// tidy removes the entries of a bucket whose users do not have them, but none written since yesterday,
-// for their accounts may be under way.
+// tidy removes the entries of a bucket whose users do not have them, but none written since
+// yesterday, for their accounts may be under way.
 func (r *store) tidy(ctx context.Context, bucket string, now time.Time) error {
 	const op = "tidy the index"
 	reading, cancel, err := r.begin(ctx, op)
