@@ -154,7 +154,7 @@ func TestPhoneUnderWayBringsNoRoleBack(t *testing.T) {
 	want(t, a, 200, "")
 	b.then(func(w http.ResponseWriter, r *http.Request) {
 		b.then(says(`{"allow":true,"claims":{"role":"clerk"}}`))
-		want(t, s.refresh(a.text("refresh_token")), 200, "")
+		want(t, s.refresh(a.text("refresh_token")), 200, "") //nolint:contextcheck // a request of its own
 		b.then(says(`{"allow":true,"claims":{"level":7}}`))
 		says(`{"allow":true,"claims":{"level":7}}`)(w, r)
 	})

@@ -28,8 +28,10 @@ func TestLogoutIsTrue(t *testing.T) {
 			spent(t, s, s.refresh(a.text("refresh_token")))
 			return a.text("refresh_token")
 		}, one: "204 ", all: "204 ", ends: true},
-		"idle": {held: func(_ *testing.T, s *site, a answer) string { s.advance(2 * time.Hour); return a.text("refresh_token") },
-			one: "204 ", all: "204 ", ends: true},
+		"idle": {
+			held: func(_ *testing.T, s *site, a answer) string { s.advance(2 * time.Hour); return a.text("refresh_token") },
+			one:  "204 ", all: "204 ", ends: true,
+		},
 		"past its lifetime": {held: func(_ *testing.T, s *site, a answer) string {
 			for range 3 {
 				a = s.refresh(a.text("refresh_token"))

@@ -16,13 +16,14 @@ func TestPanicIsLoggedWithoutData(t *testing.T) {
 			t.Errorf("got %s, want a stack without the value", got)
 		}
 	}
-	var none map[string]int
 	defer func() {
 		if got := panicText(recover()); !strings.Contains(got, "nil map") {
 			t.Errorf("got %s, want the runtime's reason", got)
 		}
 	}()
-	none["x"] = 1
+	fill(nil)
 }
 
 func panicText(p any) string { return panicError(p).Error() }
+
+func fill(m map[string]int) { m["x"] = 1 }
