@@ -13,13 +13,15 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 // The defaults of all options, apart from those of the stores.
 const (
 	defaultBasePath    = "/auth"
-	defaultTimeout     = 5 * time.Second
-	defaultMaxInFlight = 256
+	defaultTimeout     = wechat.DefaultTimeout
+	defaultMaxInFlight = wechat.DefaultMaxInFlight
 	defaultHeaders     = "cloudrun"
 
 	defaultAlgorithm = "ES256"

@@ -85,7 +85,7 @@ func (i *Issuer) Issue(c Claims) (string, Claims, error) {
 	if err != nil {
 		return "", Claims{}, err
 	}
-	if len(token) > maxToken {
+	if len(token) > MaxToken {
 		return "", Claims{}, ErrTooLarge
 	}
 	return token, *issued, nil

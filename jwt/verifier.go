@@ -20,9 +20,9 @@ var (
 	ErrExpired = errors.New("jwt: expired token")
 )
 
-// maxToken bounds a token's length before anything is done with it. Caddy lets
+// MaxToken bounds a token's length before anything is done with it. Caddy lets
 // through headers of 1 MiB.
-const maxToken = 8 << 10
+const MaxToken = 8 << 10
 
 // strictBase64 refuses unused trailing bits that are not zero. Otherwise most
 // tokens have twins: other strings that mean the same.
@@ -135,7 +135,7 @@ func (v *Verifier) addressed(c *Claims) bool {
 // serialization before anything is decoded: JSON serialization, padding, the
 // line breaks that Go's base64 passes over, and 500,000 dots.
 func split(token string) (header, payload, signature string, ok bool) {
-	if len(token) > maxToken {
+	if len(token) > MaxToken {
 		return "", "", "", false
 	}
 	for i := range len(token) {

@@ -190,7 +190,9 @@ func (k *Keyring) next(stored []storedKey, now time.Time) (keys []storedKey, cha
 			return keys, changed, nil
 		}
 		// Where no node was there to make the key in time, it still is published first.
-		from = later(due, now.Add(k.publish()))
+		if from = now.Add(k.publish()); from.Before(due) {
+			from = due
+		}
 	}
 	made, err := jwt.GenerateKey(k.alg)
 	if err != nil {
@@ -231,11 +233,4 @@ func (k *Keyring) use(stored []storedKey, now time.Time) error {
 		close(k.ready)
 	}
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -25,10 +25,6 @@ const (
 	// copied while its readers wait. And the fewer bytes live in a program, the more often Go
 	// collects its garbage, which would cost a request more than the guard itself.
 	firstRoom = 8 << 20
-
-	// maxRemembered is the length of the longest token there is (package jwt). Longer ones are
-	// refused, and not worth a digest.
-	maxRemembered = 8 << 10
 )
 
 // TokenCache is the memory of sites with equal sizes and token lives. It has no goroutine: what is
@@ -83,7 +79,7 @@ type verifiedTokens struct {
 // chosen, of the whole token, for a signature is part of what was verified, and of the site. It is
 // empty if the token is not to be remembered.
 func (m *verifiedTokens) key(token string) string {
-	if m.cache == nil || len(token) > maxRemembered {
+	if m.cache == nil || len(token) > jwt.MaxToken {
 		return ""
 	}
 	var room [1536]byte

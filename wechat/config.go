@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// defaultTimeout bounds one call. WeChat answers in tens of milliseconds; a mini program's own
+	// DefaultTimeout bounds one call. WeChat answers in tens of milliseconds; a mini program's own
 	// request lives 60 s at most.
-	defaultTimeout = 5 * time.Second
+	DefaultTimeout = 5 * time.Second
 
-	// defaultMaxInFlight bounds the goroutines and connections that a slow WeChat can pile up.
-	defaultMaxInFlight = 256
+	// DefaultMaxInFlight bounds the goroutines and connections that a slow WeChat can pile up.
+	DefaultMaxInFlight = 256
 )
 
 // defaultBaseURLs are the nearest host and the one WeChat names for when the first is out of reach.
@@ -101,10 +101,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 
 	if c.Timeout == 0 {
-		c.Timeout = defaultTimeout
+		c.Timeout = DefaultTimeout
 	}
 	if c.MaxInFlight == 0 {
-		c.MaxInFlight = defaultMaxInFlight
+		c.MaxInFlight = DefaultMaxInFlight
 	}
 	if len(c.BaseURLs) == 0 {
 		c.BaseURLs = defaultBaseURLs
