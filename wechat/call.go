@@ -112,8 +112,16 @@ func encode(body any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// attempt asks the hosts in order until one is reached.
+// attempt makes a call once.
 func (c *caller) attempt(ctx context.Context, r request) (answer, error) {
+	began := time.Now()
+	a, err := c.ask(ctx, r)
+	c.observe(r.op, ClassOf(err), time.Since(began))
+	return a, err
+}
+
+// ask asks the hosts in order until one is reached.
+func (c *caller) ask(ctx context.Context, r request) (answer, error) {
 	var last *Error
 	for i, b := range c.bases {
 		if ctx.Err() != nil {

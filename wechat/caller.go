@@ -18,6 +18,7 @@ type caller struct {
 	signing   *Signing // nil: every call is plain
 	now       func() time.Time
 	logger    *slog.Logger
+	observe   func(op string, class Class, took time.Duration)
 }
 
 // newCaller takes a Config with its defaults filled in.
@@ -36,6 +37,7 @@ func newCaller(cfg Config) (*caller, error) {
 		signing:   cfg.Signing,
 		now:       cfg.Now,
 		logger:    cfg.Logger,
+		observe:   cfg.Observe,
 	}
 	if c.transport == nil {
 		own := newTransport(cfg.Timeout)

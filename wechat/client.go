@@ -27,6 +27,7 @@ package wechat
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // Client calls WeChat for one mini program.
@@ -76,6 +77,11 @@ func (c *Client) Close() {
 	}
 	c.closeIdle()
 }
+
+// TokenAge returns the age of the access token, and false if there is none that works. WeChat gives
+// a token 2 hours and the client renews it 5 minutes before its end, so one that is older than that
+// is not renewed.
+func (c *Client) TokenAge() (time.Duration, bool) { return c.tokens.age() }
 
 // enter takes a place among the calls in flight and returns how to give it back. It never waits: a
 // queue would only move the pile-up from WeChat's door to ours.

@@ -72,6 +72,10 @@ type Config struct {
 	// failed. Default: none.
 	Logger *slog.Logger `json:"-"`
 
+	// Observe is called after each call that was sent, with the Op, what became of it (0: it worked)
+	// and its duration. A retry is another call, a second host is not. Default: none.
+	Observe func(op string, class Class, took time.Duration) `json:"-"`
+
 	transport http.RoundTripper // set by tests; nil is newTransport
 }
 
@@ -111,6 +115,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, Class, time.Duration) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

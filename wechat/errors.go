@@ -68,6 +68,20 @@ const (
 	ClassBadAnswer
 )
 
+// String returns the name of the class, for logs and metrics: "ok" is that of no failure.
+func (c Class) String() string {
+	if c < 0 || int(c) >= len(classNames) {
+		return "unknown"
+	}
+	return classNames[c]
+}
+
+var classNames = [...]string{
+	0: "ok", ClassCode: "code", ClassCodeUsed: "code_used", ClassBlocked: "blocked", ClassContent: "content",
+	ClassInactive: "inactive", ClassConfig: "config", ClassQuota: "quota", ClassToken: "token", ClassBusy: "busy",
+	ClassUnavailable: "unavailable", ClassBadAnswer: "bad_answer",
+}
+
 // Error is the one type of error that calls return.
 //
 // It is safe to log and to show to an operator: it never holds a URL, the AppSecret, a token, a

@@ -57,6 +57,7 @@ type tokenCache struct {
 	current  token      // the zero token when there is none
 	expires  time.Time  // when current is no longer handed out
 	renew    time.Time  // when current is to be replaced while it still works
+	began    time.Time  // when current was asked for
 	serial   uint64     // of the token fetched last
 	inFlight *flight    // nil when no fetch is under way
 	closed   bool
@@ -146,6 +147,17 @@ func (t *tokenCache) drop(tok token) {
 	}
 }
 
+// age returns how long ago the token that works now was asked for, and false if there is none.
+func (t *tokenCache) age() (time.Duration, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	if t.current.value == "" || !now.Before(t.expires) {
+		return 0, false
+	}
+	return now.Sub(t.began), true
+}
+
 // start begins a fetch. The caller holds t.mu.
 func (t *tokenCache) start(now time.Time, early bool) {
 	f := &flight{done: make(chan struct{})}
@@ -178,6 +190,7 @@ func (t *tokenCache) land(f *flight, began time.Time, g grant, err error) {
 	case err == nil:
 		t.serial++
 		t.current = token{value: g.value, serial: t.serial}
+		t.began = began
 		t.expires = began.Add(g.life - min(expiryMargin, g.life/10))
 		t.renew = began.Add(g.life - min(renewMargin, g.life/2))
 		f.token = t.current
