@@ -4,11 +4,11 @@ package wechatauth
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-wechat/wechatauth/sidecar"
@@ -26,13 +26,19 @@ var Placeholders = append(slices.Clone(placeholders), errorPlaceholder)
 // MetricNames returns the names of all metrics.
 func MetricNames(t *testing.T) (names []string) {
 	t.Helper()
-	for c := range maps.Values(metrics) {
-		desc := c.Desc().String()
+	descs := make(chan *prometheus.Desc, 100)
+	for _, c := range append(collectors(), new(gauges)) {
+		c.Describe(descs)
+	}
+	close(descs)
+	for desc := range descs {
 		var name string
-		if _, err := fmt.Sscanf(desc, "Desc{fqName: %q", &name); err != nil {
+		if _, err := fmt.Sscanf(desc.String(), "Desc{fqName: %q", &name); err != nil {
 			t.Fatalf("%s: %v", desc, err)
 		}
-		names = append(names, name)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -41,7 +47,7 @@ func MetricNames(t *testing.T) (names []string) {
 func InternalErrors(t *testing.T) float64 {
 	t.Helper()
 	var m dto.Metric
-	if err := metrics[sidecar.InternalErrors].Write(&m); err != nil {
+	if err := counters[sidecar.InternalErrors].WithLabelValues().Write(&m); err != nil {
 		t.Fatal(err)
 	}
 	return m.GetCounter().GetValue()

@@ -292,9 +292,6 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // call.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	newestLog.Store(ctx.Slogger())
-	if err := registerMetrics(ctx); err != nil {
-		return err
-	}
 	p, err := newProvisioner(ctx, h)
 	if err != nil {
 		return err
@@ -307,6 +304,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.compareSites()
+	p.opener.gauges.add(deps.Store, deps.Apps)
 	return nil
 }
 

@@ -57,6 +57,9 @@ func TestPicturesBehindHandlePath(t *testing.T) {
 		token := first.text("access_token")
 		uploaded := s.uploadTo(at+"/profile", token, avatarOf(t, picture(t, 4, 4, color.Black)))
 		want(t, uploaded, 200, "")
+		if got := s.do("GET", at+"/healthz", "", ""); got.status != 200 || string(got.body) != `{"status":"ok"}` {
+			t.Errorf("healthz: got %d %s", got.status, got.body)
+		}
 		path := uploaded.text("user", "avatar")
 		if !strings.HasPrefix(path, at+"/avatar/") {
 			t.Fatalf("got %q, want it below %s", path, at)

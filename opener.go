@@ -29,13 +29,28 @@ var machine = sync.OnceValue(func() string {
 // that can't be opened keeps Caddy from starting, while validating a configuration touches none. It
 // also compares the sites of a configuration. It has no options.
 type Opener struct {
-	open  []func() error
-	sites map[[32]byte]string // for each way of accepting tokens, what else its first site asks of users
+	open   []func() error
+	gauges *gauges
+	sites  map[[32]byte]string // for each way of accepting tokens, what else its first site asks of users
 }
 
 // CaddyModule returns the Caddy module information.
 func (Opener) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return &Opener{sites: map[[32]byte]string{}} }}
+	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return &Opener{gauges: new(gauges), sites: map[[32]byte]string{}} }}
+}
+
+// Provision registers the metrics: Caddy makes a registry for each configuration, and an opener likewise.
+func (o *Opener) Provision(ctx caddy.Context) error {
+	registry := ctx.GetMetricsRegistry()
+	if registry == nil {
+		return nil
+	}
+	for _, c := range append(collectors(), o.gauges) {
+		if err := registry.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add has something opened when the configuration starts. Where another configuration is at work it
@@ -61,5 +76,8 @@ func (o *Opener) Start() error {
 // Stop implements caddy.App. The stores are closed by the last handler that uses them.
 func (*Opener) Stop() error { return nil }
 
-// Interface guard
-var _ caddy.App = (*Opener)(nil)
+// Interface guards
+var (
+	_ caddy.App         = (*Opener)(nil)
+	_ caddy.Provisioner = (*Opener)(nil)
+)

@@ -36,7 +36,7 @@ func newProvisioner(ctx caddy.Context, h *Handler) (*provisioner, error) {
 	p := &provisioner{h: h, ctx: ctx, repl: caddy.NewReplacer(), opener: opener.(*Opener)}
 	p.deps = sidecar.Deps{
 		Server: server{ctx, events.(*caddyevents.App)}, Storage: ctx.Storage(), Machine: machine,
-		Logger: ctx.Slogger(), Count: count, Now: h.now,
+		Logger: ctx.Slogger(), Count: count, Verifications: verifications, Now: h.now,
 	}
 	if p.deps.Now == nil {
 		p.deps.Now = time.Now
@@ -102,7 +102,7 @@ func (p *provisioner) store() error {
 	id, ctx := store.Identity(), p.ctx
 	p.deps.Store, err = acquire(p.h, "store", id, func() (*sidecar.StoreHandle, error) {
 		return sidecar.NewStoreHandle(sidecar.StoreConfig{
-			ID: id, Volatile: volatile, Logger: operatorLog, Count: count,
+			ID: id, Kind: storeKind(module), Volatile: volatile, Logger: operatorLog, Count: count,
 			Open: func() (session.Store, error) { return store.Open(ctx) },
 		}), nil
 	})
@@ -180,7 +180,7 @@ func (p *provisioner) limits() error {
 		}
 		var err error
 		*limit.to, err = acquire(p.h, "limit", []any{limit.kind, rate, p.deps.Apps.IDs()}, func() (*sidecar.Limiter, error) {
-			return sidecar.NewLimiter(rate.Events, time.Duration(rate.Window)), nil
+			return sidecar.NewLimiter(rate.Events, time.Duration(rate.Window), func() { count(sidecar.Limited, limit.kind) }), nil
 		})
 		if err != nil {
 			return err

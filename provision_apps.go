@@ -49,6 +49,7 @@ func (p *provisioner) app(a *App, cfg wechat.Config) (err error) {
 	if cfg.AppID, err = resolve(p.repl, "app", a.ID); err != nil {
 		return err
 	}
+	cfg.Observe = observeWeChat
 	cfg.Logger = operatorLog.With(slog.String("appid", cfg.AppID))
 	if p.deps.Apps[cfg.AppID] != nil {
 		return fmt.Errorf("app %s is configured twice", cfg.AppID)

@@ -22,6 +22,14 @@ func init() {
 
 const storesNamespace = "http.handlers.wechat_auth.stores"
 
+// storeKind returns what stands behind store in a Caddyfile.
+func storeKind(module any) string {
+	if m, ok := module.(caddy.Module); ok {
+		return m.CaddyModule().ID.Name()
+	}
+	return "other"
+}
+
 // Store is a place for sessions, users and keys, as a Caddy module in the namespace
 // `http.handlers.wechat_auth.stores`. Others can add theirs: session.Store says what it has to do,
 // and sessiontest.Run whether it does.

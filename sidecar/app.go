@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -36,7 +38,18 @@ type App struct {
 	// complained has, by call, the errcode the operator was told about last: a broken configuration
 	// fails every request, and one line says it.
 	complained sync.Map
+
+	ailing atomic.Pointer[ailment] // what the last exchange with WeChat failed of; nil: it did not
 }
+
+// ailment is a failure of WeChat, or of what it was asked with.
+type ailment struct {
+	class wechat.Class
+	at    time.Time
+}
+
+// ailmentLife is how long a failure that passes by itself says something about the present.
+const ailmentLife = time.Minute
 
 // NewApp returns an app at work. It calls closed when the app is closed and its last exchange has
 // ended.
@@ -55,6 +68,25 @@ func NewApp(cfg wechat.Config, closed func()) (*App, error) {
 		closed()
 	}
 	return a, nil
+}
+
+// TokenAge returns the age of the access token, and false if there is none.
+func (a *App) TokenAge() (time.Duration, bool) { return a.client.TokenAge() }
+
+// ails returns a sentence about what keeps WeChat from answering, "" if nothing does.
+func (a *App) ails() string {
+	ailing := a.ailing.Load()
+	switch {
+	case ailing == nil:
+		return ""
+	case ailing.class == wechat.ClassConfig:
+		return "WeChat refuses the configuration of a mini program; the log has the reason"
+	case time.Since(ailing.at) > ailmentLife:
+		return ""
+	case ailing.class == wechat.ClassQuota:
+		return "WeChat's quota of a mini program is used up"
+	}
+	return "WeChat does not answer as it should"
 }
 
 // Apps are the mini programs of a site by appid.
@@ -100,10 +132,20 @@ func (a *App) logFailure(call string, err error, log *slog.Logger) {
 	we := new(wechat.Error)
 	if err == nil {
 		a.complained.Delete(call)
+		a.ailing.Store(nil)
 		return
 	}
 	if !errors.As(err, &we) {
 		return
+	}
+	if errors.Is(err, context.Canceled) { // the client left
+		return
+	}
+	switch we.Class {
+	case wechat.ClassConfig, wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer, wechat.ClassQuota:
+		a.ailing.Store(&ailment{we.Class, time.Now()})
+	default: // WeChat is well, and says something about the user
+		a.ailing.Store(nil)
 	}
 	switch we.Class {
 	case wechat.ClassConfig:

@@ -192,7 +192,7 @@ func withCause(entry *Error, cause error) *Error {
 // failures answers, logs and counts what went wrong.
 type failures struct {
 	logger *slog.Logger
-	count  func(Counter)
+	count  Count
 }
 
 // write answers in JSON.
@@ -203,22 +203,16 @@ func (f failures) write(w http.ResponseWriter, err error) {
 	e.Write(w)
 }
 
-// log logs and counts what went wrong here, and counts what the store does wrong: that was logged
-// when it happened, as was what WeChat does wrong, once for all requests that waited for the same
-// call.
+// log counts a refusal, and logs what went wrong here: what the store or WeChat does wrong was
+// logged when it happened, once for all requests that waited for the same call.
 func (f failures) log(e *Error) {
 	if errors.Is(e, context.Canceled) { // the client left
 		return
 	}
-	switch e.Code {
-	case errInternal.Code:
+	f.count(Refusals, e.Code)
+	if e.Code == errInternal.Code {
 		f.count(InternalErrors)
 		f.logger.Error("unexpected error", "error", e.cause)
-	case errStore.Code:
-		f.count(StoreErrors)
-		if errors.Is(e, session.ErrFull) {
-			f.count(StoreFull)
-		}
 	}
 }
 

@@ -76,7 +76,7 @@ func withStore(t *testing.T, store *followedStore, test func(*testing.T, *StoreH
 		faults := new(atomic.Int64)
 		handle := NewStoreHandle(StoreConfig{
 			Open: func() (session.Store, error) { return store, nil }, Logger: slog.New(slog.DiscardHandler),
-			Count: func(c Counter) {
+			Count: func(c Counter, _ ...string) {
 				if c == InternalErrors {
 					faults.Add(1)
 				}

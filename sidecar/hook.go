@@ -118,7 +118,22 @@ func (k *Hook) identity() any {
 type siteHook struct {
 	*Hook
 
-	log *slog.Logger
+	log   *slog.Logger
+	count Count
+}
+
+// question counts what becomes of a question.
+func (h siteHook) question(ctx context.Context, event hookEvent) (hookAnswer, error) {
+	answer, err := h.Hook.question(ctx, event)
+	switch {
+	case err != nil:
+		h.count(HookRequests, event.Event, "failed")
+	case answer.allow:
+		h.count(HookRequests, event.Event, "allow")
+	default:
+		h.count(HookRequests, event.Event, "deny")
+	}
+	return answer, err
 }
 
 // askRefresh asks about a session that goes on, and returns the claims that replace the session's;

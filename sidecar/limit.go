@@ -19,6 +19,7 @@ const maxLimited = 100_000
 type Limiter struct {
 	events int
 	window time.Duration
+	beyond func() // called for each event that is refused
 
 	mu      sync.Mutex // guards what follows
 	current map[string]*rate.Limiter
@@ -26,9 +27,10 @@ type Limiter struct {
 	since   time.Time // when current was begun
 }
 
-// NewLimiter returns a limiter of events in a window; they come back evenly over the window.
-func NewLimiter(events int, window time.Duration) *Limiter {
-	return &Limiter{events: events, window: window}
+// NewLimiter returns a limiter of events in a window; they come back evenly over the window. It calls beyond for each
+// event that it refuses.
+func NewLimiter(events int, window time.Duration, beyond func()) *Limiter {
+	return &Limiter{events: events, window: window, beyond: beyond}
 }
 
 // allow counts one event and refuses it when the key has none left.
@@ -40,6 +42,7 @@ func (l *Limiter) allow(key string, now time.Time) error {
 	if bucket.AllowN(now, 1) {
 		return nil
 	}
+	l.beyond()
 	missing := 1 - bucket.TokensAt(now)
 	e := *errRateLimited
 	e.retryAfter = time.Duration(missing / float64(bucket.Limit()) * float64(time.Second))

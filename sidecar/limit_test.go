@@ -11,7 +11,7 @@ import (
 
 func TestLimiter(t *testing.T) {
 	t.Parallel()
-	l := &Limiter{events: 3, window: time.Minute}
+	l := NewLimiter(3, time.Minute, func() {})
 	now := time.Unix(1700000000, 0)
 	for range 3 {
 		if err := l.allow("a", now); err != nil {
@@ -37,7 +37,7 @@ func TestLimiter(t *testing.T) {
 // A new generation must not give a key its allowance back before the window is over.
 func TestLimiterKeepsItsCountAcrossGenerations(t *testing.T) {
 	t.Parallel()
-	l := &Limiter{events: 60, window: time.Minute}
+	l := NewLimiter(60, time.Minute, func() {})
 	now := time.Unix(1700000000, 0)
 	passed := 0
 	for range 6000 { // 10 a second for ten minutes
@@ -54,7 +54,7 @@ func TestLimiterKeepsItsCountAcrossGenerations(t *testing.T) {
 // A flood of addresses must not fill the memory.
 func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
-	l := &Limiter{events: 1, window: time.Hour}
+	l := NewLimiter(1, time.Hour, func() {})
 	now := time.Unix(1700000000, 0)
 	for i := range 3 * maxLimited {
 		_ = l.allow(fmt.Sprint(i), now)

@@ -41,6 +41,7 @@ type logins struct {
 	limit         *Limiter
 	phoneLimit    *Limiter
 	server        Server
+	count         Count
 	now           func() time.Time
 	log           *slog.Logger
 }
@@ -48,9 +49,9 @@ type logins struct {
 func newLogins(cfg Config, deps Deps, auth *authenticator, answers answers, site string) *logins {
 	return &logins{
 		apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
-		hook: siteHook{deps.Hook, deps.Logger}, exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
+		hook: siteHook{deps.Hook, deps.Logger, deps.Count}, exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
 		encryptedData: cfg.EncryptedData, site: site, limit: deps.Limits.Login, phoneLimit: deps.Limits.Phone,
-		server: deps.Server, now: deps.Now, log: deps.Logger,
+		server: deps.Server, count: deps.Count, now: deps.Now, log: deps.Logger,
 	}
 }
 
@@ -78,19 +79,29 @@ func (l *logins) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	answer, err := l.answer(r.Context(), req)
+	l.count(Logins, req.app.id, result(err))
+	if err != nil {
+		return err
+	}
+	writeAnswerBytes(w, answer)
+	return nil
+}
+
+// answer makes the exchange of a login, or waits for the one that is under way with the same code.
+func (l *logins) answer(ctx context.Context, req loginRequest) ([]byte, error) {
 	name := digest("login", l.site, req.code)
-	result, err := shared(r.Context(), l.exchanges, req.app, name, func(ctx context.Context) (loginResult, error) {
+	made, err := shared(ctx, l.exchanges, req.app, name, func(ctx context.Context) (loginResult, error) {
 		answer, err := l.spendCode(ctx, req)
 		return loginResult{req.client(), answer}, err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if result.client != req.client() {
-		return errCodeUsed
+	if made.client != req.client() {
+		return nil, errCodeUsed
 	}
-	writeAnswerBytes(w, result.answer)
-	return nil
+	return made.answer, nil
 }
 
 func (l *logins) readLogin(w http.ResponseWriter, r *http.Request) (req loginRequest, err error) {

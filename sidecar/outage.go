@@ -46,6 +46,13 @@ func (o *outage) failed(op string, err error) (begins bool) {
 	return begins
 }
 
+// lasts reports whether the store fails.
+func (o *outage) lasts() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.op != ""
+}
+
 // works ends the outage that began with the same operation.
 func (o *outage) works(op string) {
 	o.mu.Lock()

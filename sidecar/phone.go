@@ -220,16 +220,20 @@ func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, news *sessi
 }
 
 func (l *logins) provenPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
+	way := "encrypted"
 	switch client := x.app.client; {
 	case x.proof.code != "":
+		way = "code"
 		phone, err = client.PhoneNumber(ctx, x.proof.code, x.user.OpenID)
 		x.app.logFailure(wechat.OpPhoneNumber, err, l.log)
 	case x.proof.cloudID != "":
+		way = "cloud_id"
 		phone, err = client.PhoneFromCloudID(ctx, x.proof.cloudID, x.user.OpenID)
 		x.app.logFailure(wechat.OpOpenData, err, l.log)
 	default:
 		phone, err = l.decryptPhone(ctx, x)
 	}
+	l.count(Phones, x.app.id, way, result(err))
 	return phone, err
 }
 

@@ -1,10 +1,12 @@
-// The store as the sites use it: this process refuses what it revoked before the answer is written.
+// The store as the sites use it: operations are counted, and this process refuses what it revoked before the answer
+// is written.
 
 package sidecar
 
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -20,62 +22,98 @@ type revokingStore struct {
 // Account implements session.Store.
 func (r revokingStore) Account(ctx context.Context, user session.Tag) (session.Account, error) {
 	a, err := r.Store.Account(ctx, user)
-	r.done(nil, err)
+	r.done("account", nil, err)
 	return a, err
 }
 
 // Login implements session.Store.
 func (r revokingStore) Login(ctx context.Context, l session.Login) ([]session.Revocation, error) {
 	revoked, err := r.Store.Login(ctx, l)
-	r.done(revoked, err)
+	r.done("login", revoked, err)
 	return revoked, err
 }
 
 // Refresh implements session.Store.
 func (r revokingStore) Refresh(ctx context.Context, use session.Redemption) (session.Refreshed, error) {
 	result, err := r.Store.Refresh(ctx, use)
-	r.done(result.Revoked, err)
+	r.done("refresh", result.Revoked, err)
 	return result, err
 }
 
 // Update implements session.Store.
 func (r revokingStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
 	updated, err := r.Store.Update(ctx, u)
-	r.done(nil, err)
+	r.done("update", nil, err)
 	return updated, err
 }
 
 // End implements session.Store.
 func (r revokingStore) End(ctx context.Context, sid session.SID, e session.Ending) ([]session.Revocation, error) {
 	revoked, err := r.Store.End(ctx, sid, e)
-	r.done(revoked, err)
+	r.done("end", revoked, err)
 	return revoked, err
 }
 
 // EndAll implements session.Store.
 func (r revokingStore) EndAll(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
 	revoked, err := r.Store.EndAll(ctx, user, e)
-	r.done(revoked, err)
+	r.done("end_all", revoked, err)
 	return revoked, err
 }
 
 // Erase implements session.Store.
 func (r revokingStore) Erase(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
 	revoked, err := r.Store.Erase(ctx, user, e)
-	r.done(revoked, err)
+	r.done("erase", revoked, err)
 	return revoked, err
 }
 
 // Ban implements session.Store.
 func (r revokingStore) Ban(ctx context.Context, user session.Tag, b session.Ban, e session.Ending) ([]session.Revocation, error) {
 	revoked, err := r.Store.Ban(ctx, user, b, e)
-	r.done(revoked, err)
+	r.done("ban", revoked, err)
 	return revoked, err
 }
 
-// done follows an operation. The first success after a failure has the revocations read again
-// before the client gets its answer, or its new token would be refused for want of them.
-func (r revokingStore) done(revoked []session.Revocation, err error) {
+// Count implements session.Store.
+func (r revokingStore) Count(ctx context.Context, key session.Digest, delta int, until, now time.Time) (int, error) {
+	n, err := r.Store.Count(ctx, key, delta, until, now)
+	return n, r.counted("count", err)
+}
+
+// PutReplay implements session.Store.
+func (r revokingStore) PutReplay(ctx context.Context, replay session.Replay, now time.Time) error {
+	return r.counted("put_replay", r.Store.PutReplay(ctx, replay, now))
+}
+
+// Replay implements session.Store.
+func (r revokingStore) Replay(ctx context.Context, key session.Digest, now time.Time) ([]byte, error) {
+	value, err := r.Store.Replay(ctx, key, now)
+	return value, r.counted("replay", err)
+}
+
+// Keys implements session.Store.
+func (r revokingStore) Keys(ctx context.Context) ([]byte, int64, error) {
+	keys, version, err := r.Store.Keys(ctx)
+	return keys, version, r.counted("keys", err)
+}
+
+// SwapKeys implements session.Store.
+func (r revokingStore) SwapKeys(ctx context.Context, version int64, keys []byte) (bool, error) {
+	swapped, err := r.Store.SwapKeys(ctx, version, keys)
+	return swapped, r.counted("swap_keys", err)
+}
+
+// counted counts an operation and returns its error.
+func (r revokingStore) counted(op string, err error) error {
+	r.handle.count(StoreOperations, r.handle.kind, op, storeResult(err))
+	return err
+}
+
+// done follows an operation on accounts. The first success after a failure has the revocations
+// read again before the client gets its answer, or its new token would be refused for want of them.
+func (r revokingStore) done(op string, revoked []session.Revocation, err error) {
+	_ = r.counted(op, err)
 	h := r.handle
 	h.deny.Add(revoked)
 	if errors.Is(err, session.ErrUnavailable) {

@@ -44,16 +44,5 @@ type Handler interface {
 	ServeHTTP(http.ResponseWriter, *http.Request) error
 }
 
-// Counter names something that is counted in the whole process.
-type Counter int
-
-// What is counted.
-const (
-	RefreshReused  Counter = iota // sessions that ended because a spent refresh token was used again
-	StoreErrors                   // requests refused because the session store failed
-	StoreFull                     // requests refused because the memory store was full
-	InternalErrors                // faults of this program
-)
-
 // EventRefreshReused is published when a refresh token was used twice.
 const EventRefreshReused = "wechat_auth_refresh_reused"

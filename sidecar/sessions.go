@@ -36,7 +36,6 @@ type sessions struct {
 	site      string // tells answers of this site from those of others that share an app
 	limit     *Limiter
 	server    Server
-	count     func(Counter)
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -44,8 +43,8 @@ type sessions struct {
 func newSessions(cfg Config, deps Deps, auth *authenticator, answers answers, site string) *sessions {
 	return &sessions{
 		apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
-		hook: siteHook{deps.Hook, deps.Logger}, exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
-		site: site, limit: deps.Limits.Refresh, server: deps.Server, count: deps.Count, now: deps.Now, log: deps.Logger,
+		hook: siteHook{deps.Hook, deps.Logger, deps.Count}, exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
+		site: site, limit: deps.Limits.Refresh, server: deps.Server, now: deps.Now, log: deps.Logger,
 	}
 }
 
@@ -212,7 +211,6 @@ func (s *sessions) ending(sid session.SID) session.Ending {
 // reused tells the operator that somebody holds a copy of a refresh token.
 func (s *sessions) reused(sid session.SID) {
 	user, _, _ := sid.Parse()
-	s.count(RefreshReused)
 	s.log.Warn("a refresh token was used twice, its session has ended", "user", hashForLog(user))
 	s.server.Emit(EventRefreshReused, map[string]any{"user": hashForLog(user)})
 }

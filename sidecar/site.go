@@ -34,18 +34,19 @@ type Config struct {
 
 // Deps holds the parts that a site uses, alone or together with others.
 type Deps struct {
-	Apps     Apps
-	Store    *StoreHandle
-	Keys     Keys
-	Verified *TokenCache // nil: none
-	Hook     *Hook       // nil: none
-	Limits   Limits
-	Storage  Storage       // for pictures
-	Machine  func() string // a number that only this machine knows
-	Server   Server
-	Count    func(Counter)
-	Logger   *slog.Logger
-	Now      func() time.Time
+	Apps          Apps
+	Store         *StoreHandle
+	Keys          Keys
+	Verified      *TokenCache // nil: none
+	Verifications *Verifications
+	Hook          *Hook // nil: none
+	Limits        Limits
+	Storage       Storage       // for pictures
+	Machine       func() string // a number that only this machine knows
+	Server        Server
+	Count         Count
+	Logger        *slog.Logger
+	Now           func() time.Time
 }
 
 // Limits are the limiters of a site; nil is no limit.
@@ -94,8 +95,10 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	published := &published{tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm}
-	s.routes = routes(logins, sessions, profiles, published)
+	published := &published{
+		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm,
+	}
+	s.routes = routes(deps.Count, logins, sessions, profiles, published)
 	return s, nil
 }
 
@@ -158,17 +161,18 @@ type route struct {
 	handle  func(http.ResponseWriter, *http.Request) error
 }
 
-func routes(l *logins, s *sessions, p *profiles, k *published) map[string]route {
+func routes(count Count, l *logins, s *sessions, p *profiles, k *published) map[string]route {
 	post := []string{http.MethodPost}
 	get := []string{http.MethodGet, http.MethodHead}
 	all := map[string]route{
 		"/login":                 {post, l.login},
 		"/phone":                 {post, l.phone},
-		"/refresh":               {post, s.refresh},
-		"/logout":                {post, s.logout},
+		"/refresh":               {post, count.counted(Refreshes, s.refresh)},
+		"/logout":                {post, count.counted(Logouts, s.logout)},
 		"/profile":               {[]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete}, p.profile},
 		"/avatar/":               {get, p.avatar},
 		"/verify":                {nil, k.verify},
+		"/healthz":               {get, k.healthz},
 		"/.well-known/jwks.json": {get, k.jwks},
 	}
 	if k.discoverable() {

@@ -95,8 +95,8 @@ func newTestSite(t *testing.T, change ...func(*Config, *Deps)) *testSite {
 	s.deps = Deps{
 		Apps: Apps{testAppID: app}, Store: newTestStore(t, memstore.New(64<<20)), Keys: newTestKeys(t, "HS256", testKey),
 		Verified: newTestCache(t, 1<<20), Storage: newFaultyStorage(t), Machine: testMachine, Server: plainServer{}, Logger: log,
-		Count: func(c Counter) { s.counts[c].Add(1) },
-		Now:   func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
+		Count: func(c Counter, _ ...string) { s.counts[c].Add(1) }, Verifications: new(Verifications),
+		Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 	}
 	return s.start(change)
 }
@@ -125,7 +125,7 @@ func newTestStore(t *testing.T, store session.Store) *StoreHandle {
 	t.Helper()
 	handle := NewStoreHandle(StoreConfig{
 		ID: "a store", Open: func() (session.Store, error) { return store, nil },
-		Logger: slog.New(slog.DiscardHandler), Count: func(Counter) {},
+		Logger: slog.New(slog.DiscardHandler), Count: func(Counter, ...string) {},
 	})
 	t.Cleanup(func() { _ = handle.Close() })
 	return handle

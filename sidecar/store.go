@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,10 +34,11 @@ const (
 // StoreConfig describes a session store and what is told of its failures.
 type StoreConfig struct {
 	ID       string // equal for configurations of one store
+	Kind     string // such as sqlite
 	Volatile bool   // the store keeps nothing over a restart
 	Open     func() (session.Store, error)
 	Logger   *slog.Logger
-	Count    func(Counter)
+	Count    Count
 }
 
 // StoreHandle is a store that all sites with the same one share. It is opened once, by Open or the
@@ -45,8 +47,9 @@ type StoreHandle struct {
 	refCount
 
 	id     string
+	kind   string
 	log    *slog.Logger
-	count  func(Counter)
+	count  Count
 	open   func() (session.Store, error)
 	outage outage
 	away   atomic.Bool // the store has failed, and no operation has succeeded since
@@ -71,7 +74,7 @@ type StoreHandle struct {
 // NewStoreHandle returns the handle of a store that is not open yet.
 func NewStoreHandle(cfg StoreConfig) *StoreHandle {
 	s := &StoreHandle{
-		id: cfg.ID, log: cfg.Logger, count: cfg.Count, open: cfg.Open, clock: session.NewClock(),
+		id: cfg.ID, kind: cfg.Kind, log: cfg.Logger, count: cfg.Count, open: cfg.Open, clock: session.NewClock(),
 		outage: outage{log: cfg.Logger, now: time.Now},
 	}
 	if cfg.Volatile {
@@ -193,11 +196,35 @@ func (s *StoreHandle) ending(now time.Time, p session.Policy, sid session.SID) s
 // revoked reports whether a session has ended. It looks only in memory. When the store has been
 // silent for longer than stale, that is unknown, and an error.
 func (s *StoreHandle) revoked(sid session.SID, stale time.Duration) (bool, error) {
-	if _, err := s.get(); err != nil {
+	if err := s.fresh(stale); err != nil {
 		return false, err
 	}
-	if age := s.deny.Age(); age > stale {
-		return false, fmt.Errorf("%w: its revocations were read %s ago", session.ErrUnavailable, age.Round(time.Second))
-	}
 	return s.deny.Revoked(sid), nil
+}
+
+// fresh returns an error when the store has been silent for longer than stale.
+func (s *StoreHandle) fresh(stale time.Duration) error {
+	if _, err := s.get(); err != nil {
+		return err
+	}
+	if age := s.deny.Age(); age > stale {
+		return fmt.Errorf("%w: its revocations were read %s ago", session.ErrUnavailable, age.Round(time.Second))
+	}
+	return nil
+}
+
+// StoreHealth is the state of a store at a moment.
+type StoreHealth struct {
+	Kind string
+	Up   bool          // no operation fails
+	Lag  time.Duration // since the revocations were read; math.MaxInt64: never
+}
+
+// Health returns the state of the store, without asking it.
+func (s *StoreHandle) Health() StoreHealth {
+	h := StoreHealth{Kind: s.kind, Lag: math.MaxInt64}
+	if _, err := s.get(); err == nil {
+		h.Up, h.Lag = !s.outage.lasts(), s.deny.Age()
+	}
+	return h
 }

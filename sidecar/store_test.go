@@ -39,7 +39,7 @@ func TestLimitsComeBeforeTheStore(t *testing.T) {
 	t.Parallel()
 	store := &countingStore{Store: memstore.New(64 << 20)}
 	s := newTestSite(t, func(_ *Config, d *Deps) {
-		d.Store, d.Limits.Phone = newTestStore(t, store), NewLimiter(10, time.Minute)
+		d.Store, d.Limits.Phone = newTestStore(t, store), NewLimiter(10, time.Minute, func() {})
 	})
 	token := s.login()
 	before := store.writes.Load()

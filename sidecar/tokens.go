@@ -37,6 +37,7 @@ type tokens struct {
 	verifier jwt.Verifier
 	keys     Keys
 	verified verifiedTokens
+	accepted *Verifications
 	store    *StoreHandle
 	mark     session.Site // of the sessions made here
 	stale    time.Duration
@@ -51,7 +52,7 @@ func newTokens(cfg Config, deps Deps) *tokens {
 		verifier: jwt.Verifier{
 			Issuer: c.Issuer, Audience: c.Audience, AppIDs: deps.Apps.IDs(), TTL: c.TTL, Now: deps.Now,
 		},
-		keys: deps.Keys, store: deps.Store, stale: cfg.Stale, now: deps.Now,
+		keys: deps.Keys, accepted: deps.Verifications, store: deps.Store, stale: cfg.Stale, now: deps.Now,
 		mark: session.NewSite(append([]string{c.Issuer, deps.Hook.address(), deps.Store.instance}, c.Audience...)...),
 	}
 	t.verified = verifiedTokens{cache: deps.Verified, issuer: c.Issuer, site: t.digest("verified", t.mark)}
@@ -115,6 +116,7 @@ func (t *tokens) verify(token string) (*jwt.Claims, error) {
 	}
 	key := t.verified.key(token)
 	if claims := t.verified.recall(key); claims != nil && t.stillGood(claims, ring) {
+		t.accepted.Remembered.Add(1)
 		return claims, nil
 	}
 	verifier := t.verifier
@@ -126,6 +128,7 @@ func (t *tokens) verify(token string) (*jwt.Claims, error) {
 	if t.isForeign(session.SID(claims.SID)) {
 		return nil, jwt.ErrInvalid
 	}
+	t.accepted.Verified.Add(1)
 	t.verified.remember(key, claims)
 	return claims, nil
 }

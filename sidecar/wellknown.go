@@ -14,6 +14,7 @@ import (
 
 // published answers the routes by which others verify tokens.
 type published struct {
+	apps     Apps
 	tokens   *tokens
 	auth     *authenticator
 	identity *identity
