@@ -33,6 +33,7 @@ need systemd command -v systemd-analyze # the unit of examples/deploy is checked
 need nginx has_server nginx         # what else people put before a backend
 need lighttpd has_server lighttpd   # and what runs CGI programs
 need nodejs command -v node         # tokens are verified in another language, too
+need prometheus command -v promtool # the alerts are checked with it
 need chromium command -v chromium   # pages of other origins, as a browser treats them
 if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it
 	need npm command -v npm
