@@ -23,7 +23,7 @@ import (
 )
 
 // The two commands that the READMEs give for a start. The first runs here as a built program, the
-// second is what runs this test.
+// second runs this test.
 const (
 	demoCommand = "go run -v ./cmd/caddy run --config Caddyfile.example\n"
 	testCommand = "bash scripts/test.sh\n"

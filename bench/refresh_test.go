@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/sqlitestore"
 )
 
-// refreshed is how many sessions are refreshed in turn: so many that none exceeds the limit of a session.
+// refreshed is the number of sessions that are refreshed in turn: so many that none exceeds the limit of a session.
 const refreshed = 1024
 
 // BenchmarkRefresh is a refresh, by store, from the request to the answer.

@@ -38,7 +38,7 @@ func redisScript(t *testing.T, file string) string {
 	return strings.ReplaceAll(strings.ReplaceAll("\n"+found[0], "\n"+found[1], "\n"), "$$", "$")
 }
 
-// containers are what an image's files say, run without one.
+// containers are the processes of an image, run without one.
 func (w *world) container(file, site string, pairs ...string) *deployed {
 	d := &deployed{node: w.newNode()}
 	live := testkit.FreePort(w.t)

@@ -131,7 +131,7 @@ func adapted(t *testing.T, file string, other map[string]string) string {
 	return text
 }
 
-// got is what a backend tells about a request.
+// got is a request as the backend saw it.
 type got struct {
 	Path, ForwardedFor, ForwardedProto string
 	Identity                           map[string]string // by folded names
@@ -191,7 +191,7 @@ func (a answer) got(t *testing.T, what string) (g got) {
 	return g
 }
 
-// identity is what a backend shall see of a user.
+// identity returns the headers that a backend shall see of a user.
 func identity(u *wechattest.User, phone string) map[string]string {
 	all := map[string]string{"X-WX-OPENID": u.OpenID, "X-WX-APPID": appID, "X-WX-UNIONID": u.UnionID, "X-WX-SOURCE": "wx_client"}
 	if phone != "" {
@@ -201,7 +201,7 @@ func identity(u *wechattest.User, phone string) map[string]string {
 }
 
 // upgrade opens a WebSocket as far as a proxy can see one.
-func (f *front) upgrade(t *testing.T, path, token string) *http.Response {
+func (f *front) upgrade(t *testing.T, path, token string) (status int, body io.ReadWriter) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+path, nil)
 	if err != nil {
@@ -218,7 +218,8 @@ func (f *front) upgrade(t *testing.T, path, token string) *http.Response {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = res.Body.Close() })
-	return res
+	body, _ = res.Body.(io.ReadWriter)
+	return res.StatusCode, body
 }
 
 // A mini program's day behind nginx, an access token after the other.
@@ -304,18 +305,18 @@ func TestNginxServesAMiniProgram(t *testing.T) {
 	access = avatar.access()
 
 	get("/hello") // for a token that lasts
-	socket := f.upgrade(t, "/ws/chat", access)
-	if socket.StatusCode != 101 {
-		t.Fatalf("WebSocket: got %s", socket.Status)
+	status, socket := f.upgrade(t, "/ws/chat", access)
+	if status != 101 || socket == nil {
+		t.Fatalf("WebSocket: got %d", status)
 	}
-	lines := bufio.NewReader(socket.Body)
+	lines := bufio.NewReader(socket)
 	greeting, _ := lines.ReadString('\n')
-	_, _ = io.WriteString(socket.Body.(io.Writer), "ping\n")
+	_, _ = io.WriteString(socket, "ping\n")
 	if echo, err := lines.ReadString('\n'); greeting != "hello "+alice.OpenID+"\n" || echo != "ping\n" {
 		t.Errorf("WebSocket: got %q, then %q (%v)", greeting, echo, err)
 	}
-	if res := f.upgrade(t, "/ws/chat", ""); res.StatusCode != 401 {
-		t.Errorf("WebSocket without a token: got %s", res.Status)
+	if status, _ := f.upgrade(t, "/ws/chat", ""); status != 401 {
+		t.Errorf("WebSocket without a token: got %d", status)
 	}
 
 	out := call(f.logout)

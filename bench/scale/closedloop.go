@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// load is what the clients got.
+// load holds the results of the clients.
 type load struct {
 	elapsed time.Duration
 	took    []time.Duration // sorted

@@ -23,7 +23,7 @@ var policy = session.Policy{
 
 const appID = "wx0123456789abcdef"
 
-// fillers is how many logins are under way at once: stores write many in one go.
+// fillers is the number of logins under way at once: stores write many in one go.
 const fillers = 256
 
 func open(o options) (session.Store, error) {

@@ -59,7 +59,7 @@ func TestStoresConvert(t *testing.T) {
 	}
 }
 
-// conversion is what was in the first store.
+// conversion holds the content of the first store.
 type conversion struct {
 	tokens  []session.RefreshToken
 	users   []session.User

@@ -22,7 +22,7 @@ import (
 
 const kubernetes = top + "/examples/deploy/kubernetes/"
 
-// cluster is what `kubectl apply -k` would send.
+// cluster holds the objects that `kubectl apply -k` would send.
 type cluster struct {
 	namespace     corev1.Namespace
 	api           appsv1.Deployment
