@@ -101,9 +101,9 @@ func (s *sessions) logoutByAccessToken(r *http.Request, all bool) error {
 	return s.end(r, store, user, sid, all)
 }
 
-// ownsSession returns an error if the user's account lacks the session. A token that was taken away must not
-// end the sessions made since, also where the list of revocations is behind the store. A token that was made
-// elsewhere has no session here.
+// ownsSession returns an error if the user's account lacks the session. A token that was taken away
+// must not end the sessions made since, also where the list of revocations is behind the store. A
+// token that was made elsewhere has no session here.
 func ownsSession(ctx context.Context, store session.Store, user session.Tag, sid session.SID) error {
 	if _, _, ours := sid.Parse(); !ours {
 		return nil
