@@ -91,8 +91,8 @@ func gauge(name, help, label string) *prometheus.Desc {
 	return prometheus.NewDesc(metricsPrefix+name, help, []string{label}, nil)
 }
 
-// gauges are those of one configuration: what the next one has no more is not reported any longer. Of several stores
-// of a kind the worst one counts, and so does the oldest token of an app.
+// gauges are those of one configuration: what the next one lacks is reported no longer. Of several
+// stores of a kind the worst one counts, and so does the oldest token of an app.
 type gauges struct {
 	mu     sync.Mutex // guards what follows
 	stores []*sidecar.StoreHandle

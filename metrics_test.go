@@ -29,8 +29,8 @@ func ages(t *testing.T, ctx caddy.Context) (appids []string) {
 	return appids
 }
 
-// Two sites of one configuration have the same app and the same kind of store: one series tells of both. A
-// configuration without the app says nothing of it.
+// Two sites of one configuration have the same app and the same kind of store: one series is that of
+// both. A configuration without the app has none.
 func TestGaugesOfAConfiguration(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -39,7 +39,8 @@ func (Opener) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: openerID, New: func() caddy.Module { return &Opener{gauges: new(gauges), sites: map[[32]byte]string{}} }}
 }
 
-// Provision registers the metrics: Caddy makes a registry for each configuration, and an opener likewise.
+// Provision registers the metrics: Caddy makes a registry for each configuration, and an opener
+// likewise.
 func (o *Opener) Provision(ctx caddy.Context) error {
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {

@@ -70,7 +70,7 @@ func promtool(t *testing.T, stdin string, args ...string) {
 	}
 }
 
-// everything is a node on which each metric has a sample, and secrets and users have left their traces.
+// everything is a node on which each metric has a sample, and users and secrets left their traces.
 func everything(t *testing.T) (n *node, private []string) {
 	t.Helper()
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -100,6 +100,17 @@ func TestMetricsOfARealScrape(t *testing.T) {
 	n, private := everything(t)
 	samples, text := n.scrape()
 	promtool(t, text, "check", "metrics")
+	// The metrics directive has the same.
+	port := testkit.FreePort(t)
+	if a := n.reload(n.config() + "http://:" + port + " {\nmetrics\n}\n"); a.status != 200 {
+		t.Fatalf("reload: got %s", a)
+	}
+	body := newClient(t, "http://127.0.0.1:"+port).get("/metrics", "").body
+	for series := range samples {
+		if !strings.Contains(string(body), "\n"+series+" ") {
+			t.Errorf("the metrics directive has no %s", series)
+		}
+	}
 	for _, value := range private {
 		if strings.Contains(text, value) {
 			t.Errorf("the scrape has %q", value)
@@ -259,7 +270,8 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// A second site comes and goes. What is counted never goes back, what it had goes with it, and nothing piles up.
+// A second site comes and goes. What is counted never goes back, what it had goes with it, and
+// nothing piles up.
 func TestMetricsOverReloads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

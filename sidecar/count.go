@@ -14,8 +14,8 @@ import (
 // Counter names something that is counted in the whole process.
 type Counter int
 
-// What is counted, and the labels that go with it. All values of labels are from the configuration or from this
-// program: nothing that a client sends becomes one.
+// What is counted, and the labels that go with it. All values of labels are from the configuration
+// or from this program: nothing that a client sends becomes one.
 const (
 	Logins          Counter = iota // requests of the login route that name an app: appid, result
 	Phones                         // exchanges for a phone number: appid, way, result
@@ -38,7 +38,7 @@ type Verifications struct {
 }
 
 // counted is a route whose requests are counted by their result.
-func (count Count) counted(c Counter, handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+func (count Count) counted(c Counter, handle routeFunc) routeFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := handle(w, r)
 		count(c, result(err))
@@ -46,7 +46,7 @@ func (count Count) counted(c Counter, handle func(http.ResponseWriter, *http.Req
 	}
 }
 
-// result is the label of what became of a request: ok, canceled by the client, or the code of the error.
+// result is the label of what became of a request: ok, canceled by the client, or the error's code.
 func result(err error) string {
 	switch {
 	case err == nil:

@@ -13,8 +13,8 @@ type health struct {
 	Why    []string `json:"why,omitempty"`
 }
 
-// healthz answers 200 as long as requests with a token are served, and 503 otherwise. It asks nobody: it says what
-// is known anyway.
+// healthz answers 200 as long as requests with a token are served, and 503 otherwise. It asks
+// nobody: it says what is known anyway.
 func (k *published) healthz(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if why := k.unable(); why != "" {

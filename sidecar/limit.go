@@ -27,8 +27,8 @@ type Limiter struct {
 	since   time.Time // when current was begun
 }
 
-// NewLimiter returns a limiter of events in a window; they come back evenly over the window. It calls beyond for each
-// event that it refuses.
+// NewLimiter returns a limiter of events in a window; they come back evenly over the window. It calls
+// beyond for each event that it refuses.
 func NewLimiter(events int, window time.Duration, beyond func()) *Limiter {
 	return &Limiter{events: events, window: window, beyond: beyond}
 }

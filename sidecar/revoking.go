@@ -1,12 +1,10 @@
-// The store as the sites use it: operations are counted, and this process refuses what it revoked before the answer
-// is written.
+// The store as the sites use it: this process refuses what it revoked before the answer is written.
 
 package sidecar
 
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -73,41 +71,6 @@ func (r revokingStore) Ban(ctx context.Context, user session.Tag, b session.Ban,
 	revoked, err := r.Store.Ban(ctx, user, b, e)
 	r.done("ban", revoked, err)
 	return revoked, err
-}
-
-// Count implements session.Store.
-func (r revokingStore) Count(ctx context.Context, key session.Digest, delta int, until, now time.Time) (int, error) {
-	n, err := r.Store.Count(ctx, key, delta, until, now)
-	return n, r.counted("count", err)
-}
-
-// PutReplay implements session.Store.
-func (r revokingStore) PutReplay(ctx context.Context, replay session.Replay, now time.Time) error {
-	return r.counted("put_replay", r.Store.PutReplay(ctx, replay, now))
-}
-
-// Replay implements session.Store.
-func (r revokingStore) Replay(ctx context.Context, key session.Digest, now time.Time) ([]byte, error) {
-	value, err := r.Store.Replay(ctx, key, now)
-	return value, r.counted("replay", err)
-}
-
-// Keys implements session.Store.
-func (r revokingStore) Keys(ctx context.Context) ([]byte, int64, error) {
-	keys, version, err := r.Store.Keys(ctx)
-	return keys, version, r.counted("keys", err)
-}
-
-// SwapKeys implements session.Store.
-func (r revokingStore) SwapKeys(ctx context.Context, version int64, keys []byte) (bool, error) {
-	swapped, err := r.Store.SwapKeys(ctx, version, keys)
-	return swapped, r.counted("swap_keys", err)
-}
-
-// counted counts an operation and returns its error.
-func (r revokingStore) counted(op string, err error) error {
-	r.handle.count(StoreOperations, r.handle.kind, op, storeResult(err))
-	return err
 }
 
 // done follows an operation on accounts. The first success after a failure has the revocations

@@ -158,8 +158,10 @@ func (s *Site) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 // route is one of the sidecar's own.
 type route struct {
 	methods []string // none means any
-	handle  func(http.ResponseWriter, *http.Request) error
+	handle  routeFunc
 }
+
+type routeFunc func(http.ResponseWriter, *http.Request) error
 
 func routes(count Count, l *logins, s *sessions, p *profiles, k *published) map[string]route {
 	post := []string{http.MethodPost}
