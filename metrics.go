@@ -47,7 +47,7 @@ func counter(name, help string, labels ...string) *prometheus.CounterVec {
 func verified(hit string, count *atomic.Uint64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: metricsPrefix + "verified_tokens_total", ConstLabels: prometheus.Labels{"hit": hit},
-		Help: "Access tokens accepted, by whether their signature was remembered.",
+		Help: "Access tokens found genuine, by whether their signature was remembered.",
 	}, func() float64 { return float64(count.Load()) })
 }
 

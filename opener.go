@@ -27,7 +27,7 @@ var machine = sync.OnceValue(func() string {
 
 // Opener opens the stores and reads the automatic keys when a configuration starts, so that a store
 // that can't be opened keeps Caddy from starting, while validating a configuration touches none. It
-// also compares the sites of a configuration. It has no options.
+// also compares the sites of a configuration, and registers the metrics. It has no options.
 type Opener struct {
 	open   []func() error
 	gauges *gauges

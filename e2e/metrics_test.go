@@ -22,6 +22,7 @@ import (
 
 	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
+	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
 const (
@@ -182,6 +183,32 @@ func TestOutageIsSeen(t *testing.T) {
 	eventually(t, "healed", func() bool { return healthz(200, "ok")() && up() == 1 })
 }
 
+// WeChat refuses the machine, and the hook is away: the cause can be named from the metrics.
+func TestFaultsAreSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.start("hook http://127.0.0.1:" + testkit.FreePort(t) + " {\nsecret 0123456789abcdef0123456789abcdef\n}")
+	code := func() string { return w.fake.LoginCode(w.fake.NewUser(appID)) }
+	want(t, "the hook is away", n.post("/auth/login", "", "code", code()), 403, "denied")
+	w.fake.Fail(wechattest.Login, 1, wechattest.ErrCode(40164))
+	want(t, "not on the whitelist", n.post("/auth/login", "", "code", code()), 502, "wechat_misconfigured")
+	samples, _ := n.scrape()
+	for _, series := range []string{
+		`hook_requests_total{event="login",result="failed"}`,
+		`wechat_requests_total{api="jscode2session",class="config"}`,
+		`refusals_total{code="denied"}`,
+		`refusals_total{code="wechat_misconfigured"}`,
+		`logins_total{appid="` + appID + `",result="wechat_misconfigured"}`,
+	} {
+		if got := samples["caddy_wechat_auth_"+series]; got != 1 {
+			t.Errorf("%s: got %v, want 1", series, got)
+		}
+	}
+	if a := n.get("/auth/healthz", ""); a.status != 200 || a.text("status") != "degraded" {
+		t.Errorf("healthz: got %s, want degraded", a)
+	}
+}
+
 // What alerts and dashboard ask for is there.
 func TestAlertsAndDashboardFitTheMetrics(t *testing.T) {
 	t.Parallel()
@@ -244,12 +271,29 @@ func dashboardExprs(t *testing.T) (exprs []string) {
 	return exprs
 }
 
-// Every alert of the documents is a rule, every rule is tried, and says what to do.
+// Every alert of the documents is a rule, every rule is tried, and says what to do. The log lines that
+// it names are there.
 func TestAlertsAreTriedAndDocumented(t *testing.T) {
 	t.Parallel()
 	names := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(readFile(t, alertsFile), -1)
 	if actions := strings.Count(readFile(t, alertsFile), " action: "); len(names) < 10 || actions != len(names) {
 		t.Errorf("got %d alerts and %d actions, want an action for each", len(names), actions)
+	}
+	code := new(strings.Builder)
+	for _, pattern := range []string{"../*.go", "../sidecar/*.go", "../wechat/*.go"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			code.WriteString(readFile(t, file))
+		}
+	}
+	logged := regexp.MustCompile(`(?:Look for|log line) "([^"]+)"`).FindAllStringSubmatch(readFile(t, alertsFile), -1)
+	if len(logged) < 5 {
+		t.Errorf("got %d log lines, want more", len(logged))
+	}
+	for _, line := range logged {
+		if !strings.Contains(code.String(), line[1]) {
+			t.Errorf("no code logs %q", line[1])
+		}
 	}
 	for _, file := range []string{"testdata/alerts_test.yml", "../docs/operations.md", "../docs/operations.zh-CN.md"} {
 		text := readFile(t, file)

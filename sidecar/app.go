@@ -39,16 +39,16 @@ type App struct {
 	// fails every request, and one line says it.
 	complained sync.Map
 
-	ailing atomic.Pointer[ailment] // what the last exchange with WeChat failed of; nil: it did not
+	ailing atomic.Pointer[ailment] // why the last call failed, by itself; nil: it did not
 }
 
-// ailment is a failure of WeChat, or of what it was asked with.
+// ailment is a failure that passes by itself.
 type ailment struct {
 	class wechat.Class
 	at    time.Time
 }
 
-// ailmentLife is how long a failure that passes by itself says something about the present.
+// ailmentLife is how long an ailment says something about the present.
 const ailmentLife = time.Minute
 
 // NewApp returns an app at work. It calls closed when the app is closed and its last exchange has
@@ -75,13 +75,12 @@ func (a *App) TokenAge() (time.Duration, bool) { return a.client.TokenAge() }
 
 // ails returns a sentence about what keeps WeChat from answering, "" if nothing does.
 func (a *App) ails() string {
+	for range a.complained.Range {
+		return "WeChat refuses the configuration of a mini program; the log has the reason"
+	}
 	ailing := a.ailing.Load()
 	switch {
-	case ailing == nil:
-		return ""
-	case ailing.class == wechat.ClassConfig:
-		return "WeChat refuses the configuration of a mini program; the log has the reason"
-	case time.Since(ailing.at) > ailmentLife:
+	case ailing == nil || time.Since(ailing.at) > ailmentLife:
 		return ""
 	case ailing.class == wechat.ClassQuota:
 		return "WeChat's quota of a mini program is used up"
@@ -142,17 +141,17 @@ func (a *App) logFailure(call string, err error, log *slog.Logger) {
 		return
 	}
 	switch we.Class {
-	case wechat.ClassConfig, wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer, wechat.ClassQuota:
-		a.ailing.Store(&ailment{we.Class, time.Now()})
-	default: // WeChat is well, and says something about the user
-		a.ailing.Store(nil)
-	}
-	switch we.Class {
 	case wechat.ClassConfig:
 		if told, _ := a.complained.Swap(call, we.Code); told != we.Code {
 			log.Error("WeChat refuses this configuration, the operator must act", "appid", a.id, "error", err)
 		}
+	case wechat.ClassQuota:
+		a.ailing.Store(&ailment{we.Class, time.Now()})
 	case wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:
+		a.ailing.Store(&ailment{we.Class, time.Now()})
 		log.Warn("WeChat call failed", "appid", a.id, "error", err)
+	default: // WeChat is well, and says something about the user
+		a.complained.Delete(call)
+		a.ailing.Store(nil)
 	}
 }

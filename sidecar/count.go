@@ -31,7 +31,7 @@ const (
 // Count adds one to a counter, under the labels that it has.
 type Count func(c Counter, labels ...string)
 
-// Verifications counts the access tokens that were accepted. It costs the guard no allocation.
+// Verifications counts the access tokens that were found genuine. It costs the guard no allocation.
 type Verifications struct {
 	Remembered atomic.Uint64 // found in the memory of verified tokens
 	Verified   atomic.Uint64 // by their signature

@@ -52,6 +52,20 @@ func TestHealthOfWeChat(t *testing.T) {
 	}
 }
 
+// The app may log in, and may not ask for phones: logins that work do not hide it.
+func TestHealthOfOneCallOfMany(t *testing.T) {
+	t.Parallel()
+	s := newTestSite(t)
+	u := s.fake.NewUser(testAppID)
+	phone := func() { s.do("POST", "/auth/phone", s.login(), `{"code":"`+s.fake.PhoneCode(u, "13800138000")+`"}`) }
+	s.fake.Fail(wechattest.Phone, 1, wechattest.ErrCode(48001))
+	phone()
+	s.login()
+	s.healthz("phones fail", 200, "WeChat refuses the configuration")
+	phone() // another user's code: WeChat's answer is about the user
+	s.healthz("phones work", 200, `{"status":"ok"}`)
+}
+
 // brokenStore fails at all, or is silent about revocations.
 type brokenStore struct {
 	session.Store
