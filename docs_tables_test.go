@@ -206,7 +206,7 @@ func headings(t *testing.T, doc string) (names []string) {
 	return names
 }
 
-// What the operations pages list is what the code has: stores, metrics and the event.
+// What the operations pages list is what the code has: stores, metrics, events and commands.
 func TestDocumentedOperations(t *testing.T) {
 	t.Parallel()
 	const namespace = "http.handlers.wechat_auth.stores"
@@ -214,9 +214,9 @@ func TestDocumentedOperations(t *testing.T) {
 	for _, module := range caddy.GetModules(namespace) {
 		stores = append(stores, module.ID.Name())
 	}
-	metrics, events := wechatauth.MetricNames(t), []string{sidecar.EventRefreshReused}
+	metrics, events := wechatauth.MetricNames(t), []string{sidecar.EventRefreshReused, sidecar.EventOperation}
 	for _, doc := range operations {
-		for _, known := range [][]string{stores, metrics} {
+		for _, known := range [][]string{stores, metrics, wechatauth.CommandNames()} {
 			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(known, codeSpans(table[1][0])[0]) })
 			var got []string
 			for _, row := range table[1:] {

@@ -85,3 +85,11 @@ func durationText(d time.Duration) string {
 	}
 	return d.String()
 }
+
+// CommandNames returns the operator's commands.
+func CommandNames() (names []string) {
+	for _, cmd := range commands() {
+		names = append(names, cmd.Name())
+	}
+	return names
+}

@@ -305,6 +305,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	p.compareSites()
 	p.opener.gauges.add(deps.Store, deps.Apps)
+	p.opener.all = append(p.opener.all, h.site)
 	return nil
 }
 

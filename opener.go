@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth/sidecar"
 )
 
 func init() {
@@ -27,10 +29,12 @@ var machine = sync.OnceValue(func() string {
 
 // Opener opens the stores and reads the automatic keys when a configuration starts, so that a store
 // that can't be opened keeps Caddy from starting, while validating a configuration touches none. It
-// also compares the sites of a configuration, and registers the metrics. It has no options.
+// also compares the sites of a configuration, registers the metrics, and has the sites for the admin
+// API. It has no options.
 type Opener struct {
 	open   []func() error
 	gauges *gauges
+	all    []*sidecar.Site
 	sites  map[[32]byte]string // for each way of accepting tokens, what else its first site asks of users
 }
 

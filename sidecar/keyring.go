@@ -130,25 +130,25 @@ func (k *Keyring) run(ctx context.Context, store session.Store) {
 // refresh brings store and ring up to date. Of several nodes that want to change the record at
 // once, one does and the others read again.
 func (k *Keyring) refresh(ctx context.Context, store session.Store) error {
+	return k.change(ctx, store, k.next)
+}
+
+// change brings the stored keys and the ring up to what next makes of them.
+func (k *Keyring) change(ctx context.Context, store session.Store, next func([]storedKey, time.Time) ([]storedKey, bool, error)) error {
 	for {
-		record, version, err := store.Keys(ctx)
+		all, version, err := readKeys(ctx, store)
 		if err != nil {
 			return err
 		}
-		all := map[string][]storedKey{}
-		if record != nil {
-			if err := json.Unmarshal(record, &all); err != nil {
-				return errors.New("the record of signing keys is damaged") // the cause may quote it
-			}
-		}
 		now := k.now()
-		keys, changed, err := k.next(all[k.name], now)
+		keys, changed, err := next(all[k.name], now)
 		if err != nil {
 			return err
 		}
 		if changed {
 			all[k.name] = keys
-			if record, err = json.Marshal(all); err != nil {
+			record, err := json.Marshal(all)
+			if err != nil {
 				return err
 			}
 			if swapped, err := store.SwapKeys(ctx, version, record); err != nil {
@@ -159,6 +159,40 @@ func (k *Keyring) refresh(ctx context.Context, store session.Store) error {
 		}
 		return k.use(keys, now)
 	}
+}
+
+func readKeys(ctx context.Context, store session.Store) (all map[string][]storedKey, version int64, err error) {
+	record, version, err := store.Keys(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	all = map[string][]storedKey{}
+	if record != nil {
+		if err := json.Unmarshal(record, &all); err != nil {
+			return nil, 0, errors.New("the record of signing keys is damaged") // the cause may quote it
+		}
+	}
+	return all, version, nil
+}
+
+// status returns the stored keys of the ring, oldest first.
+func (k *Keyring) status(ctx context.Context) (keys []keyStatus, err error) {
+	store, err := k.store.get()
+	if err != nil {
+		return nil, err
+	}
+	all, _, err := readKeys(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	for _, stored := range all[k.name] {
+		key, err := jwt.ParseKey(k.alg, stored.PEM)
+		if err != nil {
+			return nil, fmt.Errorf("a stored key: %w", err)
+		}
+		keys = append(keys, keyStatus{key.ID(), stored.From})
+	}
+	return keys, nil
 }
 
 // publish returns the time for which a key of this ring is published before it signs.

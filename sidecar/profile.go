@@ -190,26 +190,32 @@ func (p *profiles) eraseProfile(w http.ResponseWriter, r *http.Request, claims *
 	if err != nil {
 		return err
 	}
-	ctx, user := context.WithoutCancel(r.Context()), userOf(claims)
-	release, err := p.pictures.hold(ctx, user)
-	if err != nil {
-		return err
-	}
-	defer release()
-	// The pictures go first: after the sessions nobody could ask for it again.
-	known, err := store.Account(ctx, user.Tag())
-	if err != nil {
-		return err
-	}
-	if err := p.pictures.remove(ctx, user, known.User.Avatar, ""); err != nil {
-		return err
-	}
-	if _, err := store.Erase(ctx, user.Tag(), p.store.ending(p.now(), p.policy, session.SID(claims.SID))); err != nil {
+	ending := p.store.ending(p.now(), p.policy, session.SID(claims.SID))
+	if err := p.pictures.eraseUser(context.WithoutCancel(r.Context()), store, userOf(claims), ending); err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// eraseUser removes a user's pictures, and then the user: after the sessions nobody could ask for it
+// again.
+func (a *pictures) eraseUser(ctx context.Context, store session.Store, user session.UserID, e session.Ending) error {
+	release, err := a.hold(ctx, user)
+	if err != nil {
+		return err
+	}
+	defer release()
+	known, err := store.Account(ctx, user.Tag())
+	if err != nil {
+		return err
+	}
+	if err := a.remove(ctx, user, known.User.Avatar, ""); err != nil {
+		return err
+	}
+	_, err = store.Erase(ctx, user.Tag(), e)
+	return err
 }
 
 func (p *profiles) avatar(w http.ResponseWriter, r *http.Request) error {

@@ -64,6 +64,7 @@ type Site struct {
 	server   Server
 	failures failures
 	tokens   *tokens
+	profiles *profiles
 }
 
 // New returns a site. It makes no network call.
@@ -91,14 +92,13 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	mark := siteDigest(cfg, deps, s.tokens.mark)
 	logins := newLogins(cfg, deps, s.auth, answers, mark)
 	sessions := newSessions(cfg, deps, s.auth, answers, mark)
-	profiles, err := newProfiles(cfg, deps, s.auth, answers)
-	if err != nil {
+	if s.profiles, err = newProfiles(cfg, deps, s.auth, answers); err != nil {
 		return nil, err
 	}
 	published := &published{
 		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm,
 	}
-	s.routes = routes(deps.Count, logins, sessions, profiles, published)
+	s.routes = routes(deps.Count, logins, sessions, s.profiles, published)
 	return s, nil
 }
 

@@ -124,7 +124,7 @@ func (s *testSite) start(change []func(*Config, *Deps)) *testSite {
 func newTestStore(t *testing.T, store session.Store) *StoreHandle {
 	t.Helper()
 	handle := NewStoreHandle(StoreConfig{
-		ID: "a store", Open: func() (session.Store, error) { return store, nil },
+		ID: "a store", Kind: "memory", Open: func() (session.Store, error) { return store, nil },
 		Logger: slog.New(slog.DiscardHandler), Count: func(Counter, ...string) {},
 	})
 	t.Cleanup(func() { _ = handle.Close() })

@@ -1,0 +1,224 @@
+// The operator's commands: `caddy wechat-auth …`.
+
+package wechatauth
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "wechat-auth",
+		Usage: "<command>",
+		Short: "Shows and changes what wechat_auth knows of users",
+		Long: `
+Shows and changes what wechat_auth knows of users, through the admin API of
+the Caddy that runs. A command ends with status 1 if that is not possible.
+
+A user is named by the openid, and by --app where several mini programs are
+configured.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			flags := cmd.PersistentFlags()
+			flags.String("address", "", "Address of the administration API listener (if --config is not used)")
+			flags.StringP("config", "c", "", "Configuration file (if --address is not used)")
+			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+			flags.String("store", "", "The store, where there are several (see status)")
+			flags.Bool("json", false, "Print what the admin API answers")
+			cmd.AddCommand(commands()...)
+		},
+	})
+}
+
+// commands returns the commands below wechat-auth.
+func commands() []*cobra.Command {
+	return []*cobra.Command{
+		command("status", "Shows the store, the apps, the keys and what is degraded", 0, status),
+		withFlags(command("users", "Lists users, the newest login first where the store can", 0, users), func(c *cobra.Command) {
+			c.Flags().String("app", "", "Only users of this mini program")
+			c.Flags().String("phone", "", "Only users with this phone")
+			c.Flags().String("openid", "", "Only the user with this openid")
+			c.Flags().String("unionid", "", "Only users with this unionid")
+			c.Flags().String("limit", "", "Users on a page")
+			c.Flags().String("after", "", "The next page: what the last one ended with")
+			c.Flags().Bool("phones", false, "Show whole phone numbers")
+		}),
+		withFlags(userCommand("show", "Shows a user and the live sessions", show), func(c *cobra.Command) {
+			c.Flags().Bool("phones", false, "Show the whole phone number")
+		}),
+		withFlags(userCommand("logout", "Ends the sessions of a user", logout), func(c *cobra.Command) {
+			c.Flags().String("sid", "", "End this session alone")
+		}),
+		withFlags(userCommand("ban", "Ends the sessions of a user and refuses logins", ban), func(c *cobra.Command) {
+			c.Flags().String("reason", "", "What the user is told at login")
+			c.Flags().String("until", "", "When the ban ends, such as 2027-01-31T08:00:00+08:00; else it stays")
+		}),
+		userCommand("unban", "Lets a user log in again", unban),
+		userCommand("erase", "Removes a user: phone, nickname, avatar and sessions", erase),
+		userCommand("export", "Prints everything that is stored about a user", export),
+	}
+}
+
+func command(use, short string, args int, run func(admin) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(args), RunE: caddycmd.WrapCommandFuncForCobra(
+		func(fl caddycmd.Flags) (int, error) {
+			a, err := newAdmin(fl)
+			if err == nil {
+				err = run(a)
+			}
+			if err != nil {
+				return caddy.ExitCodeFailedStartup, err
+			}
+			return caddy.ExitCodeSuccess, nil
+		})}
+}
+
+// userCommand is a command about one user.
+func userCommand(name, short string, run func(admin) error) *cobra.Command {
+	return withFlags(command(name+" <openid>", short, 1, run), func(c *cobra.Command) {
+		c.Flags().String("app", "", "The user's mini program, where there are several")
+	})
+}
+
+func withFlags(cmd *cobra.Command, add func(*cobra.Command)) *cobra.Command {
+	add(cmd)
+	return cmd
+}
+
+// admin asks the admin API what a command line wants.
+type admin struct {
+	caddycmd.Flags
+	address string
+}
+
+func newAdmin(fl caddycmd.Flags) (admin, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	return admin{fl, address}, err
+}
+
+// user returns the path of the user that the command is about.
+func (a admin) user(rest string) string {
+	return "users/" + url.PathEscape(cmp.Or(a.String("app"), "-")) + "/" + url.PathEscape(a.Arg(0)) + rest
+}
+
+// query takes flags into a query, those that are set.
+func (a admin) query(flags ...string) url.Values {
+	query := url.Values{}
+	for _, name := range flags {
+		if value := a.String(name); value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
+// call returns the answer of the admin API.
+func (a admin) call(method, path string, query url.Values, body any) ([]byte, error) {
+	var text io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.NewReader(encoded)
+	}
+	return a.send(method, path, query, text)
+}
+
+func (a admin) send(method, path string, query url.Values, body io.Reader) ([]byte, error) {
+	if query == nil {
+		query = url.Values{}
+	}
+	if store := a.String("store"); store != "" {
+		query.Set("store", store)
+	}
+	address := adminPath + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	res, err := caddycmd.AdminAPIRequest(a.address, method, address, http.Header{}, body)
+	if err != nil {
+		return nil, explained(err)
+	}
+	defer res.Body.Close()
+	return io.ReadAll(res.Body)
+}
+
+// explained takes the sentence out of a refusal, which Caddy has wrapped in its status.
+func explained(err error) error {
+	_, text, found := strings.Cut(err.Error(), "{")
+	var refusal struct {
+		Code        string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if !found || json.Unmarshal([]byte("{"+strings.TrimSpace(text)), &refusal) != nil || refusal.Description == "" {
+		return err
+	}
+	return errors.New(refusal.Code + ": " + refusal.Description)
+}
+
+// change carries out a change of a user, which is answered with nothing.
+func (a admin) change(method, rest string, body any, done string) error {
+	if _, err := a.call(method, a.user(rest), nil, body); err != nil {
+		return err
+	}
+	if a.Bool("json") {
+		return nil
+	}
+	_, err := fmt.Fprintln(os.Stdout, done)
+	return err
+}
+
+func logout(a admin) error {
+	if sid := a.String("sid"); sid != "" {
+		return a.change(http.MethodPost, "/logout", map[string]string{"sid": sid}, "the session has ended")
+	}
+	return a.change(http.MethodPost, "/logout", nil, "all sessions have ended")
+}
+
+func ban(a admin) error {
+	body := map[string]string{}
+	for _, name := range []string{"reason", "until"} {
+		if value := a.String(name); value != "" {
+			body[name] = value
+		}
+	}
+	return a.change(http.MethodPut, "/ban", body, "the user is banned, and all sessions have ended")
+}
+
+func unban(a admin) error {
+	return a.change(http.MethodDelete, "/ban", nil, "the user may log in again")
+}
+
+func erase(a admin) error {
+	return a.change(http.MethodDelete, "", nil, "the user is erased")
+}
+
+func export(a admin) error {
+	answer, err := a.call(http.MethodGet, a.user("/export"), nil, nil)
+	if err != nil {
+		return err
+	}
+	return printIndented(answer)
+}
+
+func printIndented(answer []byte) error {
+	var out bytes.Buffer
+	if err := json.Indent(&out, answer, "", "  "); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(os.Stdout, out.String())
+	return err
+}

@@ -1,0 +1,123 @@
+// What the operator sees of the stores, keys and mini programs.
+
+package sidecar
+
+import (
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+type statusAnswer struct {
+	Status    string       `json:"status"` // ok or degraded
+	Why       []string     `json:"why,omitempty"`
+	Version   string       `json:"version"`
+	Store     storeStatus  `json:"store"`
+	Apps      []appStatus  `json:"apps"`
+	Sites     []siteStatus `json:"sites"`
+	Users     int64        `json:"users"`
+	Sessions  int64        `json:"sessions"`
+	Estimated bool         `json:"estimated,omitempty"` // the two counts are
+}
+
+type storeStatus struct {
+	Name string `json:"name"`
+	Up   bool   `json:"up"`
+
+	// Age is the time since the list of revocations was read, in seconds.
+	Age float64 `json:"revocations_age"`
+}
+
+type appStatus struct {
+	AppID string `json:"appid"`
+
+	// TokenAge is the time since the access token was fetched, in seconds; absent before the first
+	// call that needs one.
+	TokenAge *int64 `json:"access_token_age,omitempty"`
+}
+
+type siteStatus struct {
+	BasePath  string      `json:"base_path"`
+	Issuer    string      `json:"issuer"`
+	Automatic []keyStatus `json:"automatic_keys,omitempty"`
+}
+
+type keyStatus struct {
+	KID  string    `json:"kid"`
+	From time.Time `json:"from"` // when it begins to sign
+}
+
+// status answers GET status. It answers also while the store is away.
+func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
+	if err := checkQuery(r.URL.Query()); err != nil {
+		return err
+	}
+	answer := statusAnswer{Status: "ok", Version: version(), Store: storeStatus{Name: o.name, Up: true}}
+	for _, id := range o.apps() {
+		answer.Apps = append(answer.Apps, o.appStatus(id))
+	}
+	degraded := func(why string) { answer.Status, answer.Why = "degraded", append(answer.Why, why) }
+	if store, err := o.store.get(); err != nil {
+		answer.Store.Up = false
+		degraded("the store could not be opened")
+	} else if stats, err := store.Stats(r.Context()); err != nil {
+		answer.Store.Up = false
+		degraded("the store does not answer; the log has the reason")
+	} else {
+		answer.Users, answer.Sessions, answer.Estimated = stats.Users, stats.Sessions, stats.Estimated
+	}
+	if o.store.deny != nil {
+		age := o.store.deny.Age()
+		if answer.Store.Age = age.Seconds(); answer.Store.Up && age > staleList {
+			degraded("the list of revocations is out of date")
+		}
+	}
+	for _, s := range o.sites {
+		site := siteStatus{BasePath: s.base, Issuer: s.tokens.issuer.Name}
+		if k, ok := s.tokens.keys.(*Keyring); ok {
+			var err error
+			if site.Automatic, err = k.status(r.Context()); err != nil && answer.Store.Up {
+				degraded("the automatic keys can't be read")
+			}
+		}
+		answer.Sites = append(answer.Sites, site)
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// staleList is the age from which the list of revocations is late: a node reads it each second.
+const staleList = 5 * time.Second
+
+func (o *operations) appStatus(id string) appStatus {
+	status := appStatus{AppID: id}
+	for _, s := range o.sites {
+		a := s.profiles.apps[id]
+		if a == nil {
+			continue
+		}
+		if age, ok := a.client.TokenAge(); ok {
+			seconds := int64(age / time.Second)
+			status.TokenAge = &seconds
+		}
+	}
+	return status
+}
+
+// version is the module's in the program, "(devel)" in one that was built from a checkout.
+func version() string {
+	const module = "github.com/caddy-wechat/wechatauth"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Path == module {
+		return info.Main.Version
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == module {
+			return dep.Version
+		}
+	}
+	return "unknown"
+}
