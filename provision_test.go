@@ -55,6 +55,7 @@ func TestProvisionRefuses(t *testing.T) {
 		{"relative api", "app wx1 s\napi api.weixin.qq.com", "base URL"},
 		{"api with a query", "app wx1 s\napi https://a.example?x=1", "base URL"},
 		{"unknown algorithm", "app wx1 s\ntoken {\nalgorithm none\n}", "ES256"},
+		{"secret as algorithm", "app wx1 s\ntoken {\nalgorithm {env.SHORT}\n}", "belongs in key"},
 		{"HMAC secret one byte short", "app wx1 s\ntoken {\nalgorithm HS256\nkey {env.SHORT}\n}", "32"},
 		{"HMAC secret of zeros", "app wx1 s\ntoken {\nalgorithm HS256\nkey 00000000000000000000000000000000\n}", "key"},
 		{"lower-case algorithm", "app wx1 s\ntoken {\nalgorithm hs256\nkey {env.SHORT}\n}", "write it as HS256"},

@@ -61,5 +61,5 @@ func checkAlgorithm(alg string) error {
 		}
 	}
 	// The value may be a secret in the wrong place, so it is not repeated.
-	return fmt.Errorf("unknown algorithm: write one of %s", strings.Join(jwt.Algorithms(), " "))
+	return fmt.Errorf("algorithm is unknown: write one of %s; a secret belongs in key", strings.Join(jwt.Algorithms(), " "))
 }

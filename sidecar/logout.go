@@ -42,7 +42,7 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 func (s *sessions) logoutByRefreshToken(r *http.Request, text string, all bool) error {
 	token, ok := session.ParseRefreshToken(text)
 	if !ok {
-		return invalidRequest("refresh_token is none: send the one of the last login or refresh")
+		return invalidRequest("this refresh_token is not one: send that of the last login or refresh")
 	}
 	if _, err := s.ownApp(token.SID); err != nil {
 		return err
