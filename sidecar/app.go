@@ -39,17 +39,17 @@ type App struct {
 	// fails every request, and one line says it.
 	complained sync.Map
 
-	ailing atomic.Pointer[ailment] // why the last call failed, by itself; nil: it did not
+	transient atomic.Pointer[transientFailure] // why the last call failed, by itself; nil: it did not
 }
 
-// ailment is a failure that passes by itself.
-type ailment struct {
+// transientFailure is a failure that passes by itself.
+type transientFailure struct {
 	class wechat.Class
 	at    time.Time
 }
 
-// ailmentLife is how long an ailment says something about the present.
-const ailmentLife = time.Minute
+// transientLife bounds the age of a failure that says something about the present.
+const transientLife = time.Minute
 
 // NewApp returns an app at work. It calls closed when the app is closed and its last exchange has
 // ended.
@@ -78,11 +78,11 @@ func (a *App) ails() string {
 	for range a.complained.Range {
 		return "WeChat refuses the configuration of a mini program; the log has the reason"
 	}
-	ailing := a.ailing.Load()
+	transient := a.transient.Load()
 	switch {
-	case ailing == nil || time.Since(ailing.at) > ailmentLife:
+	case transient == nil || time.Since(transient.at) > transientLife:
 		return ""
-	case ailing.class == wechat.ClassQuota:
+	case transient.class == wechat.ClassQuota:
 		return "WeChat's quota of a mini program is used up"
 	}
 	return "WeChat does not answer as it should"
@@ -131,7 +131,7 @@ func (a *App) logFailure(call string, err error, log *slog.Logger) {
 	we := new(wechat.Error)
 	if err == nil {
 		a.complained.Delete(call)
-		a.ailing.Store(nil)
+		a.transient.Store(nil)
 		return
 	}
 	if !errors.As(err, &we) {
@@ -146,12 +146,12 @@ func (a *App) logFailure(call string, err error, log *slog.Logger) {
 			log.Error("WeChat refuses this configuration, the operator must act", "appid", a.id, "error", err)
 		}
 	case wechat.ClassQuota:
-		a.ailing.Store(&ailment{we.Class, time.Now()})
+		a.transient.Store(&transientFailure{we.Class, time.Now()})
 	case wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:
-		a.ailing.Store(&ailment{we.Class, time.Now()})
+		a.transient.Store(&transientFailure{we.Class, time.Now()})
 		log.Warn("WeChat call failed", "appid", a.id, "error", err)
 	default: // WeChat is well, and says something about the user
 		a.complained.Delete(call)
-		a.ailing.Store(nil)
+		a.transient.Store(nil)
 	}
 }
