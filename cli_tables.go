@@ -121,8 +121,15 @@ type knownUser struct {
 func knownLines(known knownUser) (lines []string) {
 	u := known.User
 	for _, line := range [][2]string{
-		{"app", u.AppID}, {"openid", u.OpenID}, {"unionid", u.UnionID}, {"phone", u.Phone}, {"nickname", u.Nickname},
-		{"avatar", u.Avatar}, {"first seen", shown(u.FirstSeen)}, {"last login", shown(u.LastLogin)}, {"ban", u.banned()},
+		{"app", u.AppID},
+		{"openid", u.OpenID},
+		{"unionid", u.UnionID},
+		{"phone", u.Phone},
+		{"nickname", u.Nickname},
+		{"avatar", u.Avatar},
+		{"first seen", shown(u.FirstSeen)},
+		{"last login", shown(u.LastLogin)},
+		{"ban", u.banned()},
 	} {
 		if line[1] != "" {
 			lines = append(lines, line[0]+":\t"+line[1])

@@ -73,8 +73,8 @@ func NewApp(cfg wechat.Config, closed func()) (*App, error) {
 // TokenAge returns the age of the access token, and false if there is none.
 func (a *App) TokenAge() (time.Duration, bool) { return a.client.TokenAge() }
 
-// ails returns a sentence about what keeps WeChat from answering, "" if nothing does.
-func (a *App) ails() string {
+// degradation returns a sentence about what keeps WeChat from answering, "" if nothing does.
+func (a *App) degradation() string {
 	for range a.complained.Range {
 		return "WeChat refuses the configuration of a mini program; the log has the reason"
 	}

@@ -46,8 +46,8 @@ func (k *published) impaired() (why []string) {
 		why = append(why, "the session store fails: logins, refreshes and logouts may be refused")
 	}
 	for _, a := range k.apps {
-		if ails := a.ails(); ails != "" && !slices.Contains(why, ails) {
-			why = append(why, ails)
+		if degradation := a.degradation(); degradation != "" && !slices.Contains(why, degradation) {
+			why = append(why, degradation)
 		}
 	}
 	slices.Sort(why)
