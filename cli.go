@@ -68,6 +68,10 @@ func commands() []*cobra.Command {
 		userCommand("unban", "Lets a user log in again", unban),
 		userCommand("erase", "Removes a user: phone, nickname, avatar and sessions", erase),
 		userCommand("export", "Prints everything that is stored about a user", export),
+		command("import <file>", "Brings users along, from JSON lines; - is the standard input", 1, importUsers),
+		command("backup <file>", "Copies an SQLite store to a new file while it is used", 1, backup),
+		command("rotate", "Has the automatic keys replaced, once the next ones were published long enough", 0, rotate),
+		convertCommand(),
 	}
 }
 

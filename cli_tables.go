@@ -192,10 +192,14 @@ func statusLines(s statusReport) (lines []string) {
 		}
 		line("app", "%s, %s", app.AppID, age)
 	}
+	return append(lines, s.siteLines()...)
+}
+
+func (s statusReport) siteLines() (lines []string) {
 	for _, site := range s.Sites {
-		line("site", "%s, issuer %s", site.BasePath, site.Issuer)
+		lines = append(lines, fmt.Sprintf("site:\t%s, issuer %s", site.BasePath, site.Issuer))
 		for _, key := range site.Keys {
-			line("key", "%s, signs from %s", key.KID, shown(key.From))
+			lines = append(lines, fmt.Sprintf("key:\t%s, signs from %s", key.KID, shown(key.From)))
 		}
 	}
 	return lines

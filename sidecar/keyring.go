@@ -228,15 +228,40 @@ func (k *Keyring) next(stored []storedKey, now time.Time) (keys []storedKey, cha
 			from = due
 		}
 	}
+	keys, err = k.add(keys, from)
+	return keys, true, err
+}
+
+// add makes a key that signs from a time on.
+func (k *Keyring) add(keys []storedKey, from time.Time) ([]storedKey, error) {
 	made, err := jwt.GenerateKey(k.alg)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	pem, err := made.ExportPrivate()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return append(keys, storedKey{PEM: pem, From: from, TTL: k.ttl}), true, nil
+	return append(keys, storedKey{PEM: pem, From: from, TTL: k.ttl}), nil
+}
+
+// rotateNow has the next key made before its time. One that waits for its time already is the next.
+func (k *Keyring) rotateNow(ctx context.Context) error {
+	if _, err := k.get(); err != nil { // the loop has read them first
+		return err
+	}
+	store, err := k.store.get()
+	if err != nil {
+		return err
+	}
+	return k.change(ctx, store, func(stored []storedKey, now time.Time) ([]storedKey, bool, error) {
+		keys, changed, err := k.next(stored, now)
+		if err != nil || now.Before(keys[len(keys)-1].From) {
+			return keys, changed, err
+		}
+		keys, err = k.add(keys, now.Add(k.publish()))
+		return keys, true, err
+	})
 }
 
 // use puts the stored keys into the ring: the newest whose time has come signs.

@@ -127,7 +127,14 @@ type operation = func(http.ResponseWriter, *http.Request) error
 func (o *operations) routes() map[string]route {
 	return map[string]route{
 		"status": {[]string{http.MethodGet}, o.status},
-		"users":  {[]string{http.MethodGet}, o.list},
+		"users": {[]string{http.MethodGet, http.MethodPost}, func(w http.ResponseWriter, r *http.Request) error {
+			if r.Method == http.MethodPost {
+				return o.importUsers(w, r)
+			}
+			return o.list(w, r)
+		}},
+		"backup":      {[]string{http.MethodPost}, o.backup},
+		"keys/rotate": {[]string{http.MethodPost}, o.rotate},
 	}
 }
 

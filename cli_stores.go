@@ -1,0 +1,200 @@
+// The operator's commands for whole stores.
+
+package wechatauth
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/session/redisstore"
+	"github.com/caddy-wechat/wechatauth/session/sqlitestore"
+)
+
+// importLines is the number of lines in one request: the admin API ends those that take long.
+const importLines = 2000
+
+type importReport struct {
+	Imported int `json:"imported"`
+	Failed   []struct {
+		Line  int    `json:"line"`
+		Error string `json:"error"`
+	} `json:"failed"`
+}
+
+func importUsers(a admin) error {
+	in := os.Stdin
+	if name := a.Arg(0); name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		in = f
+	}
+	report := importReport{}
+	if err := a.importFrom(bufio.NewReader(in), &report); err != nil {
+		return fmt.Errorf("after %d users: %w; import the file again, that does no harm", report.Imported, err)
+	}
+	if err := printReport(a, report); err != nil {
+		return err
+	}
+	if n := len(report.Failed); n > 0 {
+		return fmt.Errorf("%d lines are wrong", n)
+	}
+	return nil
+}
+
+// importFrom sends the lines in parts, and numbers those that are wrong as in the whole.
+func (a admin) importFrom(in *bufio.Reader, report *importReport) error {
+	for before, ended := 0, false; !ended; before += importLines {
+		var part bytes.Buffer
+		for range importLines {
+			line, err := in.ReadBytes('\n')
+			part.Write(line)
+			if ended = errors.Is(err, io.EOF); ended {
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if part.Len() == 0 {
+			return nil
+		}
+		text, err := a.send(http.MethodPost, "users", nil, &part)
+		if err != nil {
+			return err
+		}
+		var answer importReport
+		if err := json.Unmarshal(text, &answer); err != nil {
+			return err
+		}
+		report.Imported += answer.Imported
+		for _, failed := range answer.Failed {
+			failed.Line += before
+			report.Failed = append(report.Failed, failed)
+		}
+	}
+	return nil
+}
+
+func printReport(a admin, report importReport) error {
+	text, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	return printAnswer(a, text, func(report importReport) []string {
+		lines := []string{fmt.Sprintf("%d users imported", report.Imported)}
+		for _, failed := range report.Failed {
+			lines = append(lines, fmt.Sprintf("line %d:\t%s", failed.Line, failed.Error))
+		}
+		return lines
+	})
+}
+
+func backup(a admin) error {
+	file, err := filepath.Abs(a.Arg(0))
+	if err != nil {
+		return err
+	}
+	_, err = a.call(http.MethodPost, "backup", nil, map[string]string{"file": file})
+	return err
+}
+
+func rotate(a admin) error {
+	answer, err := a.call(http.MethodPost, "keys/rotate", nil, nil)
+	if err != nil {
+		return err
+	}
+	return printAnswer(a, answer, func(s statusReport) []string { return s.siteLines() })
+}
+
+// convertCommand works on the stores themselves.
+func convertCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "convert <from> <to>",
+		Short: "Copies a store that is not in use to another one",
+		Long: `
+Copies users, sessions, bans, revocations and automatic keys from one store to
+another, such as sqlite:/var/lib/caddy/sessions.db to redis://localhost:6379.
+Stop all Caddys that use either of them. What the other store already has of
+the same users is replaced.`,
+		Args: cobra.ExactArgs(2),
+	}
+	for _, side := range []string{"from", "to"} {
+		cmd.Flags().String(side+"-seal-key", "", "The seal_key of that Redis; {env.NAME} keeps it off the command line")
+		cmd.Flags().String(side+"-prefix", "", "The prefix of that Redis")
+	}
+	cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+		if err := convert(fl); err != nil {
+			return caddy.ExitCodeFailedStartup, err
+		}
+		return caddy.ExitCodeSuccess, nil
+	})
+	return cmd
+}
+
+func convert(fl caddycmd.Flags) (err error) {
+	from, err := openStore(fl, fl.Arg(0), "from")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	to, err := openStore(fl, fl.Arg(1), "to")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	accounts := 0
+	ctx := context.Background()
+	if err := from.Dump(ctx, func(part session.Dump) error {
+		accounts += len(part.Accounts)
+		return to.Restore(ctx, part, time.Now())
+	}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stdout, "%d accounts copied\n", accounts)
+	return err
+}
+
+// openStore opens sqlite:<file>, or Redis by its address. Only the second store is made where there
+// is none.
+func openStore(fl caddycmd.Flags, address, side string) (session.Store, error) {
+	repl := caddy.NewReplacer()
+	file, ok := strings.CutPrefix(address, "sqlite:")
+	if ok {
+		if _, err := os.Stat(file); err != nil && side == "from" {
+			return nil, err
+		}
+		return sqlitestore.Open(file, sqlitestore.Options{Wait: -1})
+	}
+	if !strings.HasPrefix(address, "redis") {
+		return nil, errors.New("write each store as sqlite:<file> or redis://…")
+	}
+	address, err := resolveURL(repl, side, address)
+	if err != nil {
+		return nil, err
+	}
+	cfg := redisstore.Config{URLs: []string{address}, Prefix: fl.String(side + "-prefix")}
+	if key := fl.String(side + "-seal-key"); key != "" {
+		if cfg.SealKey, err = resolve(repl, side+"-seal-key", key); err != nil {
+			return nil, err
+		}
+	}
+	return redisstore.New(cfg)
+}
