@@ -29,11 +29,13 @@ import (
 const importLines = 2000
 
 type importReport struct {
-	Imported int `json:"imported"`
-	Failed   []struct {
-		Line  int    `json:"line"`
-		Error string `json:"error"`
-	} `json:"failed"`
+	Imported int          `json:"imported"`
+	Failed   []failedLine `json:"failed"`
+}
+
+type failedLine struct {
+	Line  int    `json:"line"`
+	Error string `json:"error"`
 }
 
 func importUsers(a admin) error {
@@ -46,7 +48,7 @@ func importUsers(a admin) error {
 		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	}
-	report := importReport{}
+	report := importReport{Failed: []failedLine{}}
 	if err := a.importFrom(bufio.NewReader(in), &report); err != nil {
 		return fmt.Errorf("after %d users: %w; import the file again, that does no harm", report.Imported, err)
 	}
@@ -89,8 +91,16 @@ func (a admin) importFrom(in *bufio.Reader, report *importReport) error {
 			failed.Line += before
 			report.Failed = append(report.Failed, failed)
 		}
+		showProgress(report.Imported)
 	}
 	return nil
+}
+
+// showProgress tells who waits at a terminal how far it is.
+func showProgress(imported int) {
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		_, _ = fmt.Fprintf(os.Stderr, "%d users so far\r", imported) // the report comes at the end
+	}
 }
 
 func printReport(a admin, report importReport) error {

@@ -25,6 +25,7 @@ func TestOperatorImportsAndCopies(t *testing.T) {
 	lines.WriteString("no user\n" + `{"openid":"` + alice.OpenID + `","phone":"13800138000"}`)
 	file := writeFile(t, n.dir, "users.jsonl", lines.String())
 	n.refused("line 4501:", "import", file)
+	n.wantOperation(`"failed": []`, "import", writeFile(t, n.dir, "one.jsonl", `{"openid":"o1"}`), "--json")
 	n.wantOperation("4501, 0 sessions", "status")
 	if login := n.login(alice); login.text("user", "phone") != "13800138000" {
 		t.Errorf("login: got %s, want the imported phone", login)
