@@ -206,6 +206,7 @@ func TestSystemdUnitRuns(t *testing.T) {
 	d.write("etc/secrets/wechat_secret", strings.Repeat("0", 32)+"\n")
 	d.credential(unit)
 	d.launch()
+	d.patient()
 	if err := notify.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestSystemdUnitRuns(t *testing.T) {
 	}
 
 	logIn := func() answer {
-		return d.post("/auth/login", "", "code", w.fake.LoginCode(w.fake.NewUser(appID)))
+		return d.post("/auth/login", "", "code", w.fake.LoginCode(w.fake.NewUser(appID)), "nonce", "n")
 	}
 	want(t, "login with a wrong AppSecret", logIn(), 502, "wechat_misconfigured")
 
