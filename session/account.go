@@ -36,7 +36,7 @@ type Account struct {
 
 	// Generation is raised when all sessions end at once. A login that began in an earlier one is
 	// refused.
-	Generation int64 `json:"generation,omitempty"`
+	Generation int64 `json:"generation,omitzero"`
 
 	// LastLogin is the latest login's time, zero for a user who was imported.
 	LastLogin time.Time `json:"last_login,omitzero"`

@@ -117,7 +117,7 @@ type Session struct {
 	Claims json.RawMessage `json:"claims,omitempty"`
 
 	// Ended is set while a session has ended and its revocation may not be written yet.
-	Ended Outcome `json:"ended,omitempty"`
+	Ended Outcome `json:"ended,omitzero"`
 }
 
 // Policy bounds the life of sessions.
