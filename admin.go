@@ -42,6 +42,9 @@ func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 			sites = app.(*Opener).all
 		}
 	}
+	if r.URL.Path == adminPath+"doctor" {
+		return serveDoctor(w, r, sites)
+	}
 	http.StripPrefix(adminPath, sidecar.NewOperations(sites)).ServeHTTP(w, r)
 	return nil
 }

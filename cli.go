@@ -45,6 +45,7 @@ configured.`,
 // commands returns the commands below wechat-auth.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		command("doctor", "Finds mistakes of the Caddy that runs, or of the configuration file of --config", 0, diagnose),
 		command("status", "Shows the store, the apps, the keys and what is degraded", 0, status),
 		withFlags(command("users", "Lists users, the newest login first where the store can", 0, users), func(c *cobra.Command) {
 			c.Flags().String("app", "", "Only users of this mini program")

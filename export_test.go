@@ -3,6 +3,7 @@
 package wechatauth
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -92,4 +93,15 @@ func CommandNames() (names []string) {
 		names = append(names, cmd.Name())
 	}
 	return names
+}
+
+// Finding is one of the doctor's.
+type Finding = finding
+
+// Diagnose examines a configuration that is not at work, by a clock that is ahead.
+func Diagnose(ctx context.Context, config []byte, ahead time.Duration) ([]Finding, error) {
+	d := newDoctor(nil)
+	d.now = func() time.Time { return time.Now().Add(ahead) }
+	report, err := d.examine(ctx, config)
+	return report.Findings, err
 }

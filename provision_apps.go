@@ -90,8 +90,8 @@ func (a *App) tokenURL(repl *caddy.Replacer) (string, error) {
 
 func newApp(cfg wechat.Config) (*sidecar.App, error) {
 	// Sites whose apps differ in something else still share the access token.
-	tokensKey := poolKey("tokens", []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.TokenURL})
-	tokens, err := load(tokensKey, func() (accessTokens, error) {
+	key := tokensKey(cfg)
+	tokens, err := load(key, func() (accessTokens, error) {
 		made, err := wechat.NewTokens(cfg)
 		return accessTokens{made}, err
 	})
@@ -99,12 +99,17 @@ func newApp(cfg wechat.Config) (*sidecar.App, error) {
 		return nil, err
 	}
 	cfg.Tokens = tokens.Tokens
-	release := func() { _, _ = pool.Delete(tokensKey) } // closing them can't fail
+	release := func() { _, _ = pool.Delete(key) } // closing them can't fail
 	app, err := sidecar.NewApp(cfg, release)
 	if err != nil {
 		release()
 	}
 	return app, err
+}
+
+// tokensKey is the key of an app's access tokens in the pool.
+func tokensKey(cfg wechat.Config) string {
+	return poolKey("tokens", []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.TokenURL})
 }
 
 // accessTokens are pooled.

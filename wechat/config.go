@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,9 @@ const (
 //
 // https://developers.weixin.qq.com/doc/service/Basic_Information/Interface_field_description.html
 var defaultBaseURLs = []string{"https://api.weixin.qq.com", "https://api2.weixin.qq.com"}
+
+// DefaultBaseURLs returns the hosts of WeChat's API.
+func DefaultBaseURLs() []string { return slices.Clone(defaultBaseURLs) }
 
 // Config configures [New]. Its zero fields are defaults, AppID and Secret apart. Printing or
 // logging a Config shows none of its fields; a struct that holds one in an unexported field has to

@@ -76,6 +76,13 @@ func (t *Tokens) Close() {
 	t.caller.closeIdle()
 }
 
+// Check asks for an access token and keeps nothing of it: an operator sees whether that works.
+// WeChat hands out the token that it gave before as long as that is good, so others go on with it.
+func (t *Tokens) Check(ctx context.Context) error {
+	_, err := t.fetch(ctx)
+	return err
+}
+
 // fetch asks for a token in the normal mode: as long as a token has more than 5 minutes, everybody
 // who asks gets the same one, so several servers need no common store. force_refresh is never used:
 // it kills the token of the others at once, and works 20 times a day.

@@ -1,0 +1,265 @@
+// What the doctor sees of secrets, WeChat and the store.
+
+package wechatauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-wechat/wechatauth/session/redisstore"
+	"github.com/caddy-wechat/wechatauth/wechat"
+)
+
+const (
+	doctorTimeout  = 5 * time.Second  // of one question
+	maxClockSkew   = 30 * time.Second // a signature may be no further off
+	shortestSecret = 32
+	fewCharacters  = 8 // 32 random hex digits have 8 different ones all but always
+)
+
+var appIDForm = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+
+// secrets checks the secrets of a site and, with them, WeChat. Apps are named by number where the
+// appid may be a secret in the wrong place.
+func (d *doctor) secrets(ctx context.Context, h *Handler) {
+	repl := caddy.NewReplacer()
+	cfg := wechat.Config{Timeout: doctorTimeout}
+	for _, base := range h.API {
+		resolved, err := resolve(repl, "api", base)
+		d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
+		if err != nil {
+			continue
+		}
+		cfg.BaseURLs = append(cfg.BaseURLs, resolved)
+		d.plain(resolved)
+	}
+	d.done[checkAPI] = true
+	d.clock(ctx, cfg.BaseURLs)
+	for i, a := range h.Apps {
+		if a == nil {
+			continue
+		}
+		name := fmt.Sprintf("app %d", i+1)
+		var err error
+		if cfg.AppID, err = resolve(repl, name, a.ID); err != nil {
+			d.check(checkUnset, levelError, true, "%v: set it where Caddy runs", err)
+			continue
+		}
+		wrong := !appIDForm.MatchString(cfg.AppID)
+		d.check(checkAppID, levelError, wrong,
+			"the appid of %s is not wx and 16 hex digits: copy it from the mini program's console (开发管理, 开发设置); appid first, then the secret", name)
+		if !wrong {
+			name = "app " + cfg.AppID
+		}
+		cfg.Secret = d.secret(repl, "the secret of "+name, a.Secret)
+		if cfg.TokenURL, err = a.tokenURL(repl); err != nil || cfg.Secret == "" {
+			continue
+		}
+		d.fromFile(name, a.Secret, cfg)
+		d.credentials(ctx, name, cfg)
+	}
+	if h.Hook != nil {
+		d.secret(repl, "the hook's secret", h.Hook.Secret)
+	}
+	if strings.HasPrefix(h.Token.Algorithm, "HS") && h.Token.Key != "" {
+		d.secret(repl, "the token's key", h.Token.Key)
+	}
+}
+
+// secret checks a secret and returns its value, "" where it has none.
+func (d *doctor) secret(repl *caddy.Replacer, what, configured string) string {
+	if configured == "" {
+		d.check(checkUnset, levelError, true, "%s is missing: write it as {env.NAME} or {file./path}", what)
+		return ""
+	}
+	value, err := resolve(repl, what, configured)
+	d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
+	if err != nil {
+		return ""
+	}
+	different := map[rune]bool{}
+	for _, c := range value {
+		different[c] = true
+	}
+	d.check(checkShort, levelError, len(value) < shortestSecret,
+		"%s has fewer than %d characters: copy all of it, or make one by openssl rand -hex 32", what, shortestSecret)
+	d.check(checkRepeated, levelError, len(different) < fewCharacters,
+		"%s repeats a few characters, so it is easy to guess or a dummy: copy the real one, or make one by openssl rand -hex 32", what)
+	return value
+}
+
+// fromFile checks whether the running Caddy has the secret that is in the file now.
+func (d *doctor) fromFile(name, configured string, cfg wechat.Config) {
+	if !strings.Contains(configured, "{file.") {
+		return
+	}
+	_, inUse := pool.References(tokensKey(cfg))
+	d.check(checkFileSecret, levelWarn, d.running() && !inUse,
+		"the secret file of %s has changed since Caddy read it, and a plain reload does not read it again: run caddy reload --force", name)
+}
+
+// plain checks that secrets don't cross a network in clear.
+func (d *doctor) plain(api string) {
+	u, err := url.Parse(api)
+	if err != nil || u.Scheme != "http" {
+		return
+	}
+	ip := net.ParseIP(u.Hostname())
+	d.check(checkAPI, levelError, u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()),
+		"api http://%s sends AppSecrets over the network in clear: write https://", u.Host)
+}
+
+// clock compares this machine's clock with the Date of the first host that answers.
+func (d *doctor) clock(ctx context.Context, bases []string) {
+	if len(bases) == 0 {
+		bases = wechat.DefaultBaseURLs()
+	}
+	client := &http.Client{Timeout: doctorTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	for _, base := range bases {
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, base, http.NoBody)
+		if err != nil {
+			continue
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			continue
+		}
+		_ = res.Body.Close() // HEAD has none
+		date, err := http.ParseTime(res.Header.Get("Date"))
+		if err != nil {
+			continue
+		}
+		skew := d.now().Sub(date).Round(time.Second)
+		d.check(checkClock, levelError, skew.Abs() > maxClockSkew,
+			"this machine's clock is %s off WeChat's, so tokens and signatures are dated wrong: set it by NTP (timedatectl set-ntp true)", skew)
+		return
+	}
+}
+
+// credentials asks for an access token, as the first phone does.
+func (d *doctor) credentials(ctx context.Context, name string, cfg wechat.Config) {
+	tokens, err := wechat.NewTokens(cfg)
+	if err == nil {
+		defer tokens.Close()
+		ctx, cancel := context.WithTimeout(ctx, 2*doctorTimeout)
+		defer cancel()
+		err = tokens.Check(ctx)
+	}
+	refusal := new(wechat.Error)
+	advice := "look the code up in WeChat's list of return codes"
+	switch {
+	case !errors.As(err, &refusal):
+		advice = "correct the app"
+	case refusal.IP != "":
+		advice = "allow the address " + refusal.IP + " in the mini program's console (开发管理, 开发设置, IP白名单)"
+	case refusal.Class == wechat.ClassUnavailable:
+		advice = "let this machine reach WeChat's API: look at DNS, firewall and proxy"
+	case refusal.Code == 40013:
+		advice = "copy the AppID from the mini program's console"
+	case refusal.Code == 40001, refusal.Code == 40125:
+		advice = "copy the AppSecret from the mini program's console, or reset it there"
+	case refusal.Class == wechat.ClassQuota, refusal.Class == wechat.ClassBusy:
+		advice = "try again later"
+	}
+	d.check(checkCredentials, levelError, err != nil, "%s: %v: %s", name, err, advice)
+}
+
+// store checks the store of a site.
+func (d *doctor) store(ctx context.Context, h *Handler) {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	raw := h.StoreRaw
+	if raw == nil {
+		raw = []byte(`{"type":"sqlite"}`)
+	}
+	if json.Unmarshal(raw, &kind) != nil {
+		return // Caddy does not start with it, and says why
+	}
+	switch kind.Type {
+	case "redis":
+		d.redis(ctx, raw)
+		return
+	case "sqlite":
+		d.sqlite(ctx, raw)
+	}
+	for _, site := range d.sites {
+		d.check(checkStore, levelError, site.CheckStore(ctx) != nil, "the %s store does not answer: the log says why", kind.Type)
+	}
+}
+
+func (d *doctor) redis(ctx context.Context, raw []byte) {
+	store := new(RedisStore)
+	if json.Unmarshal(raw, store) != nil {
+		return
+	}
+	if store.SealKey != "" {
+		d.secret(caddy.NewReplacer(), "seal_key", store.SealKey)
+	}
+	provision, cancel := caddy.NewContext(caddy.Context{Context: ctx})
+	defer cancel()
+	if err := store.Provision(provision); err != nil {
+		d.check(checkStore, levelError, true, "%v", err)
+		return
+	}
+	store.config.Logger = slog.New(slog.DiscardHandler)
+	opened, err := redisstore.New(store.config)
+	if err != nil {
+		d.check(checkStore, levelError, true, "%v", err)
+		return
+	}
+	defer func() { _ = opened.Close() }() // nothing was written
+	_, err = opened.Stats(ctx)
+	d.check(checkStore, levelError, err != nil, "Redis does not answer as it should: %v", err)
+	if err != nil {
+		return
+	}
+	policy := redisstore.EvictionPolicy(ctx, opened)
+	if policy == "" {
+		return // it does not report its settings
+	}
+	d.check(checkEvicts, levelError, policy != "noeviction",
+		"Redis has maxmemory-policy %s: when it is full, users are logged out and revocations are dropped at random; "+
+			"set maxmemory-policy noeviction", policy)
+}
+
+func (d *doctor) sqlite(ctx context.Context, raw []byte) {
+	store := new(SQLiteStore)
+	if json.Unmarshal(raw, store) != nil {
+		return
+	}
+	provision, cancel := caddy.NewContext(caddy.Context{Context: ctx})
+	defer cancel()
+	if err := store.Provision(provision); err != nil {
+		d.check(checkStore, levelError, true, "%v", err)
+		return
+	}
+	info, err := os.Stat(store.File)
+	if errors.Is(err, os.ErrNotExist) && !d.running() {
+		return // it will be made
+	}
+	if err != nil {
+		why := err
+		if pathError := new(os.PathError); errors.As(err, &pathError) {
+			why = pathError.Err
+		}
+		d.check(checkFile, levelError, true, "the SQLite file %s: %v; let Caddy's user reach it, and restart Caddy if it was removed", store.File, why)
+		return
+	}
+	others, owner := fileRights(info)
+	d.check(checkFile, levelError, others, "other users of this machine can read or write %s, with phone numbers in it: chmod 600 it", store.File)
+	d.check(checkFile, levelWarn, d.running() && !owner, "%s belongs to another user than the one Caddy runs as: chown it", store.File)
+}

@@ -1,0 +1,181 @@
+// The doctor: each mistake has its finding.
+
+package wechatauth_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	wechatauth "github.com/caddy-wechat/wechatauth"
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
+	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
+)
+
+const (
+	doctorApp    = "wx0123456789abcdef"
+	doctorSecret = "0123456789abcdef0123456789abcdef"
+)
+
+// patient is a configuration in which nothing is wrong but what a row changes.
+type patient struct {
+	global string // options
+	app    string // default: a good one
+	api    string // default: the fake
+	lines  string // of wechat_auth
+	site   string // around wechat_auth, which stands for AUTH
+	ahead  time.Duration
+	allow  []string // the IP whitelist
+	code   int      // WeChat's answer
+}
+
+// caddyfile writes the configuration; its store is the file of that name, unless the lines have one.
+func (p patient) caddyfile(api, file string) string {
+	if p.app == "" {
+		p.app = doctorApp + " " + doctorSecret
+	}
+	if p.api != "" {
+		api = p.api
+	}
+	if p.site == "" {
+		p.site = "AUTH"
+	}
+	if !strings.Contains(p.lines, "store ") {
+		p.lines += "\nstore sqlite " + file
+	}
+	auth := "wechat_auth {\napp " + p.app + "\napi " + api + "\n" + p.lines + "\n}"
+	return "{\n" + p.global + "\n}\nhttp://localhost:8080 {\n" + strings.ReplaceAll(p.site, "AUTH", auth) + "\n}\n"
+}
+
+func (p patient) diagnose(t *testing.T) []wechatauth.Finding {
+	t.Helper()
+	fake := wechattest.New(wechattest.App{ID: doctorApp, Secret: doctorSecret, AllowIPs: p.allow})
+	api := fake.Start(t)
+	if p.code != 0 {
+		fake.Fail(wechattest.StableToken, 9, wechattest.ErrCode(p.code))
+	}
+	config := adapt(p.caddyfile(api, filepath.Join(t.TempDir(), "none.db")))
+	config, _, _ = strings.Cut(config, "\nwarning: ")
+	findings, err := wechatauth.Diagnose(t.Context(), []byte(config), p.ahead)
+	if err != nil {
+		t.Fatalf("got %v for %s, want findings", err, config)
+	}
+	return findings
+}
+
+func TestDoctorFindsNothingWrong(t *testing.T) {
+	t.Parallel()
+	const filtered = "log {\nformat filter {\nrequest>uri delete\nrequest>headers>X-Token delete\n}\n}\n"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(doctorSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range map[string]patient{
+		"plain":         {},
+		"filtered log":  {site: filtered + "AUTH", lines: "token_from query t\ntoken_from header x-token"},
+		"cookie":        {site: "log\nAUTH", lines: "token_from cookie t"},
+		"handle":        {site: "handle /auth/* {\nAUTH\n}"},
+		"handle_path":   {site: "handle_path /v1/* {\nAUTH\n}"},
+		"one of two":    {site: "@m path /x /auth/*\nhandle @m {\nAUTH\n}"},
+		"strict":        {global: "servers {\ntrusted_proxies static private_ranges\ntrusted_proxies_strict\n}"},
+		"discovery":     {lines: "token {\nissuer https://api.example.com/auth\n}"},
+		"secret file":   {app: doctorApp + " {file." + file + "}"},
+		"public beside": {lines: "public /authors/*"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			findings := p.diagnose(t)
+			if len(findings) < 10 {
+				t.Errorf("got %v, want a finding for each check", findings)
+			}
+			for _, f := range findings {
+				if f.Level != "ok" {
+					t.Errorf("got %v, want all ok", f)
+				}
+			}
+		})
+	}
+}
+
+func TestDoctorFindsEachMistake(t *testing.T) {
+	t.Parallel()
+	readable := filepath.Join(t.TempDir(), "readable.db")
+	for _, row := range []struct {
+		name    string
+		patient patient
+		check   string
+		level   string
+		text    string
+	}{
+		{"appid of no form", patient{app: "gh_0123456789ab " + doctorSecret}, "appid-form", "error", "app 1 is not wx and 16 hex digits"},
+		{"secret in the appid's place", patient{app: doctorSecret + " " + doctorApp}, "appid-form", "error", "appid first, then the secret"},
+		{"secret unset", patient{app: doctorApp + " {env.DOCTOR_NO_SUCH}"}, "secret-unset", "error", "{env.DOCTOR_NO_SUCH} is not set"},
+		{"hook secret unset", patient{lines: "hook http://localhost:1 {\nsecret {env.DOCTOR_NO_SUCH}\n}"}, "secret-unset", "error", "the hook's secret"},
+		{"api unset", patient{api: "{env.DOCTOR_NO_SUCH}"}, "secret-unset", "error", "api: "},
+		{"secret short", patient{app: doctorApp + " 0123456789abcdef"}, "secret-short", "error", "the secret of app " + doctorApp},
+		{"token key short", patient{lines: "token {\nalgorithm HS256\nkey 0123456789abcdef\n}"}, "secret-short", "error", "the token's key"},
+		{"secret of one character", patient{app: doctorApp + " " + strings.Repeat("a", 32)}, "secret-repeated", "error", "openssl rand"},
+		{"api in clear", patient{api: "http://203.0.113.7:1"}, "api-plain", "error", "write https://"},
+		{"clock ahead", patient{ahead: 5 * time.Minute}, "clock", "error", "clock is 5m"},
+		{"clock behind", patient{ahead: -5 * time.Minute}, "clock", "error", "timedatectl"},
+		{"address not allowed", patient{allow: []string{"192.0.2.7"}}, "credentials", "error", "allow the address 127.0.0.1 in"},
+		{"wrong secret", patient{app: doctorApp + " fedcba98765432100123456789abcdef"}, "credentials", "error", "40125"},
+		{"unknown app", patient{app: "wxfedcba9876543210 " + doctorSecret}, "credentials", "error", "40013"},
+		{"quota", patient{code: 45009}, "credentials", "error", "try again later"},
+		{"no WeChat", patient{api: "http://127.0.0.1:1"}, "credentials", "error", "DNS, firewall"},
+		{"no Redis", patient{lines: "store redis redis://127.0.0.1:1"}, "store", "error", "Redis does not answer"},
+		{"readable file", patient{lines: "store sqlite " + readable}, "sqlite-file", "error", "chmod 600"},
+		{"proxies", patient{global: "servers {\ntrusted_proxies static private_ranges\n}"}, "trusted-proxies", "warn", "trusted_proxies_strict"},
+		{"log of queries", patient{site: "log\nAUTH", lines: "token_from query t"}, "access-log", "warn", "request>uri"},
+		{
+			"log of headers",
+			patient{site: "log {\nformat filter {\nrequest>uri delete\n}\n}\nAUTH", lines: "token_from header x-token"},
+			"access-log", "warn", "request>headers>X-Token",
+		},
+		{"log of credentials", patient{global: "servers {\nlog_credentials\n}", site: "log\nAUTH"}, "access-log", "warn", "log_credentials"},
+		{"matcher", patient{site: "handle /api/* {\nAUTH\n}"}, "matcher", "error", "leaves /auth out"},
+		{"prefix taken away", patient{site: "handle_path /auth/* {\nhandle /api/* {\nAUTH\n}\n}"}, "matcher", "error", "leaves /auth out"},
+		{"public below", patient{lines: "public /auth/login"}, "below-base-path", "warn", "public /auth/login"},
+		{"optional below", patient{lines: "base_path /x\noptional /x/*"}, "below-base-path", "warn", "optional /x/*"},
+		{"no discovery", patient{lines: "token {\nissuer https://api.example.com\n}"}, "discovery", "warn", "<your host>/auth"},
+		{"no wechat_auth", patient{site: "respond ok"}, "sites", "error", "no site has wechat_auth"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if row.check == "sqlite-file" {
+				if err := os.WriteFile(readable, nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			found := false
+			for _, f := range row.patient.diagnose(t) {
+				found = found || f.Name == row.check && f.Level == row.level && strings.Contains(f.Text, row.text)
+				for _, secret := range []string{doctorSecret, "fedcba98765432100123456789abcdef", strings.Repeat("a", 32)} {
+					if strings.Contains(f.Text, secret) {
+						t.Errorf("got %v, want no secret in it", f)
+					}
+				}
+			}
+			if !found {
+				t.Errorf("got %v, want %s %s with %q", row.patient.diagnose(t), row.level, row.check, row.text)
+			}
+		})
+	}
+}
+
+func TestDoctorFindsARedisThatEvicts(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	for policy, level := range map[string]string{"allkeys-lru": "error", "noeviction": "ok"} {
+		redis.Do(t, "config", "set", "maxmemory-policy", policy)
+		got := map[string]string{}
+		for _, f := range (patient{lines: "store redis " + redis.URL}).diagnose(t) {
+			got[f.Name] = f.Level
+		}
+		if got["redis-evicts"] != level || got["store"] != "ok" {
+			t.Errorf("%s: got %v, want the store ok and redis-evicts %s", policy, got, level)
+		}
+	}
+}
