@@ -42,7 +42,7 @@ type Account struct {
 	LastLogin time.Time `json:"last_login,omitzero"`
 
 	// Ban is nil if there is none. It outlives the user: erasing must not undo it.
-	Ban *Ban `json:"ban,omitempty"`
+	Ban *Ban `json:"ban,omitzero"`
 
 	// Sessions are in the order of their logins. Those that are over stay until they are pruned.
 	Sessions []Session `json:"sessions,omitempty"`
