@@ -3,7 +3,6 @@
 package sidecar
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -49,15 +48,16 @@ type journal struct {
 
 // happened logs and publishes an event of a user.
 func (j journal) happened(event, appID string, user session.Tag, details ...slog.Attr) {
-	level := slog.LevelInfo
-	if event == EventRefreshReused {
-		level = slog.LevelWarn
-	}
 	attrs := append([]slog.Attr{slog.String("appid", appID), slog.String("user", hashForLog(user))}, details...)
-	j.log.LogAttrs(context.Background(), level, messages[event], attrs...)
-	data := make(map[string]any, len(attrs))
+	data, line := make(map[string]any, len(attrs)), make([]any, 0, len(attrs))
 	for _, attr := range attrs {
 		data[attr.Key] = attr.Value.Any()
+		line = append(line, attr)
+	}
+	if event == EventRefreshReused {
+		j.log.Warn(messages[event], line...)
+	} else {
+		j.log.Info(messages[event], line...)
 	}
 	j.server.Emit(event, data)
 }
@@ -84,14 +84,14 @@ func (j journal) refused(what, appID string, user session.Tag, took time.Duratio
 	if !personal || errors.Is(err, errHookFailed) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("appid", appID), slog.String("result", e.Code), duration(took)}
+	attrs := []any{slog.String("appid", appID), slog.String("result", e.Code), duration(took)}
 	if user != (session.Tag{}) {
 		attrs = append(attrs, slog.String("user", hashForLog(user)))
 	}
 	if we, ok := errors.AsType[*wechat.Error](err); ok {
 		attrs = append(attrs, slog.Int("errcode", we.Code), slog.String("rid", we.RID))
 	}
-	j.log.LogAttrs(context.Background(), slog.LevelInfo, what+" is refused", attrs...)
+	j.log.Info(what+" is refused", attrs...)
 }
 
 // duration is in seconds, as in Caddy's access log.
