@@ -214,9 +214,9 @@ func TestDocumentedOperations(t *testing.T) {
 	for _, module := range caddy.GetModules(namespace) {
 		stores = append(stores, module.ID.Name())
 	}
-	metrics, events := wechatauth.MetricNames(t), []string{sidecar.EventRefreshReused, sidecar.EventOperation}
+	metrics, events := wechatauth.MetricNames(t), sidecar.Events()
 	for _, doc := range operations {
-		for _, known := range [][]string{stores, metrics, wechatauth.CommandNames()} {
+		for _, known := range [][]string{stores, metrics, events, wechatauth.CommandNames()} {
 			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(known, codeSpans(table[1][0])[0]) })
 			var got []string
 			for _, row := range table[1:] {
@@ -224,8 +224,10 @@ func TestDocumentedOperations(t *testing.T) {
 			}
 			sameNames(t, doc+": table of "+known[0], got, known)
 		}
-		for _, known := range append(events, namespace, "wechatauth.Store", "session.DB", "session.NewKVStore",
-			"session.Store", "sessiontest.Run") {
+		for _, known := range append([]string{
+			namespace, "wechatauth.Store", "session.DB", "session.NewKVStore",
+			"session.Store", "sessiontest.Run",
+		}, events...) {
 			if !strings.Contains(readText(t, doc), "`"+known+"`") {
 				t.Errorf("%s does not name %s", doc, known)
 			}

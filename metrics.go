@@ -3,6 +3,7 @@
 package wechatauth
 
 import (
+	"context"
 	"math"
 	"strings"
 	"sync"
@@ -66,10 +67,11 @@ func init() {
 // count counts for all sites.
 func count(what sidecar.Counter, labels ...string) { counters[what].WithLabelValues(labels...).Inc() }
 
-// observeWeChat counts a call to WeChat.
-func observeWeChat(api string, class wechat.Class, took time.Duration) {
+// observeWeChat counts and traces a call to WeChat.
+func observeWeChat(ctx context.Context, api string, class wechat.Class, took time.Duration) {
 	wechatRequests.WithLabelValues(api, class.String()).Inc()
 	wechatDuration.WithLabelValues(api, class.String()).Observe(took.Seconds())
+	trace(ctx, "wechat", api, class.String(), time.Now().Add(-took))
 }
 
 // collectors returns what goes on over reloads.

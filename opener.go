@@ -75,6 +75,9 @@ func (o *Opener) Start() error {
 			return err
 		}
 	}
+	for _, site := range o.all {
+		site.LogStart()
+	}
 	return nil
 }
 

@@ -36,7 +36,7 @@ func newProvisioner(ctx caddy.Context, h *Handler) (*provisioner, error) {
 	p := &provisioner{h: h, ctx: ctx, repl: caddy.NewReplacer(), opener: opener.(*Opener)}
 	p.deps = sidecar.Deps{
 		Server: server{ctx, events.(*caddyevents.App)}, Storage: ctx.Storage(), Machine: machine,
-		Logger: ctx.Slogger(), Count: count, Verifications: verifications, Now: h.now,
+		Logger: ctx.Slogger(), Count: count, Trace: trace, Verifications: verifications, Now: h.now,
 	}
 	if p.deps.Now == nil {
 		p.deps.Now = time.Now
@@ -102,7 +102,7 @@ func (p *provisioner) store() error {
 	id, ctx := store.Identity(), p.ctx
 	p.deps.Store, err = acquire(p.h, "store", id, func() (*sidecar.StoreHandle, error) {
 		return sidecar.NewStoreHandle(sidecar.StoreConfig{
-			ID: id, Kind: storeKind(module), Volatile: volatile, Logger: operatorLog, Count: count,
+			ID: id, Kind: storeKind(module), Volatile: volatile, Logger: operatorLog, Count: count, Trace: trace,
 			Open: func() (session.Store, error) { return store.Open(ctx) },
 		}), nil
 	})
@@ -137,7 +137,7 @@ func (p *provisioner) hook() (err error) {
 	default:
 		return fmt.Errorf("hook on_error %s: write deny or allow", h.OnError)
 	}
-	p.deps.Hook, err = acquire(p.h, "hook", cfg, func() (*sidecar.Hook, error) { return sidecar.NewHook(cfg), nil })
+	p.deps.Hook, err = acquire(p.h, "hook", cfg, func() (*sidecar.Hook, error) { return sidecar.NewHook(cfg, operatorLog), nil })
 	return err
 }
 

@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -39,6 +40,9 @@ type App struct {
 	// fails every request, and one line says it.
 	complained sync.Map
 
+	log     *slog.Logger
+	outages sync.Map // by call
+
 	transient atomic.Pointer[transientFailure] // why the last call failed, by itself; nil: it did not
 }
 
@@ -62,7 +66,7 @@ func NewApp(cfg wechat.Config, closed func()) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{id: cfg.AppID, timeout: cfg.Timeout, client: client, seal: seal}
+	a := &App{id: cfg.AppID, timeout: cfg.Timeout, client: client, seal: seal, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))}
 	a.onLast = func() {
 		client.Close()
 		closed()
@@ -125,13 +129,32 @@ func refererAppID(referer string) string {
 	return id
 }
 
-// logFailure logs how a call went wrong. A broken configuration fails every request, so it is told
-// once.
-func (a *App) logFailure(call string, err error, log *slog.Logger) {
+// outage returns that of a call.
+func (a *App) outage(call string) *outage {
+	o, ok := a.outages.Load(call)
+	if !ok {
+		o, _ = a.outages.LoadOrStore(call, &outage{what: "WeChat", log: a.log.With("call", call), now: time.Now, settle: settled})
+	}
+	return o.(*outage)
+}
+
+// wechatFailure is a failure without what differs between two of a kind.
+type wechatFailure struct{ err *wechat.Error }
+
+func (f wechatFailure) Error() string { return f.err.Error() }
+
+// Reason returns the text without the rid, which no two calls share.
+func (f wechatFailure) Reason() string {
+	e := *f.err
+	e.RID = ""
+	return e.Error()
+}
+
+// note logs how a call went wrong. A broken configuration fails every request, so it is told once.
+func (a *App) note(call string, err error, log *slog.Logger) {
 	we := new(wechat.Error)
 	if err == nil {
-		a.complained.Delete(call)
-		a.transient.Store(nil)
+		a.works(call)
 		return
 	}
 	if !errors.As(err, &we) {
@@ -145,13 +168,17 @@ func (a *App) logFailure(call string, err error, log *slog.Logger) {
 		if told, _ := a.complained.Swap(call, we.Code); told != we.Code {
 			log.Error("WeChat refuses this configuration, the operator must act", "appid", a.id, "error", err)
 		}
-	case wechat.ClassQuota:
+	case wechat.ClassQuota, wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:
 		a.transient.Store(&transientFailure{we.Class, time.Now()})
-	case wechat.ClassBusy, wechat.ClassToken, wechat.ClassUnavailable, wechat.ClassBadAnswer:
-		a.transient.Store(&transientFailure{we.Class, time.Now()})
-		log.Warn("WeChat call failed", "appid", a.id, "error", err)
+		a.outage(call).failed(call, wechatFailure{we})
 	default: // WeChat is well, and says something about the user
-		a.complained.Delete(call)
-		a.transient.Store(nil)
+		a.works(call)
 	}
+}
+
+// works notes that WeChat answers a call as it should.
+func (a *App) works(call string) {
+	a.complained.Delete(call)
+	a.transient.Store(nil)
+	a.outage(call).works(call)
 }

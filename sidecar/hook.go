@@ -37,6 +37,7 @@ type Hook struct {
 	transport *http.Transport
 	closed    atomic.Bool
 	reserved  sync.Once // logs that claims of reserved names are dropped
+	outage    outage
 }
 
 // hookEvent is the question. The phone is as WeChat gives it.
@@ -73,9 +74,11 @@ func (c HookConfig) Check() error {
 	return nil
 }
 
-// NewHook returns a hook of a checked configuration.
-func NewHook(cfg HookConfig) *Hook {
-	return &Hook{HookConfig: cfg, transport: &http.Transport{
+// NewHook returns a hook of a checked configuration. It outlives the site that it is made for, and
+// so must its log.
+func NewHook(cfg HookConfig, log *slog.Logger) *Hook {
+	log = log.With("let_in", cfg.AllowOnError)
+	return &Hook{HookConfig: cfg, outage: outage{what: "the hook", log: log, now: time.Now, settle: settled}, transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        time.Minute,
@@ -120,18 +123,26 @@ type siteHook struct {
 
 	log   *slog.Logger
 	count Count
+	trace Trace
 }
 
-// question counts what becomes of a question.
+func newSiteHook(deps Deps) siteHook {
+	return siteHook{deps.Hook, deps.Logger, deps.Count, deps.Trace}
+}
+
+// question counts and traces what becomes of a question.
 func (h siteHook) question(ctx context.Context, event hookEvent) (hookAnswer, error) {
+	began, result := time.Now(), "deny"
 	answer, err := h.Hook.question(ctx, event)
 	switch {
 	case err != nil:
-		h.count(HookRequests, event.Event, "failed")
+		result = "failed"
 	case answer.allow:
-		h.count(HookRequests, event.Event, "allow")
-	default:
-		h.count(HookRequests, event.Event, "deny")
+		result = "allow"
+	}
+	h.count(HookRequests, event.Event, result)
+	if h.trace != nil {
+		h.trace(ctx, "hook", event.Event, result, began)
 	}
 	return answer, err
 }
@@ -143,12 +154,11 @@ func (h siteHook) askRefresh(ctx context.Context, event hookEvent) (json.RawMess
 	if err == nil && tooManyClaims(answer.claims) {
 		err = errors.New("its claims are larger than 4 KiB")
 	}
+	h.note(answer, err)
 	switch {
-	case err != nil && h.AllowOnError:
-		h.log.Warn("the hook failed, the session goes on as it was", "error", err)
+	case err != nil && h.AllowOnError: // the session goes on as it was
 		return nil, nil
 	case err != nil:
-		h.log.Error("the hook failed, the session is not refreshed", "error", err)
 		return nil, errHookAway
 	case !answer.allow:
 		return nil, denied(answer.reason)
@@ -158,12 +168,22 @@ func (h siteHook) askRefresh(ctx context.Context, event hookEvent) (json.RawMess
 	return writeClaims(answer.claims)
 }
 
-// asked asks, and logs what is wrong with an answer that counts.
+// note has the log say when the hook begins to fail, and when it works again. An answer that says
+// no in a wrong form counts, and yet something is wrong with the hook.
+func (h siteHook) note(answer hookAnswer, err error) {
+	if answer.flaw != "" {
+		err = errors.New("it says no, in an answer that is wrong: " + answer.flaw)
+	}
+	if err != nil {
+		h.outage.failed("ask", err)
+		return
+	}
+	h.outage.works("ask")
+}
+
+// asked asks, and logs claims that are dropped.
 func (h siteHook) asked(ctx context.Context, event hookEvent) (hookAnswer, error) {
 	answer, err := h.question(ctx, event)
-	if answer.flaw != "" {
-		h.log.Warn("the hook says no, in an answer that is wrong", "event", event.Event, "flaw", answer.flaw)
-	}
 	if len(answer.reserved) > 0 {
 		h.reserved.Do(func() {
 			h.log.Warn("the hook gives claims that are the sidecar's own; they are left out", "claims", answer.reserved)
@@ -189,12 +209,11 @@ func (h siteHook) ask(ctx context.Context, event hookEvent, session map[string]a
 	if err == nil && tooManyClaims(claims) {
 		err = errors.New("its claims are, with those it gave before, larger than 4 KiB")
 	}
+	h.note(answer, err)
 	switch {
-	case err != nil && h.AllowOnError:
-		h.log.Warn("the hook failed, the user is let in", "event", event.Event, "error", err)
+	case err != nil && h.AllowOnError: // with the claims as they were
 		return session, nil
 	case err != nil:
-		h.log.Error("the hook failed, the user is kept out", "event", event.Event, "error", err)
 		return nil, errHookFailed
 	case !answer.allow:
 		return nil, denied(answer.reason)

@@ -44,14 +44,15 @@ type logins struct {
 	count         Count
 	now           func() time.Time
 	log           *slog.Logger
+	journal       journal
 }
 
 func newLogins(cfg Config, deps Deps, auth *authenticator, answers answers, site string) *logins {
 	return &logins{
 		apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
-		hook: siteHook{deps.Hook, deps.Logger, deps.Count}, exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
+		hook: newSiteHook(deps), exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
 		encryptedData: cfg.EncryptedData, site: site, limit: deps.Limits.Login, phoneLimit: deps.Limits.Phone,
-		server: deps.Server, count: deps.Count, now: deps.Now, log: deps.Logger,
+		server: deps.Server, count: deps.Count, now: deps.Now, log: deps.Logger, journal: journal{deps.Logger, deps.Server},
 	}
 }
 
@@ -159,23 +160,42 @@ func (l *logins) spendCode(ctx context.Context, req loginRequest) ([]byte, error
 	if err := l.limit.allow(addressBlock(req.clientIP), l.now()); err != nil {
 		return nil, err
 	}
-	return l.logIn(ctx, store, req, replay)
+	began, note := l.now(), loginNote{}
+	answer, err := l.logIn(ctx, store, req, replay, &note)
+	took := l.now().Sub(began)
+	switch {
+	case err == nil:
+		l.journal.happened(EventLogin, req.app.id, note.user, slog.Bool("new", note.isNew), duration(took))
+	case !l.journal.denied("login", req.app.id, note.user, err):
+		l.journal.refused("a login", req.app.id, note.user, took, err)
+	}
+	return answer, err
+}
+
+// loginNote has what the journal says of a login, as far as it came.
+type loginNote struct {
+	user  session.Tag
+	isNew bool
 }
 
 // logIn makes the exchange, the session and the token answer.
-func (l *logins) logIn(ctx context.Context, store session.Store, req loginRequest, replay replay) ([]byte, error) {
+func (l *logins) logIn(
+	ctx context.Context, store session.Store, req loginRequest, replay replay, note *loginNote,
+) ([]byte, error) {
 	ws, err := req.app.client.Code2Session(ctx, req.code)
-	req.app.logFailure(wechat.OpCode2Session, err, l.log)
+	req.app.note(wechat.OpCode2Session, err, l.log)
 	if err != nil {
 		return nil, err
 	}
 	id := session.UserID{AppID: req.app.id, OpenID: ws.OpenID}
-	account, err := store.Account(ctx, id.Tag())
+	note.user = id.Tag()
+	account, err := store.Account(ctx, note.user)
 	if err != nil {
 		return nil, err
 	}
 	now, user := l.now(), account.User
 	isNew := user.FirstSeen.IsZero()
+	note.isNew = isNew
 	news := session.User{UserID: id, UnionID: ws.UnionID, FirstSeen: now}
 	if l.encryptedData {
 		news.Key, news.KeySince = req.app.seal.seal(id, ws.SessionKey), now

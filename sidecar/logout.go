@@ -4,6 +4,7 @@ package sidecar
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -125,6 +126,9 @@ func (s *sessions) end(r *http.Request, store session.Store, user session.Tag, s
 		_, err = store.EndAll(ctx, user, ending)
 	} else {
 		_, err = store.End(ctx, sid, ending)
+	}
+	if err == nil {
+		s.journal.happened(EventLogout, s.appOf(user), user, slog.String("by", "user"))
 	}
 	return err
 }

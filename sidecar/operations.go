@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -15,9 +16,6 @@ import (
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
-
-// EventOperation is published for each change that the operator makes to a user.
-const EventOperation = "wechat_auth_operation"
 
 var errNoUser = entry(404, "not_found", "there is no such user")
 
@@ -205,10 +203,8 @@ func (o *operations) ending() session.Ending {
 }
 
 // changed logs and publishes a change of a user.
-func (o *operations) changed(what string, id session.UserID) {
-	user := hashForLog(id.Tag())
-	o.failures.logger.Info("the operator changed a user", "operation", what, "appid", id.AppID, "user", user)
-	o.sites[0].server.Emit(EventOperation, map[string]any{"operation": what, "appid": id.AppID, "user": user})
+func (o *operations) changed(event string, id session.UserID) {
+	o.sites[0].profiles.journal.happened(event, id.AppID, id.Tag(), slog.String("by", "operator"))
 }
 
 // checkQuery refuses a parameter that would be ignored: a typing error in a filter lists everybody.

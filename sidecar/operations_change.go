@@ -13,8 +13,8 @@ import (
 )
 
 // done answers a change that was made.
-func (o *operations) done(w http.ResponseWriter, what string, id session.UserID) error {
-	o.changed(what, id)
+func (o *operations) done(w http.ResponseWriter, event string, id session.UserID) error {
+	o.changed(event, id)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -40,7 +40,7 @@ func (o *operations) logout(w http.ResponseWriter, r *http.Request, id session.U
 	if err != nil {
 		return err
 	}
-	return o.done(w, "logout", id)
+	return o.done(w, EventLogout, id)
 }
 
 func sidToEnd(w http.ResponseWriter, r *http.Request) (session.SID, error) {
@@ -85,7 +85,7 @@ func (o *operations) ban(w http.ResponseWriter, r *http.Request, id session.User
 	if _, err := store.Ban(context.WithoutCancel(r.Context()), id.Tag(), ban, o.ending()); err != nil {
 		return err
 	}
-	return o.done(w, "ban", id)
+	return o.done(w, EventBanned, id)
 }
 
 func (o *operations) readBan(w http.ResponseWriter, r *http.Request) (ban session.Ban, err error) {
@@ -133,7 +133,7 @@ func (o *operations) unban(w http.ResponseWriter, r *http.Request, id session.Us
 	if err := store.Unban(context.WithoutCancel(r.Context()), id.Tag(), o.now()); err != nil {
 		return err
 	}
-	return o.done(w, "unban", id)
+	return o.done(w, EventUnbanned, id)
 }
 
 // erase answers DELETE users/{app}/{openid}.
@@ -149,5 +149,5 @@ func (o *operations) erase(w http.ResponseWriter, r *http.Request, id session.Us
 	if err := o.sites[0].profiles.pictures.eraseUser(ctx, store, id, o.ending()); err != nil {
 		return err
 	}
-	return o.done(w, "erase", id)
+	return o.done(w, EventErased, id)
 }

@@ -281,10 +281,13 @@ func TestOperationsAreLogged(t *testing.T) {
 	s.loginAs(alice)
 	user := "users/-/" + alice.OpenID
 	for _, op := range [][3]string{
-		{"POST", user + "/logout", "logout"}, {"PUT", user + "/ban", "ban"}, {"DELETE", user + "/ban", "unban"}, {"DELETE", user, "erase"},
+		{"POST", user + "/logout", EventLogout},
+		{"PUT", user + "/ban", EventBanned},
+		{"DELETE", user + "/ban", EventUnbanned},
+		{"DELETE", user, EventErased},
 	} {
 		s.wantOperation(op[0], op[1], "", 204, "")
-		if !strings.Contains(log.String(), "operation="+op[2]+" ") || events.last != op[2] {
+		if !strings.Contains(log.String(), messages[op[2]]) || events.last != op[2] {
 			t.Errorf("%s: got event %s and log %s", op[2], events.last, &log)
 		}
 	}
@@ -293,7 +296,7 @@ func TestOperationsAreLogged(t *testing.T) {
 	}
 }
 
-// eventServer keeps the operation of the last event.
+// eventServer keeps the name of the last event.
 type eventServer struct {
 	plainServer
 
@@ -301,7 +304,8 @@ type eventServer struct {
 }
 
 func (s *eventServer) Emit(event string, data map[string]any) {
-	if event == EventOperation {
-		s.last, _ = data["operation"].(string)
+	s.last = ""
+	if data["by"] == "operator" {
+		s.last = event
 	}
 }

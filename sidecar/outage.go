@@ -1,4 +1,4 @@
-// The log of a store's failures.
+// The log of outages: of a store, the hook, and WeChat.
 
 package sidecar
 
@@ -13,15 +13,22 @@ import (
 // maxReasons bounds those that are told apart in one outage.
 const maxReasons = 16
 
-// outage logs failures of a store: a line when it begins to fail or fails for another reason, one a
-// minute while it does, and one when it is back.
+// settled is the time without a failure after which a service works again that may fail for some
+// and work for others: it would have a line for each otherwise.
+const settled = 10 * time.Second
+
+// outage logs failures of a service: a line when it begins to fail or fails for another reason, one
+// a minute while it does, and one when it is back.
 type outage struct {
-	log *slog.Logger
-	now func() time.Time
+	what   string // in the log
+	log    *slog.Logger
+	now    func() time.Time
+	settle time.Duration // how long it has to work to be back
 
 	mu     sync.Mutex // guards what follows
 	op     string     // the operation that failed first; "": none fails
 	since  time.Time
+	last   time.Time
 	logged map[string]time.Time // by reason, when it was last
 	count  int
 }
@@ -35,6 +42,7 @@ func (o *outage) failed(op string, err error) (begins bool) {
 		o.op, o.since, o.count, o.logged = op, now, 0, map[string]time.Time{}
 	}
 	o.count++
+	o.last = now
 	if _, ok := o.logged[cause]; !ok && len(o.logged) >= maxReasons {
 		cause = "" // a store whose errors have no reason of their own
 	}
@@ -42,7 +50,7 @@ func (o *outage) failed(op string, err error) (begins bool) {
 		return begins
 	}
 	o.logged[cause] = now
-	o.log.Error("the session store fails", "error", err, "since", o.since, "failures", o.count)
+	o.log.Error(o.what+" fails", "error", err, "since", o.since, "failures", o.count)
 	return begins
 }
 
@@ -57,9 +65,9 @@ func (o *outage) lasts() bool {
 func (o *outage) works(op string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.op != op {
+	if o.op != op || o.now().Sub(o.last) < o.settle {
 		return
 	}
-	o.log.Info("the session store works again", "after", o.now().Sub(o.since), "failures", o.count)
+	o.log.Info(o.what+" works again", "after", o.now().Sub(o.since), "failures", o.count)
 	o.op, o.logged = "", nil
 }

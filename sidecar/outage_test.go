@@ -25,7 +25,7 @@ func TestAnOutageIsOneLine(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	now := time.Now()
-	o := outage{log: slog.New(slog.NewTextHandler(&text, nil)), now: func() time.Time { return now }}
+	o := outage{what: "it", log: slog.New(slog.NewTextHandler(&text, nil)), now: func() time.Time { return now }}
 	lines := func() int { return strings.Count(text.String(), "\n") }
 	fail := func() {
 		for _, op := range []string{"follow", "end", "refresh", "account"} {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -52,7 +53,9 @@ func (l *logins) phone(w http.ResponseWriter, r *http.Request) error {
 	req := phoneRequest{l.apps[claims.AppID], claims, l.server.ClientIP(r), proof}
 	name := append([]string{"phone", l.site, claims.SID}, proof.parts()...)
 	answer, err := shared(r.Context(), l.exchanges, req.app, digest(name...), func(ctx context.Context) ([]byte, error) {
-		return l.spendPhone(ctx, req)
+		answer, err := l.spendPhone(ctx, req)
+		l.journal.denied("phone", claims.AppID, userOf(claims).Tag(), err)
+		return answer, err
 	})
 	if err != nil {
 		return err
@@ -220,20 +223,26 @@ func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, news *sessi
 }
 
 func (l *logins) provenPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
-	way := "encrypted"
+	way, began := "encrypted", l.now()
 	switch client := x.app.client; {
 	case x.proof.code != "":
 		way = "code"
 		phone, err = client.PhoneNumber(ctx, x.proof.code, x.user.OpenID)
-		x.app.logFailure(wechat.OpPhoneNumber, err, l.log)
+		x.app.note(wechat.OpPhoneNumber, err, l.log)
 	case x.proof.cloudID != "":
 		way = "cloud_id"
 		phone, err = client.PhoneFromCloudID(ctx, x.proof.cloudID, x.user.OpenID)
-		x.app.logFailure(wechat.OpOpenData, err, l.log)
+		x.app.note(wechat.OpOpenData, err, l.log)
 	default:
 		phone, err = l.decryptPhone(ctx, x)
 	}
 	l.count(Phones, x.app.id, way, result(err))
+	user, took := x.user.Tag(), l.now().Sub(began)
+	if err == nil {
+		l.journal.happened(EventPhone, x.app.id, user, slog.String("way", way), duration(took))
+	} else {
+		l.journal.refused("a phone exchange", x.app.id, user, took, err)
+	}
 	return phone, err
 }
 

@@ -37,6 +37,7 @@ type profiles struct {
 	limit    *Limiter
 	now      func() time.Time
 	log      *slog.Logger
+	journal  journal
 }
 
 func newProfiles(cfg Config, deps Deps, auth *authenticator, answers answers) (*profiles, error) {
@@ -49,7 +50,7 @@ func newProfiles(cfg Config, deps Deps, auth *authenticator, answers answers) (*
 	return &profiles{
 		cfg: cfg.Profile, apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
 		policy: cfg.Session, pictures: newPictures(deps.Storage, deps.Store.id, deps.Machine, deps.Logger),
-		limit: deps.Limits.Profile, now: deps.Now, log: deps.Logger,
+		limit: deps.Limits.Profile, now: deps.Now, log: deps.Logger, journal: journal{deps.Logger, deps.Server},
 	}, nil
 }
 
@@ -137,7 +138,7 @@ func (p *profiles) checkNickname(ctx context.Context, user session.UserID, nickn
 	}
 	defer release()
 	err = a.client.CheckNickname(ctx, user.OpenID, nickname)
-	a.logFailure(wechat.OpCheckNickname, err, p.log)
+	a.note(wechat.OpCheckNickname, err, p.log)
 	return err
 }
 
@@ -194,6 +195,7 @@ func (p *profiles) eraseProfile(w http.ResponseWriter, r *http.Request, claims *
 	if err := p.pictures.eraseUser(context.WithoutCancel(r.Context()), store, userOf(claims), ending); err != nil {
 		return err
 	}
+	p.journal.happened(EventErased, claims.AppID, userOf(claims).Tag(), slog.String("by", "user"))
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil

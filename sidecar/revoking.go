@@ -19,65 +19,73 @@ type revokingStore struct {
 
 // Account implements session.Store.
 func (r revokingStore) Account(ctx context.Context, user session.Tag) (session.Account, error) {
+	call := r.begin(ctx, "account")
 	a, err := r.Store.Account(ctx, user)
-	r.done("account", nil, err)
+	call.done(nil, err)
 	return a, err
 }
 
 // Login implements session.Store.
 func (r revokingStore) Login(ctx context.Context, l session.Login) ([]session.Revocation, error) {
+	call := r.begin(ctx, "login")
 	revoked, err := r.Store.Login(ctx, l)
-	r.done("login", revoked, err)
+	call.done(revoked, err)
 	return revoked, err
 }
 
 // Refresh implements session.Store.
 func (r revokingStore) Refresh(ctx context.Context, use session.Redemption) (session.Refreshed, error) {
+	call := r.begin(ctx, "refresh")
 	result, err := r.Store.Refresh(ctx, use)
-	r.done("refresh", result.Revoked, err)
+	call.done(result.Revoked, err)
 	return result, err
 }
 
 // Update implements session.Store.
 func (r revokingStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
+	call := r.begin(ctx, "update")
 	updated, err := r.Store.Update(ctx, u)
-	r.done("update", nil, err)
+	call.done(nil, err)
 	return updated, err
 }
 
 // End implements session.Store.
 func (r revokingStore) End(ctx context.Context, sid session.SID, e session.Ending) ([]session.Revocation, error) {
+	call := r.begin(ctx, "end")
 	revoked, err := r.Store.End(ctx, sid, e)
-	r.done("end", revoked, err)
+	call.done(revoked, err)
 	return revoked, err
 }
 
 // EndAll implements session.Store.
 func (r revokingStore) EndAll(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+	call := r.begin(ctx, "end_all")
 	revoked, err := r.Store.EndAll(ctx, user, e)
-	r.done("end_all", revoked, err)
+	call.done(revoked, err)
 	return revoked, err
 }
 
 // Erase implements session.Store.
 func (r revokingStore) Erase(ctx context.Context, user session.Tag, e session.Ending) ([]session.Revocation, error) {
+	call := r.begin(ctx, "erase")
 	revoked, err := r.Store.Erase(ctx, user, e)
-	r.done("erase", revoked, err)
+	call.done(revoked, err)
 	return revoked, err
 }
 
 // Ban implements session.Store.
 func (r revokingStore) Ban(ctx context.Context, user session.Tag, b session.Ban, e session.Ending) ([]session.Revocation, error) {
+	call := r.begin(ctx, "ban")
 	revoked, err := r.Store.Ban(ctx, user, b, e)
-	r.done("ban", revoked, err)
+	call.done(revoked, err)
 	return revoked, err
 }
 
 // done follows an operation on accounts. The first success after a failure has the revocations
 // read again before the client gets its answer, or its new token would be refused for want of them.
-func (r revokingStore) done(op string, revoked []session.Revocation, err error) {
-	_ = r.counted(op, err)
-	h := r.handle
+func (c storeCall) done(revoked []session.Revocation, err error) {
+	_ = c.counted(err)
+	h := c.handle
 	h.deny.Add(revoked)
 	if errors.Is(err, session.ErrUnavailable) {
 		h.outage.failed("use", err)

@@ -43,6 +43,3 @@ type PathMatcher func(*http.Request) (bool, error)
 type Handler interface {
 	ServeHTTP(http.ResponseWriter, *http.Request) error
 }
-
-// EventRefreshReused is published when a refresh token was used twice.
-const EventRefreshReused = "wechat_auth_refresh_reused"

@@ -166,6 +166,6 @@ func (a *App) sessionKeys(user session.User, now time.Time) (keys []openedKey) {
 // tell, the key is taken for good: then the failure counts.
 func (l *logins) isStale(ctx context.Context, x phoneExchange, key openedKey) bool {
 	valid, err := x.app.client.CheckSession(ctx, x.user.OpenID, key.text)
-	x.app.logFailure(wechat.OpCheckSession, err, l.log)
+	x.app.note(wechat.OpCheckSession, err, l.log)
 	return err == nil && !valid
 }

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -37,14 +36,14 @@ type sessions struct {
 	limit     *Limiter
 	server    Server
 	now       func() time.Time
-	log       *slog.Logger
+	journal   journal
 }
 
 func newSessions(cfg Config, deps Deps, auth *authenticator, answers answers, site string) *sessions {
 	return &sessions{
 		apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
-		hook: siteHook{deps.Hook, deps.Logger, deps.Count}, exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
-		site: site, limit: deps.Limits.Refresh, server: deps.Server, now: deps.Now, log: deps.Logger,
+		hook: newSiteHook(deps), exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
+		site: site, limit: deps.Limits.Refresh, server: deps.Server, now: deps.Now, journal: journal{deps.Logger, deps.Server},
 	}
 }
 
@@ -130,7 +129,7 @@ func (s *sessions) askAgain(ctx context.Context, token session.RefreshToken, ip 
 		Event: "refresh", AppID: account.User.AppID, OpenID: account.User.OpenID, UnionID: account.User.UnionID,
 		Phone: account.User.Phone, ClientIP: ip,
 	})
-	if isDenial(err) {
+	if s.journal.denied("refresh", account.User.AppID, user, err) {
 		if _, err := store.End(ctx, token.SID, s.ending(token.SID)); err != nil {
 			return nil, err
 		}
@@ -155,7 +154,8 @@ func (s *sessions) rotate(ctx context.Context, token session.RefreshToken, claim
 	case err != nil:
 		return nil, err
 	case result.Outcome == session.Reused:
-		s.reused(token.SID)
+		user, _, _ := token.SID.Parse()
+		s.journal.happened(EventRefreshReused, s.appOf(user), user) // somebody holds a copy of it
 		return nil, errRefreshReused
 	case result.Outcome == session.Unknown:
 		return nil, errRefreshInvalid
@@ -194,10 +194,8 @@ func writeClaims(claims map[string]any) (json.RawMessage, error) {
 func (s *sessions) ownApp(sid session.SID) (*App, error) {
 	user, site, _ := sid.Parse()
 	if site == s.tokens.mark {
-		for id, a := range s.apps {
-			if user.IsOf(id) {
-				return a, nil
-			}
+		if a := s.apps[s.appOf(user)]; a != nil {
+			return a, nil
 		}
 	}
 	return nil, errRefreshInvalid
@@ -208,11 +206,14 @@ func (s *sessions) ending(sid session.SID) session.Ending {
 	return s.store.ending(s.now(), s.policy, sid)
 }
 
-// reused tells the operator that somebody holds a copy of a refresh token.
-func (s *sessions) reused(sid session.SID) {
-	user, _, _ := sid.Parse()
-	s.log.Warn("a refresh token was used twice, its session has ended", "user", hashForLog(user))
-	s.server.Emit(EventRefreshReused, map[string]any{"user": hashForLog(user)})
+// appOf returns the appid of a user, "" for one of another site.
+func (s *sessions) appOf(user session.Tag) string {
+	for id := range s.apps {
+		if user.IsOf(id) {
+			return id
+		}
+	}
+	return ""
 }
 
 // logKey makes hashes of users that are of use within this process only.

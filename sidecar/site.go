@@ -45,6 +45,7 @@ type Deps struct {
 	Machine       func() string // a number that only this machine knows
 	Server        Server
 	Count         Count
+	Trace         Trace
 	Logger        *slog.Logger
 	Now           func() time.Time
 }
@@ -65,6 +66,7 @@ type Site struct {
 	failures failures
 	tokens   *tokens
 	profiles *profiles
+	hooked   bool
 }
 
 // New returns a site. It makes no network call.
@@ -72,7 +74,7 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Site{base: cfg.BasePath, store: deps.Store, server: deps.Server, failures: failures{deps.Logger, deps.Count}}
+	s := &Site{base: cfg.BasePath, store: deps.Store, server: deps.Server, failures: failures{deps.Logger, deps.Count}, hooked: deps.Hook != nil}
 	s.tokens = newTokens(cfg, deps)
 	var err error
 	if s.identity, err = newSiteIdentity(cfg); err != nil {
@@ -181,6 +183,12 @@ func routes(count Count, l *logins, s *sessions, p *profiles, k *published) map[
 		all["/.well-known/openid-configuration"] = route{get, k.discovery}
 	}
 	return all
+}
+
+// LogStart logs what is at work.
+func (s *Site) LogStart() {
+	s.failures.logger.Info("wechat_auth is at work", "version", version(), "apps", s.profiles.apps.IDs(),
+		"store", s.store.kind, "routes", s.base+"/*", "hook", s.hooked)
 }
 
 // Routes returns the paths below the base path that the site answers.

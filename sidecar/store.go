@@ -38,6 +38,7 @@ type StoreConfig struct {
 	Volatile bool   // the store keeps nothing over a restart
 	Open     func() (session.Store, error)
 	Logger   *slog.Logger
+	Trace    Trace // nil: none
 	Count    Count
 }
 
@@ -50,6 +51,7 @@ type StoreHandle struct {
 	kind   string
 	log    *slog.Logger
 	count  Count
+	trace  Trace
 	open   func() (session.Store, error)
 	outage outage
 	away   atomic.Bool // the store has failed, and no operation has succeeded since
@@ -74,8 +76,8 @@ type StoreHandle struct {
 // NewStoreHandle returns the handle of a store that is not open yet.
 func NewStoreHandle(cfg StoreConfig) *StoreHandle {
 	s := &StoreHandle{
-		id: cfg.ID, kind: cfg.Kind, log: cfg.Logger, count: cfg.Count, open: cfg.Open, clock: session.NewClock(),
-		outage: outage{log: cfg.Logger, now: time.Now},
+		id: cfg.ID, kind: cfg.Kind, log: cfg.Logger, count: cfg.Count, trace: cfg.Trace, open: cfg.Open, clock: session.NewClock(),
+		outage: outage{what: "the session store", log: cfg.Logger, now: time.Now},
 	}
 	if cfg.Volatile {
 		s.instance = rand.Text()

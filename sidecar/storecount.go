@@ -11,67 +11,94 @@ import (
 
 // Count implements session.Store.
 func (r revokingStore) Count(ctx context.Context, key session.Digest, delta int, until, now time.Time) (int, error) {
+	call := r.begin(ctx, "count")
 	n, err := r.Store.Count(ctx, key, delta, until, now)
-	return n, r.counted("count", err)
+	return n, call.counted(err)
 }
 
 // PutReplay implements session.Store.
 func (r revokingStore) PutReplay(ctx context.Context, replay session.Replay, now time.Time) error {
-	return r.counted("put_replay", r.Store.PutReplay(ctx, replay, now))
+	call := r.begin(ctx, "put_replay")
+	return call.counted(r.Store.PutReplay(ctx, replay, now))
 }
 
 // Replay implements session.Store.
 func (r revokingStore) Replay(ctx context.Context, key session.Digest, now time.Time) ([]byte, error) {
+	call := r.begin(ctx, "replay")
 	value, err := r.Store.Replay(ctx, key, now)
-	return value, r.counted("replay", err)
+	return value, call.counted(err)
 }
 
 // Keys implements session.Store.
 func (r revokingStore) Keys(ctx context.Context) ([]byte, int64, error) {
+	call := r.begin(ctx, "keys")
 	keys, version, err := r.Store.Keys(ctx)
-	return keys, version, r.counted("keys", err)
+	return keys, version, call.counted(err)
 }
 
 // SwapKeys implements session.Store.
 func (r revokingStore) SwapKeys(ctx context.Context, version int64, keys []byte) (bool, error) {
+	call := r.begin(ctx, "swap_keys")
 	swapped, err := r.Store.SwapKeys(ctx, version, keys)
-	return swapped, r.counted("swap_keys", err)
+	return swapped, call.counted(err)
 }
 
 // Unban implements session.Store.
 func (r revokingStore) Unban(ctx context.Context, user session.Tag, now time.Time) error {
-	return r.counted("unban", r.Store.Unban(ctx, user, now))
+	call := r.begin(ctx, "unban")
+	return call.counted(r.Store.Unban(ctx, user, now))
 }
 
 // Users implements session.Store.
 func (r revokingStore) Users(ctx context.Context, q session.UserQuery) (session.UserPage, error) {
+	call := r.begin(ctx, "users")
 	page, err := r.Store.Users(ctx, q)
-	return page, r.counted("users", err)
+	return page, call.counted(err)
 }
 
 // Stats implements session.Store.
 func (r revokingStore) Stats(ctx context.Context) (session.Stats, error) {
+	call := r.begin(ctx, "stats")
 	stats, err := r.Store.Stats(ctx)
-	return stats, r.counted("stats", err)
+	return stats, call.counted(err)
 }
 
 // Import implements session.Store.
 func (r revokingStore) Import(ctx context.Context, users []session.User, now time.Time) error {
-	return r.counted("import", r.Store.Import(ctx, users, now))
+	call := r.begin(ctx, "import")
+	return call.counted(r.Store.Import(ctx, users, now))
 }
 
 // Dump implements session.Store.
 func (r revokingStore) Dump(ctx context.Context, each func(session.Dump) error) error {
-	return r.counted("dump", r.Store.Dump(ctx, each))
+	call := r.begin(ctx, "dump")
+	return call.counted(r.Store.Dump(ctx, each))
 }
 
 // Restore implements session.Store.
 func (r revokingStore) Restore(ctx context.Context, part session.Dump, now time.Time) error {
-	return r.counted("restore", r.Store.Restore(ctx, part, now))
+	call := r.begin(ctx, "restore")
+	return call.counted(r.Store.Restore(ctx, part, now))
 }
 
-// counted counts an operation and returns its error.
-func (r revokingStore) counted(op string, err error) error {
-	r.handle.count(StoreOperations, r.handle.kind, op, storeResult(err))
+// storeCall is an operation under way.
+type storeCall struct {
+	ctx    context.Context // lives as long as the operation
+	handle *StoreHandle
+	op     string
+	began  time.Time
+}
+
+func (r revokingStore) begin(ctx context.Context, op string) storeCall {
+	return storeCall{ctx, r.handle, op, time.Now()}
+}
+
+// counted counts and traces an operation and returns its error.
+func (c storeCall) counted(err error) error {
+	result := storeResult(err)
+	c.handle.count(StoreOperations, c.handle.kind, c.op, result)
+	if c.handle.trace != nil {
+		c.handle.trace(c.ctx, "store", c.op, result, c.began)
+	}
 	return err
 }

@@ -116,7 +116,7 @@ func encode(body any) ([]byte, error) {
 func (c *caller) attempt(ctx context.Context, r request) (answer, error) {
 	began := time.Now()
 	a, err := c.ask(ctx, r)
-	c.observe(r.op, ClassOf(err), time.Since(began))
+	c.observe(ctx, r.op, ClassOf(err), time.Since(began))
 	return a, err
 }
 

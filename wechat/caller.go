@@ -3,6 +3,7 @@
 package wechat
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -18,7 +19,7 @@ type caller struct {
 	signing   *Signing // nil: every call is plain
 	now       func() time.Time
 	logger    *slog.Logger
-	observe   func(op string, class Class, took time.Duration)
+	observe   func(ctx context.Context, op string, class Class, took time.Duration)
 }
 
 // newCaller takes a Config with its defaults filled in.

@@ -3,6 +3,7 @@
 package wechat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,9 +77,9 @@ type Config struct {
 	// failed. Default: none.
 	Logger *slog.Logger `json:"-"`
 
-	// Observe is called after each call that was sent, with the Op, what became of it (0: it worked)
+	// Observe is called after each call that was sent, with its caller's context, the Op, what became of it (0: it worked)
 	// and its duration. A retry is another call, a second host is not. Default: none.
-	Observe func(op string, class Class, took time.Duration) `json:"-"`
+	Observe func(ctx context.Context, op string, class Class, took time.Duration) `json:"-"`
 
 	transport http.RoundTripper // set by tests; nil is newTransport
 }
@@ -121,7 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	if c.Observe == nil {
-		c.Observe = func(string, Class, time.Duration) {}
+		c.Observe = func(context.Context, string, Class, time.Duration) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

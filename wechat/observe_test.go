@@ -3,6 +3,7 @@
 package wechat_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"testing"
@@ -25,7 +26,7 @@ func TestObserveGetsEachCallOnce(t *testing.T) {
 			return reply(200, `{"errcode":-1}`), nil
 		})
 		client := newClient(t, fake, func(cfg *wechat.Config) {
-			cfg.Observe = func(op string, class wechat.Class, took time.Duration) {
+			cfg.Observe = func(_ context.Context, op string, class wechat.Class, took time.Duration) {
 				if op == wechat.OpCode2Session && took != time.Second {
 					t.Errorf("%s took %s, want 1s", op, took)
 				}
