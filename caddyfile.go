@@ -76,6 +76,9 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    authorization  keep|strip
 //	    token_from     query|cookie|header <name>
 //	    cors           <origin>...
+//	    service {
+//	        secret     <secret>
+//	    }
 //	    profile {
 //	        max_upload <size>
 //	        avatar     <pixels>
@@ -136,6 +139,9 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return h.unmarshalTokenFrom(d)
 	case "cors":
 		return allArgs(d, &h.CORS)
+	case "service":
+		h.Service = new(Service)
+		return h.Service.unmarshal(d)
 	case "profile":
 		return h.Profile.unmarshal(d)
 	case "hook":
@@ -343,6 +349,25 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 		return d.Errf("token_from %s: write query, cookie or header", place)
 	}
 	return nil
+}
+
+func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.Err("service takes a block: write secret {env.SERVICE_SECRET} in it") // what was written may be the secret
+	}
+	err := eachOption(d, func(d *caddyfile.Dispenser) error {
+		switch d.Val() {
+		case "secret":
+			return oneArg(d, &s.Secret)
+		case "api":
+			return d.Err("service api is not there yet: take it out")
+		}
+		return d.Err("unrecognized subdirective of service: write secret {env.SERVICE_SECRET}") // as above
+	})
+	if err == nil && s.Secret == "" {
+		err = d.Err("service has no secret: write secret {env.SERVICE_SECRET}")
+	}
+	return err
 }
 
 func (p *Profile) unmarshal(d *caddyfile.Dispenser) error {

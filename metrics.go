@@ -58,7 +58,7 @@ func init() {
 		_, code, _ := strings.Cut(entry, " ")
 		counters[sidecar.Refusals].WithLabelValues(code)
 	}
-	for _, limit := range []string{"login", "phone", "profile", "refresh"} {
+	for _, limit := range []string{"login", "phone", "profile", "refresh", "service"} {
 		counters[sidecar.Limited].WithLabelValues(limit)
 	}
 	counters[sidecar.InternalErrors].WithLabelValues()

@@ -100,6 +100,9 @@ type Handler struct {
 	// own.
 	CORS []string `json:"cors,omitempty"`
 
+	// The door for a backend to the operations of the admin API. Default: none.
+	Service *Service `json:"service,omitempty"`
+
 	// Nicknames and avatars.
 	Profile Profile `json:"profile,omitzero"`
 
@@ -260,6 +263,14 @@ type Profile struct {
 
 	// Whether WeChat's content check (msgSecCheck) has to pass a nickname. Default: false.
 	Check bool `json:"check,omitempty"`
+}
+
+// Service is a door for a backend of yours: below `service/` in the base path it sees and changes
+// the users of this site, as the operator does by the admin API.
+type Service struct {
+	// A secret of at least 32 characters, which the backend sends as `Authorization: Bearer`. Write
+	// it as a placeholder.
+	Secret string `json:"secret,omitempty"`
 }
 
 // Hook is a backend that is asked at login, phone and refresh. It may deny, and it may give claims

@@ -46,7 +46,7 @@ func newProvisioner(ctx caddy.Context, h *Handler) (*provisioner, error) {
 
 func (p *provisioner) resolve() (sidecar.Config, sidecar.Deps, error) {
 	for _, step := range []func() error{
-		p.basics, p.apps, p.store, p.hook, p.tokens, p.keys, p.remember, p.origins, p.limits,
+		p.basics, p.apps, p.store, p.hook, p.tokens, p.keys, p.remember, p.origins, p.service, p.limits,
 	} {
 		if err := step(); err != nil {
 			return p.cfg, p.deps, err
@@ -155,6 +155,20 @@ func (p *provisioner) origins() error {
 	return nil
 }
 
+func (p *provisioner) service() (err error) {
+	s := p.h.Service
+	if s == nil {
+		return nil
+	}
+	if s.Secret == "" {
+		return errors.New("service has no secret: write secret {env.SERVICE_SECRET}")
+	}
+	if p.cfg.Service.Secret, err = resolve(p.repl, "service secret", s.Secret); err != nil {
+		return err
+	}
+	return p.cfg.Service.Check()
+}
+
 func (p *provisioner) limits() error {
 	l := &p.deps.Limits
 	for _, limit := range []struct {
@@ -167,6 +181,7 @@ func (p *provisioner) limits() error {
 		{"phone", p.h.Limits.Phone, defaultPhoneRate, &l.Phone},
 		{"profile", p.h.Limits.Profile, defaultProfileRate, &l.Profile},
 		{"refresh", nil, Rate{Events: sidecar.MaxRefreshes, Window: caddy.Duration(time.Minute)}, &l.Refresh},
+		{"service", nil, Rate{Events: sidecar.MaxWrongSecrets, Window: caddy.Duration(time.Minute)}, &l.Service},
 	} {
 		rate := limit.fallback
 		if limit.configured != nil {

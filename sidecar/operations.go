@@ -27,6 +27,7 @@ type operations struct {
 	name     string // among the stores
 	store    *StoreHandle
 	sites    []*Site
+	confined bool // to the mini programs of the sites, and to what may be on the network
 	failures failures
 }
 
@@ -99,8 +100,9 @@ func withDescription(entry *Error, description string) *Error {
 func (o *operations) serve(w http.ResponseWriter, r *http.Request) error {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	if len(parts) < 3 || parts[0] != "users" {
-		rt, ok := o.routes()[strings.Join(parts, "/")]
-		if !ok {
+		name := strings.Join(parts, "/")
+		rt, ok := o.routes()[name]
+		if !ok || !o.onNetwork(name) {
 			return errNotFound
 		}
 		return rt.serve(w, r)

@@ -19,6 +19,7 @@ import (
 
 const (
 	importBatch = 500 // users, one step of the store
+	maxFailed   = 10_000
 	maxLine     = 4 << 10
 
 	// importPause bounds the wait for the next lines: the server's own limit is on the whole body.
@@ -36,6 +37,8 @@ type importAnswer struct {
 	Imported int          `json:"imported"`
 	Failed   []failedLine `json:"failed"`
 }
+
+var errFailedLines = invalidRequest("too many lines are wrong: is it JSON lines?")
 
 type failedLine struct {
 	Line  int    `json:"line"`
@@ -67,6 +70,9 @@ func (o *operations) importUsers(w http.ResponseWriter, r *http.Request) error {
 			u, err = o.readUser(text)
 		}
 		if err != nil {
+			if len(answer.Failed) == maxFailed {
+				return errFailedLines
+			}
 			answer.Failed = append(answer.Failed, failedLine{line, asError(err).Description})
 			return nil
 		}
@@ -99,6 +105,9 @@ func eachLine(body io.Reader, each func(line int, text []byte, err error) error)
 			_, err = in.ReadSlice('\n')
 		}
 		ended := errors.Is(err, io.EOF)
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			return errTooLarge
+		}
 		if err != nil && !ended {
 			return invalidRequest("the body broke off")
 		}

@@ -15,8 +15,8 @@ type statusAnswer struct {
 	Store     storeStatus  `json:"store"`
 	Apps      []appStatus  `json:"apps"`
 	Sites     []siteStatus `json:"sites"`
-	Users     int64        `json:"users"`
-	Sessions  int64        `json:"sessions"`
+	Users     *int64       `json:"users,omitempty"` // in the whole store, which a site may share
+	Sessions  *int64       `json:"sessions,omitempty"`
 	Estimated bool         `json:"estimated,omitempty"` // the two counts are
 }
 
@@ -63,8 +63,8 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 	} else if stats, err := store.Stats(r.Context()); err != nil {
 		answer.Store.Up = false
 		degraded("the store does not answer; the log has the reason")
-	} else {
-		answer.Users, answer.Sessions, answer.Estimated = stats.Users, stats.Sessions, stats.Estimated
+	} else if !o.confined {
+		answer.Users, answer.Sessions, answer.Estimated = &stats.Users, &stats.Sessions, stats.Estimated
 	}
 	if o.store.deny != nil {
 		age := o.store.deny.Age()

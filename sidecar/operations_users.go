@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,10 +80,20 @@ func (o *operations) page(r *http.Request, q session.UserQuery, openID string) (
 	if err != nil {
 		return page, err
 	}
-	if openID == "" {
-		return store.Users(r.Context(), q)
+	apps := o.apps()
+	if o.confined && q.AppID == "" && len(apps) == 1 {
+		q.AppID = apps[0]
 	}
-	for _, app := range o.apps() {
+	if o.confined && q.AppID != "" && !slices.Contains(apps, q.AppID) {
+		return page, nil
+	}
+	if openID == "" {
+		if page, err = store.Users(r.Context(), q); o.confined {
+			page.Accounts = slices.DeleteFunc(page.Accounts, func(a session.Account) bool { return !slices.Contains(apps, a.User.AppID) })
+		}
+		return page, err
+	}
+	for _, app := range apps {
 		account, err := store.Account(r.Context(), session.UserID{AppID: app, OpenID: openID}.Tag())
 		if err != nil {
 			return page, err

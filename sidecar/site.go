@@ -29,6 +29,7 @@ type Config struct {
 	StripToken    bool // the client's access token does not reach the upstream
 	TokenFrom     []*TokenFrom
 	CORS          []string
+	Service       ServiceConfig
 	Profile       ProfileConfig
 }
 
@@ -51,7 +52,7 @@ type Deps struct {
 }
 
 // Limits are the limiters of a site; nil is no limit.
-type Limits struct{ Login, Phone, Profile, Refresh *Limiter }
+type Limits struct{ Login, Phone, Profile, Refresh, Service *Limiter }
 
 // Site is a sidecar at work.
 type Site struct {
@@ -67,6 +68,7 @@ type Site struct {
 	tokens   *tokens
 	profiles *profiles
 	hooked   bool
+	service  *service // nil: off
 }
 
 // New returns a site. It makes no network call.
@@ -101,6 +103,9 @@ func New(cfg Config, deps Deps) (*Site, error) {
 		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm,
 	}
 	s.routes = routes(deps.Count, logins, sessions, s.profiles, published)
+	if s.service = newService(cfg, deps, s); s.service != nil {
+		s.routes[servicePath] = route{nil, s.service.serve}
+	}
 	return s, nil
 }
 
@@ -118,14 +123,14 @@ func (c *Config) check() error {
 // the rest.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
 	s.identity.strip(r)
-	if s.cors != nil && s.cors.begin(w.Header(), r) {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
 	if r.URL.Path == "" && r.URL.Opaque == "" {
 		r.URL.Path = "/" // as the upstream will see it
 	}
 	raw, canonical := rawPath(r.URL)
+	if s.cors != nil && !s.service.owns(raw) && s.cors.begin(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 	if s.owns(raw, canonical, r.URL.Path) {
 		s.serveOwn(w, r, raw)
 		return nil
@@ -223,6 +228,8 @@ func (s *Site) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
 		name = "/avatar/"
 	case strings.HasPrefix(name, "/verify/"): // Envoy appends the path that it asks about
 		name = "/verify"
+	case s.service.owns(raw):
+		name = servicePath
 	}
 	rt, ok := s.routes[name]
 	if !ok || !s.below(raw) {
