@@ -111,7 +111,8 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 			return r.removeEntries(context.WithoutCancel(ctx), op, user, append(stale, gone...), now)
 		}
 		stale = append(stale, added...)
-		if time.Since(began) > timeout/2 {
+		if time.Since(began) > timeout*3/4 {
+			_ = r.removeEntries(context.WithoutCancel(ctx), op, user, stale, now) // it is busy that the caller must know
 			return r.failure(ctx, op, &Error{Cause: Busy})
 		}
 	}

@@ -73,21 +73,45 @@ func (r *store) addEntries(ctx context.Context, op string, all []entry, now time
 	return r.editEntries(ctx, op, "add", dayOf(now), all)
 }
 
-// removeEntries removes entries of a user, and adds those again that the user has by then.
+// removeEntries removes entries of a user, and adds those again that the user has by then. The user may
+// be erased in between: what was added is looked at once more.
 func (r *store) removeEntries(ctx context.Context, op string, user session.Tag, all []entry, now time.Time) error {
-	if len(all) == 0 {
-		return nil
+	for len(all) > 0 {
+		if err := r.editEntries(ctx, op, "remove", dayOf(now), all); err != nil {
+			return err
+		}
+		again, _, err := r.split(ctx, op, user, all)
+		if err != nil {
+			return err
+		}
+		if err := r.addEntries(ctx, op, again, now); err != nil {
+			return err
+		}
+		if _, all, err = r.split(ctx, op, user, again); err != nil {
+			return err
+		}
 	}
-	if err := r.editEntries(ctx, op, "remove", dayOf(now), all); err != nil {
-		return err
+	return nil
+}
+
+// split tells the entries that a user has from those of the past.
+func (r *store) split(ctx context.Context, op string, user session.Tag, all []entry) (has, past []entry, err error) {
+	if len(all) == 0 {
+		return nil, nil, nil
 	}
 	a, err := r.load(ctx, op, user)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	has := r.entries(user, &a.User)
-	again := slices.DeleteFunc(all, func(e entry) bool { return !slices.Contains(has, e) })
-	return r.addEntries(ctx, op, again, now)
+	known := r.entries(user, &a.User)
+	for _, e := range all {
+		if slices.Contains(known, e) {
+			has = append(has, e)
+		} else {
+			past = append(past, e)
+		}
+	}
+	return has, past, nil
 }
 
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
