@@ -297,6 +297,7 @@ func TestSentinelFailoverLosesNothingThatReplicasWereWaitedFor(t *testing.T) {
 	w := newWorld(t)
 	redis := redistest.StartSentinel(t)
 	n := w.start("store redis " + redis.URL + " {\nwait_replicas 1\n}")
+	eventually(t, "logins work", func() bool { return n.newLogin() == 200 })
 	c := &clients{node: n, mayFail: true}
 	time.AfterFunc(500*time.Millisecond, redis.Master.Stop)
 	together(6, func(int) { c.live() })

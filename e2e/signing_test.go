@@ -117,8 +117,14 @@ func TestPlatformCertificateIsReplaced(t *testing.T) {
 	for range 3 {
 		want(t, "while answers are signed by both", n.phone(alice, login), 200, "")
 	}
-	if got := n.count(`"WeChat is replacing its platform certificate; download`); got != 1 || n.count(`"appid":"`+appID+`"`) != 1 {
-		t.Errorf("the log says %d times that the certificate of the app is replaced, want once", got)
+	const replaced = `"WeChat is replacing its platform certificate; download`
+	if got := n.count(replaced); got != 1 {
+		t.Errorf("the log says %d times that the certificate is replaced, want once", got)
+	}
+	for line := range strings.Lines(n.log()) {
+		if strings.Contains(line, replaced) && !strings.Contains(line, `"appid":"`+appID+`"`) {
+			t.Errorf("the log does not say of which app: %s", line)
+		}
 	}
 	w.fake.EndRotation()
 	want(t, "with the new one only", n.phone(alice, login), 502, "wechat_bad_answer")
