@@ -67,7 +67,7 @@ var doctorChecks = [][2]string{
 	{checkSandbox, "the WeChat sandbox is not in this build"},
 }
 
-// finding is what the doctor says of one check.
+// finding is the result of one check.
 type finding struct {
 	Name  string `json:"name"`
 	Level string `json:"level"`

@@ -47,9 +47,6 @@ func TestMain(m *testing.M) {
 
 // No file within the bounds takes more memory than a small server has, however often it is sent.
 func TestWorstFiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hundreds of millions of pixels")
-	}
 	const w, h = avatar.MaxSide, avatar.MaxPixels / avatar.MaxSide
 	half := component{1, 0x22, 0}
 	full := component{1, 0x11, 0}
