@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -198,6 +199,36 @@ func TestSeveralApps(t *testing.T) {
 	_, code := post(t, h, "/sandbox/codes", fmt.Sprintf(`{"user":"alice","kind":"login","appid":%q}`, b))
 	if got := login(t, h, b, "sb", code["code"]); got["openid"] != inB["openid"] {
 		t.Errorf("login: got %v, want openid %v", got, inB["openid"])
+	}
+}
+
+// The sidecar keeps accounts in its store; after a restart of Caddy their users come back.
+func TestNamesKeepTheirOpenIDsOverARestart(t *testing.T) {
+	t.Parallel()
+	a, b := t.Name()+"A", t.Name()+"B"
+	known := func(apps ...string) map[string]any {
+		h := provision(t, &sandbox.Handler{
+			Apps:         []sandbox.App{{AppID: a, Secret: "sa"}, {AppID: b, Secret: "sb"}},
+			OpenPlatform: true,
+		})
+		defer func() { // the fake ends with its last handler
+			if err := h.Cleanup(); err != nil {
+				t.Error(err)
+			}
+		}()
+		ids := map[string]any{}
+		for _, app := range apps {
+			_, alice := post(t, h, "/sandbox/users", fmt.Sprintf(`{"name":"alice","appid":%q}`, app))
+			_, bob := post(t, h, "/sandbox/users", fmt.Sprintf(`{"name":"bob","appid":%q}`, app))
+			if alice["openid"] == bob["openid"] || alice["unionid"] == bob["unionid"] {
+				t.Errorf("two names in one app: got %v and %v, want ids of their own", alice, bob)
+			}
+			ids[app], ids["union"] = alice["openid"], alice["unionid"]
+		}
+		return ids
+	}
+	if before, after := known(a, b), known(b, a); !maps.Equal(before, after) || before[a] == before[b] {
+		t.Errorf("ids after a restart: got %v, want %v, and another openid in each app", after, before)
 	}
 }
 

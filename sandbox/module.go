@@ -49,6 +49,7 @@ func init() {
 //
 // Users, codes and tokens live in memory. They survive a config reload that
 // leaves the apps as they are, and are shared by all handlers of the same apps.
+// A name has the same openid after a restart, so its account is found again.
 type Handler struct {
 	// The mini programs of the fake. At least one is required.
 	Apps []App `json:"apps,omitempty"`

@@ -120,7 +120,7 @@ func (s *state) user(name, appid string) (*wechattest.User, error) {
 	if len(s.users) >= maxUsers {
 		return nil, errTooMany
 	}
-	u := s.fake.NewUser(appid)
+	u := s.fake.NewUserNamed(name, appid)
 	s.users[name] = u
 	return u, nil
 }

@@ -69,6 +69,21 @@ func TestUnionIDIsThePersons(t *testing.T) {
 	}
 }
 
+func TestNamedUsersAreTheSameInEachFake(t *testing.T) {
+	t.Parallel()
+	named := func(name, appid string) *wechattest.User {
+		fake := wechattest.New(wechattest.App{ID: "wxa", Secret: "a", OpenPlatform: true}, wechattest.App{ID: "wxb", Secret: "b", OpenPlatform: true})
+		return fake.Same(fake.NewUserNamed(name, appid), "wxa")
+	}
+	alice, again, bob := named("alice", "wxa"), named("alice", "wxb"), named("bob", "wxa")
+	if alice.OpenID != again.OpenID || alice.UnionID != again.UnionID {
+		t.Errorf("alice: got %s %s, want %s %s", again.OpenID, again.UnionID, alice.OpenID, alice.UnionID)
+	}
+	if alice.OpenID == bob.OpenID || len(alice.OpenID) != 28 || alice.OpenID[0] != 'o' || alice.OpenID == alice.UnionID {
+		t.Errorf("ids: got %s, %s and bob's %s, want different ones of 28 characters", alice.OpenID, alice.UnionID, bob.OpenID)
+	}
+}
+
 func TestLoginCodes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

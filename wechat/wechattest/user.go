@@ -4,6 +4,7 @@ package wechattest
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -29,6 +30,7 @@ type User struct {
 
 // person is the WeChat account behind the users of several apps.
 type person struct {
+	name    string // empty: the ids are random
 	unionID string
 	users   map[string]*User // by AppID
 }
@@ -59,6 +61,15 @@ func (s *Server) NewUser(appid string) *User {
 	return s.join(&person{unionID: openID(), users: make(map[string]*User)}, appid)
 }
 
+// NewUserNamed makes a person as NewUser does, with ids that depend on the name and the app alone.
+// A fake that starts anew knows the accounts that the server under test has kept. Each name is for
+// one call.
+func (s *Server) NewUserNamed(name, appid string) *User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.join(&person{name: name, unionID: openIDOf(name, ""), users: make(map[string]*User)}, appid)
+}
+
 // Same returns the same person in another app: another openid, and the same
 // unionid if both apps are bound to the Open Platform.
 func (s *Server) Same(u *User, appid string) *User {
@@ -75,7 +86,11 @@ func (s *Server) join(p *person, appid string) *User {
 	if !ok {
 		panic(fmt.Sprintf("wechattest: no app %q", appid))
 	}
-	u := &User{AppID: appid, OpenID: openID(), person: p}
+	id := openID()
+	if p.name != "" {
+		id = openIDOf(p.name, appid)
+	}
+	u := &User{AppID: appid, OpenID: id, person: p}
 	if a.OpenPlatform {
 		u.UnionID = p.unionID
 	}
@@ -204,7 +219,17 @@ func (n phoneNumber) full() string {
 
 // openID makes an identifier in the form of openids and unionids: 28 characters, the first an o.
 func openID() string {
-	return "o" + base64.RawURLEncoding.EncodeToString(random(21))[:27]
+	return openIDFrom(random(21))
+}
+
+// openIDOf is the openid of a name in an app, and the unionid where no app is named.
+func openIDOf(name, appid string) string {
+	sum := sha256.Sum256([]byte(appid + "\x00" + name))
+	return openIDFrom(sum[:])
+}
+
+func openIDFrom(b []byte) string {
+	return "o" + base64.RawURLEncoding.EncodeToString(b)[:27]
 }
 
 // letters returns n random letters and digits.
