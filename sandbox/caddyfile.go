@@ -26,12 +26,14 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	wechat_sandbox [<matcher>] {
 //		app <appid> <secret>
 //		open_platform
+//		accept_any_code
 //		host <name>...
 //	}
 //
 // app is required and may be repeated for several mini programs. open_platform
-// gives the users a unionid. host names under which the sandbox answers, besides
-// localhost and IP addresses; it may be repeated.
+// gives the users a unionid. accept_any_code takes the codes of WeChat DevTools as
+// those of one user, named devtools. host names under which the sandbox answers,
+// besides localhost and IP addresses; it may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -44,13 +46,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		case "open_platform":
-			if d.NextArg() {
-				return d.ArgErr()
+			if err := unmarshalSwitch(d, &h.OpenPlatform); err != nil {
+				return err
 			}
-			if h.OpenPlatform {
-				return d.Err("open_platform already specified")
+		case "accept_any_code":
+			if err := unmarshalSwitch(d, &h.AcceptAnyCode); err != nil {
+				return err
 			}
-			h.OpenPlatform = true
 		case "host":
 			names := d.RemainingArgs()
 			if len(names) == 0 {
@@ -58,9 +60,22 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			h.Hosts = append(h.Hosts, names...)
 		default:
-			return d.Errf("unrecognized subdirective: %s (want app, open_platform or host)", d.Val())
+			return d.Errf("unrecognized subdirective: %s (want app, open_platform, accept_any_code or host)", d.Val())
 		}
 	}
+	return nil
+}
+
+// unmarshalSwitch reads an option that stands alone.
+func unmarshalSwitch(d *caddyfile.Dispenser, into *bool) error {
+	name := d.Val()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if *into {
+		return d.Errf("%s already specified", name)
+	}
+	*into = true
 	return nil
 }
 

@@ -35,6 +35,7 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 			"wechat_sandbox {\n app wx1 s1\n host wechat {env.NAME}\n host fake\n}",
 			`{"apps":[{"appid":"wx1","secret":"s1"}],"hosts":["wechat","{env.NAME}","fake"]}`,
 		},
+		{"codes of DevTools", "wechat_sandbox {\n app wx1 s1\n accept_any_code\n}", `{"apps":[{"appid":"wx1","secret":"s1"}],"accept_any_code":true}`},
 		{"nothing, which Provision refuses", "wechat_sandbox", `{}`},
 	}
 	for _, tt := range tests {
@@ -69,6 +70,8 @@ func TestUnmarshalCaddyfileErrors(t *testing.T) {
 		{"open_platform with argument", "wechat_sandbox {\n open_platform on\n}", "wrong argument count"},
 		{"open_platform with a block", "wechat_sandbox {\n open_platform {\n x\n }\n}", "unrecognized subdirective: {"},
 		{"open_platform twice", "wechat_sandbox {\n open_platform\n open_platform\n}", "open_platform already specified"},
+		{"accept_any_code with argument", "wechat_sandbox {\n accept_any_code on\n}", "wrong argument count"},
+		{"accept_any_code twice", "wechat_sandbox {\n accept_any_code\n accept_any_code\n}", "accept_any_code already specified"},
 		{"host without a name", "wechat_sandbox {\n host\n}", "wrong argument count"},
 		{"unknown subdirective", "wechat_sandbox {\n user alice\n}", "unrecognized subdirective: user"},
 	}

@@ -58,6 +58,12 @@ type Handler struct {
 	// unionid, the same in every app. Default: false.
 	OpenPlatform bool `json:"open_platform,omitempty"`
 
+	// Take every code that the sandbox did not make as one of the user named
+	// `devtools`, whose phone is 13900139000: the codes of WeChat DevTools, which
+	// come from WeChat, then log in without an account. What DevTools encrypts
+	// (`encryptedData`) cannot be read: WeChat keeps the key. Default: false.
+	AcceptAnyCode bool `json:"accept_any_code,omitempty"`
+
 	// Names under which the sandbox answers, besides localhost and IP
 	// addresses: for containers that know it by a name. Default: none.
 	Hosts []string `json:"hosts,omitempty"`
@@ -102,6 +108,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.logger.Warn("wechat_sandbox lets anybody log in as anybody; use it for tests and development only and never expose it",
 		zap.Int("apps", len(apps)))
+	if h.AcceptAnyCode {
+		h.logger.Warn("accept_any_code: whatever looks like a code logs in, all as one user; leave it out unless WeChat DevTools is what logs in",
+			zap.String("user", devTools))
+	}
 	return nil
 }
 

@@ -28,7 +28,7 @@ func (s *Server) login(q *request) answer {
 		return s.fail(errGrantType)
 	}
 
-	c, ok := s.liveCode(value, loginKind)
+	c, ok := s.anyCode(a, value, loginKind)
 	if !ok || c.user.AppID != a.ID {
 		return s.fail(errInvalidCode)
 	}

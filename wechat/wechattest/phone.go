@@ -33,7 +33,7 @@ func (s *Server) phone(q *request) answer {
 		return s.fail(errCodeMissing)
 	}
 
-	c, ok := s.liveCode(value, phoneKind)
+	c, ok := s.anyCode(a, value, phoneKind)
 	if !ok || c.used {
 		return s.fail(errInvalidCode)
 	}

@@ -111,11 +111,7 @@ func (s *Server) Block(u *User) {
 func (s *Server) LoginCode(u *User) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := base64.StdEncoding.EncodeToString(random(16))
-	u.sessionKeys = append([]string{key}, u.sessionKeys...)
-	u.sessionKeys = u.sessionKeys[:min(len(u.sessionKeys), 2)]
-
-	return s.issue(&code{value: "0" + letters(31), kind: loginKind, user: u, key: key})
+	return s.issue(&code{value: s.mark("0" + letters(31-markLength)), kind: loginKind, user: u, key: u.newSessionKey()})
 }
 
 // SessionKeys returns the user's valid session_key and the one before it, the
@@ -133,7 +129,7 @@ func (s *Server) PhoneCode(u *User, phone string) string {
 	number := mustParsePhone(phone)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.issue(&code{value: hex.EncodeToString(random(32)), kind: phoneKind, user: u, number: number})
+	return s.issue(&code{value: s.mark(hex.EncodeToString(random(32 - markLength/2))), kind: phoneKind, user: u, number: number})
 }
 
 // KeepCodes bounds the codes and cloudIDs the fake remembers; the oldest go. Zero, the

@@ -66,6 +66,7 @@ type Server struct {
 
 	closed    chan struct{}
 	closeOnce sync.Once
+	markKey   []byte // tells codes of this fake from others
 
 	// mu guards everything below and the unexported fields of users.
 	mu       sync.Mutex
@@ -92,6 +93,7 @@ type Server struct {
 type app struct {
 	App
 	security    *Security // nil: calls are plain
+	foreign     *foreign  // nil: codes that the fake did not make are invalid
 	stable      *token    // the current stable_token
 	plain       []*token  // issued by /cgi-bin/token, oldest first
 	refreshedAt time.Time
@@ -103,6 +105,7 @@ type app struct {
 func New(apps ...App) *Server {
 	s := &Server{
 		closed:   make(chan struct{}),
+		markKey:  random(32),
 		apps:     make(map[string]*app),
 		codes:    make(map[string]*code),
 		tokens:   make(map[string]*token),
