@@ -175,7 +175,7 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "secret":
 		if a.Secret != "" {
-			return d.Errf("the secret of app %s was already given", a.ID)
+			return d.Errf("the secret of %s was already given", a.name())
 		}
 		return oneArg(d, &a.Secret)
 	case "access_token":

@@ -53,7 +53,7 @@ var doctorChecks = [][2]string{
 	{checkShort, "each secret is long enough"},
 	{checkRepeated, "each secret has many different characters"},
 	{checkFileSecret, "secrets come from files; after one has changed run caddy reload --force, a plain reload does not read it again"},
-	{checkAPI, "secrets go to WeChat's API encrypted, or stay on this machine"},
+	{checkAPI, "secrets and phone numbers leave this machine encrypted, or stay in a private network"},
 	{checkClock, "this machine's clock agrees with that of WeChat's API"},
 	{checkCredentials, "an access token was fetched for each app"},
 	{checkStore, "the store answers"},
@@ -62,7 +62,7 @@ var doctorChecks = [][2]string{
 	{checkProxies, "trusted_proxies is strict where it is set"},
 	{checkAccessLog, "no access log shows tokens"},
 	{checkMatcher, "the matchers let base_path through"},
-	{checkBelow, "public and optional have nothing below base_path"},
+	{checkBelow, "public, optional and phone_required have nothing below base_path"},
 	{checkDiscovery, "the issuer is no https URL, or ends in base_path"},
 	{checkSandbox, "the WeChat sandbox is not in this build"},
 }
@@ -115,7 +115,7 @@ func (d *doctor) examine(ctx context.Context, config []byte) (doctorReport, erro
 	d.check(checkSites, levelError, len(places) == 0, "no site has wechat_auth: write it into the site that your mini program calls")
 	for _, p := range places {
 		d.server(cfg, p)
-		d.paths(ctx, p)
+		d.site(ctx, p)
 		d.secrets(ctx, p.handler)
 		d.store(ctx, p.handler)
 	}

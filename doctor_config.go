@@ -106,19 +106,28 @@ func (s *serverConfig) places(routes []routeConfig, before []step) (all []place)
 	return all
 }
 
-// reaches tells whether a request for a path, as wechat_auth sees it, comes through the steps.
-func reaches(ctx context.Context, steps []step, path string) bool {
+// leftOut returns the step that a request for a path, as wechat_auth sees it, does not come
+// through, and the path as it is there; nil is none.
+func leftOut(ctx context.Context, steps []step, path string) (*step, string) {
 	for _, s := range slices.Backward(steps) {
 		path = s.strip + path
 	}
-	for _, s := range steps {
+	for i, s := range steps {
 		if s.strip != "" {
 			path = strings.TrimPrefix(path, s.strip)
 		} else if !slices.ContainsFunc(s.match, func(m matchConfig) bool { return m.passes(ctx, path) }) {
-			return false
+			return &steps[i], path
 		}
 	}
-	return true
+	return nil, ""
+}
+
+// patterns returns the paths that a step lets through.
+func (s *step) patterns() (all []string) {
+	for _, m := range s.match {
+		all = append(all, m.Path...)
+	}
+	return all
 }
 
 func (m matchConfig) passes(ctx context.Context, path string) bool {
@@ -134,6 +143,13 @@ func (m matchConfig) passes(ctx context.Context, path string) bool {
 	return passes || err != nil
 }
 
+// site checks what can be seen in the configuration of a site alone.
+func (d *doctor) site(ctx context.Context, p place) {
+	d.paths(ctx, p)
+	d.addresses(p.handler)
+	d.appIDs(p.handler)
+}
+
 // paths checks what depends on base_path.
 func (d *doctor) paths(ctx context.Context, p place) {
 	repl := caddy.NewReplacer()
@@ -141,19 +157,24 @@ func (d *doctor) paths(ctx context.Context, p place) {
 	if err != nil {
 		return // Caddy does not start with it, and says why
 	}
-	d.check(checkMatcher, levelError, !reaches(ctx, p.steps, base+"/login"),
-		"a matcher before wechat_auth leaves %s out, so nobody can log in: let %s/* through as well, or set base_path below the path that is matched", base, base)
+	d.done[checkMatcher] = true
+	if by, path := leftOut(ctx, p.steps, base+"/login"); by != nil {
+		below, _ := strings.CutSuffix(path, "/login")
+		d.check(checkMatcher, levelError, true,
+			"a matcher before wechat_auth leaves %s out, so nobody can log in: write @wechat path %s %s/* and match @wechat in its place, "+
+				"or set base_path below what is matched", below, strings.Join(by.patterns(), " "), below)
+	}
 	for _, option := range []struct {
 		name  string
 		paths []*Paths
-	}{{"public", p.handler.Public}, {"optional", p.handler.Optional}} {
+	}{{"public", p.handler.Public}, {"optional", p.handler.Optional}, {"phone_required", p.handler.PhoneRequired}} {
 		for _, paths := range option.paths {
 			if paths == nil {
 				continue
 			}
 			for _, path := range paths.Paths {
 				d.check(checkBelow, levelWarn, path == base || strings.HasPrefix(path, base+"/"),
-					"%s %s is below base_path, where wechat_auth answers itself: take it out", option.name, path)
+					"%s %s has no effect: below %s wechat_auth answers itself, so take it out, or move that path of your backend", option.name, path, base)
 			}
 		}
 	}

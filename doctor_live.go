@@ -6,13 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -29,38 +25,27 @@ const (
 	fewCharacters  = 8 // 32 random hex digits have 8 different ones all but always
 )
 
-var appIDForm = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
-
-// secrets checks the secrets of a site and, with them, WeChat. Apps are named by number where the
-// appid may be a secret in the wrong place.
+// secrets checks the secrets of a site and, with them, WeChat.
 func (d *doctor) secrets(ctx context.Context, h *Handler) {
 	repl := caddy.NewReplacer()
 	cfg := wechat.Config{Timeout: doctorTimeout}
 	for _, base := range h.API {
-		resolved, err := resolve(repl, "api", base)
-		d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
-		if err != nil {
-			continue
+		if resolved, err := resolve(repl, "api", base); err == nil {
+			cfg.BaseURLs = append(cfg.BaseURLs, resolved)
 		}
-		cfg.BaseURLs = append(cfg.BaseURLs, resolved)
-		d.plain(resolved)
 	}
-	d.done[checkAPI] = true
 	d.clock(ctx, cfg.BaseURLs)
 	for i, a := range h.Apps {
 		if a == nil {
 			continue
 		}
-		name := fmt.Sprintf("app %d", i+1)
 		var err error
+		name := appName(i)
 		if cfg.AppID, err = resolve(repl, name, a.ID); err != nil {
 			d.check(checkUnset, levelError, true, "%v: set it where Caddy runs", err)
 			continue
 		}
-		wrong := !appIDForm.MatchString(cfg.AppID)
-		d.check(checkAppID, levelError, wrong,
-			"the appid of %s is not wx and 16 hex digits: copy it from the mini program's console (开发管理, 开发设置); appid first, then the secret", name)
-		if !wrong {
+		if wechat.IsAppID(cfg.AppID) {
 			name = "app " + cfg.AppID
 		}
 		cfg.Secret = d.secret(repl, "the secret of "+name, a.Secret)
@@ -72,6 +57,9 @@ func (d *doctor) secrets(ctx context.Context, h *Handler) {
 	}
 	if h.Hook != nil {
 		d.secret(repl, "the hook's secret", h.Hook.Secret)
+	}
+	if h.Service != nil {
+		d.secret(repl, "the service's secret", h.Service.Secret)
 	}
 	if strings.HasPrefix(h.Token.Algorithm, "HS") && h.Token.Key != "" {
 		d.secret(repl, "the token's key", h.Token.Key)
@@ -108,17 +96,6 @@ func (d *doctor) fromFile(name, configured string, cfg wechat.Config) {
 	_, inUse := pool.References(tokensKey(cfg))
 	d.check(checkFileSecret, levelWarn, d.running() && !inUse,
 		"the secret file of %s has changed since Caddy read it, and a plain reload does not read it again: run caddy reload --force", name)
-}
-
-// plain checks that secrets don't cross a network in clear.
-func (d *doctor) plain(api string) {
-	u, err := url.Parse(api)
-	if err != nil || u.Scheme != "http" {
-		return
-	}
-	ip := net.ParseIP(u.Hostname())
-	d.check(checkAPI, levelError, u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()),
-		"api http://%s sends AppSecrets over the network in clear: write https://", u.Host)
 }
 
 // clock compares this machine's clock with the Date of the first host that answers.

@@ -315,6 +315,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.compareSites()
+	p.warn()
 	p.opener.gauges.add(deps.Store, deps.Apps)
 	p.opener.all = append(p.opener.all, h.site)
 	return nil

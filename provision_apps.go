@@ -57,22 +57,30 @@ func (p *provisioner) app(a *App, cfg wechat.Config) (err error) {
 	if a.Secret == "" {
 		return errors.New("an app has no secret: write app <appid> {env.WECHAT_SECRET}")
 	}
-	if cfg.Secret, err = resolve(p.repl, "secret of app "+a.ID, a.Secret); err != nil {
+	if cfg.Secret, err = resolve(p.repl, "secret of "+a.name(), a.Secret); err != nil {
 		return err
 	}
 	if cfg.TokenURL, err = a.tokenURL(p.repl); err != nil {
-		return fmt.Errorf("access_token of app %s: %w", a.ID, err)
+		return fmt.Errorf("access_token of %s: %w", a.name(), err)
 	}
 	var signing any
 	if cfg.Signing, signing, err = a.Signing.provision(p.repl); err != nil {
-		return fmt.Errorf("signing of app %s: %w", a.ID, err)
+		return fmt.Errorf("signing of %s: %w", a.name(), err)
 	}
 	dependsOn := []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.Timeout, cfg.MaxInFlight, cfg.TokenURL, signing}
 	p.deps.Apps[cfg.AppID], err = acquire(p.h, "app", dependsOn, func() (*sidecar.App, error) { return newApp(cfg) })
 	if err != nil {
-		return fmt.Errorf("app %s: %w", a.ID, err)
+		return fmt.Errorf("%s: %w", a.name(), err)
 	}
 	return nil
+}
+
+// name is the app in errors. What may be a secret in the wrong place is not repeated.
+func (a *App) name() string {
+	if wechat.IsAppSecret(a.ID) {
+		return "an app"
+	}
+	return "app " + a.ID
 }
 
 // tokenURL is the address of the central token server; "" is WeChat itself.

@@ -220,6 +220,11 @@ func TestDiscovery(t *testing.T) {
 			t.Errorf("got %v, want %s among them and no nbf", supported, claim)
 		}
 	}
+	sealed := newSite(t, "token {\nphone sealed\nissuer https://api.example.com/auth\n}").do("GET", path, "", "")
+	supported, _ := sealed.field("claims_supported").([]any)
+	if !slices.Contains(supported, any("phone_sealed")) || slices.Contains(supported, any("phone")) || slices.Contains(supported, any("phone_number")) {
+		t.Errorf("phone sealed: got %v, want phone_sealed in place of phone and phone_number", supported)
+	}
 	for _, issuer := range []string{"http://api.example.com/auth", "https://api.example.com/", "wechat"} {
 		s := newSite(t, "token {\nissuer "+issuer+"\n}")
 		want(t, s.do("GET", path, "", ""), 404, "not_found")

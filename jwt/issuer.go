@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -105,4 +106,13 @@ func clock(now func() time.Time) time.Time {
 		return time.Now()
 	}
 	return now()
+}
+
+// ClaimNames returns the names of the claims that the issuer's tokens may have, Extra apart.
+func (i *Issuer) ClaimNames() []string {
+	if !i.SealPhone {
+		return Names()
+	}
+	sealed := func(name string) bool { return name == "phone" || name == "phone_number" }
+	return append(slices.DeleteFunc(Names(), sealed), "phone_sealed")
 }

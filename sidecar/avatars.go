@@ -189,17 +189,17 @@ func (a *pictures) clear(ctx context.Context, owner, keep string) error {
 	return nil
 }
 
-// get returns a picture, or errNotFound.
+// get returns a picture, or errNoPicture.
 func (a *pictures) get(ctx context.Context, hash string) ([]byte, error) {
 	owner, picture, ok := splitAvatar(hash)
 	if !ok {
-		return nil, errNotFound
+		return nil, errNoPicture
 	}
 	ctx, cancel := context.WithTimeout(ctx, avatarIO)
 	defer cancel()
 	jpeg, err := a.storage.Load(ctx, avatarKey(owner, picture))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotFound
+		return nil, errNoPicture
 	}
 	if err != nil {
 		return nil, avatarError("loading", err)
@@ -215,7 +215,7 @@ func (a *pictures) get(ctx context.Context, hash string) ([]byte, error) {
 func (a *pictures) serve(w http.ResponseWriter, r *http.Request, file string) error {
 	hash, ok := strings.CutSuffix(file, avatarExt)
 	if !ok {
-		return errNotFound
+		return errNoPicture
 	}
 	jpeg, err := a.get(r.Context(), hash)
 	if err != nil {

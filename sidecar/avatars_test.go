@@ -46,7 +46,7 @@ func wantAvatar(t *testing.T, a *pictures, hash string, want []byte) {
 	t.Helper()
 	got, err := a.get(t.Context(), hash)
 	if want == nil {
-		if !errors.Is(err, errNotFound) {
+		if !errors.Is(err, errNoPicture) {
 			t.Errorf("%s: got %q, %v, want it not found", hash, got, err)
 		}
 	} else if err != nil || string(got) != string(want) {
@@ -371,8 +371,8 @@ func TestAvatarNotServed(t *testing.T) {
 	} {
 		s.calls = nil
 		w := httptest.NewRecorder()
-		if err := a.serve(w, httptest.NewRequest("GET", "/", nil), file); err != errNotFound {
-			t.Errorf("%q: got %v, want %v", file, err, errNotFound)
+		if err := a.serve(w, httptest.NewRequest("GET", "/", nil), file); err != errNoPicture {
+			t.Errorf("%q: got %v, want %v", file, err, errNoPicture)
 		}
 		if len(w.Header()) != 0 {
 			t.Errorf("%q: got header %v before the error", file, w.Header())

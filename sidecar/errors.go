@@ -47,6 +47,7 @@ func (e *Error) Write(w http.ResponseWriter) { writeJSON(w, e.status, e) }
 // The whole table of errors; README.md shows it.
 var (
 	errNotFound    = entry(404, "not_found", "there is no such route")
+	errNoPicture   = withDescription(errNotFound, "there is no such picture: it was removed or replaced, its user was erased, or it lies on a machine with a storage of its own")
 	errTooLarge    = entry(413, "payload_too_large", "the request body is too large")
 	errMediaType   = entry(415, "unsupported_media_type", "send the body as JSON")
 	errPicture     = entry(415, "unsupported_media_type", "the avatar is not a JPEG, PNG, GIF or WebP picture that can be read")

@@ -216,7 +216,7 @@ func (o *operations) export(w http.ResponseWriter, r *http.Request, id session.U
 	}
 	if hash := account.User.Avatar; hash != "" {
 		all.Picture, err = o.sites[0].profiles.pictures.get(r.Context(), hash)
-		if err != nil && !errors.Is(err, errNotFound) {
+		if err != nil && !errors.Is(err, errNoPicture) {
 			return err
 		}
 	}

@@ -84,7 +84,7 @@ func (k *published) discovery(w http.ResponseWriter, _ *http.Request) error {
 		"response_types_supported":              []string{"none"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{k.alg},
-		"claims_supported":                      jwt.Names(),
+		"claims_supported":                      k.tokens.issuer.ClaimNames(),
 	})
 	return nil
 }

@@ -89,9 +89,19 @@ var (
 	// apps. It stops what a forgotten placeholder looks like.
 	appIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
+	formOfAppID  = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+	formOfSecret = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 	// secretPattern likewise: visible ASCII without the braces of a placeholder.
 	secretPattern = regexp.MustCompile(`^[!-z|~]{1,256}$`)
 )
+
+// IsAppID reports whether a text has the form of a real AppID.
+func IsAppID(s string) bool { return formOfAppID.MatchString(s) }
+
+// IsAppSecret reports whether a text has the form that AppSecrets have today. No page promises it:
+// it is good for finding one in the wrong place.
+func IsAppSecret(s string) bool { return formOfSecret.MatchString(s) }
 
 // withDefaults returns c with every zero field filled in, or an error that says what to write
 // instead. No error quotes a value: people put secrets into the wrong field.
@@ -101,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if !secretPattern.MatchString(c.Secret) {
 		return c, errors.New("wechat: the AppSecret is missing, holds blanks, or is a placeholder that was not filled in")
+	}
+	if IsAppID(c.Secret) || IsAppSecret(c.AppID) {
+		return c, errors.New("wechat: the AppID stands in the place of the AppSecret, or the other way round: the AppID is wx and 16 hex digits, and comes first")
 	}
 	if c.Timeout < 0 {
 		return c, errors.New("wechat: the timeout must be positive")
