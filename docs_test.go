@@ -15,10 +15,11 @@ var (
 	web         = []string{"docs/web.md", "docs/web.zh-CN.md"}                 // its script runs in e2e
 	hookDocs    = []string{"docs/hook.md", "docs/hook.zh-CN.md"}
 	paths       = []string{"docs/paths.md", "docs/paths.zh-CN.md"}
-	proxies     = []string{"docs/nginx.md", "docs/nginx.zh-CN.md"}   // its configurations run in e2e
-	deploy      = []string{"docs/deploy.md", "docs/deploy.zh-CN.md"} // its files are tested in e2e and tests/deploy
+	proxies     = []string{"docs/nginx.md", "docs/nginx.zh-CN.md"}       // its configurations run in e2e
+	deploy      = []string{"docs/deploy.md", "docs/deploy.zh-CN.md"}     // its files are tested in e2e and tests/deploy
+	backends    = []string{"docs/backends.md", "docs/backends.zh-CN.md"} // its programs run in e2e
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web, hookDocs, paths, proxies, deploy)
+		readmes, operations, performance, web, hookDocs, paths, proxies, deploy, backends)
 )
 
 func readText(t *testing.T, file string) string {

@@ -15,6 +15,7 @@ unformatted=$(files '*.go' | tr '\n' '\0' | xargs -0 gofmt -l)
 
 step go.mod
 go mod tidy -diff
+(cd examples/backends/go && go mod tidy -diff && go vet ./...)
 
 step "lint and vet"
 tool golangci-lint fmt --diff

@@ -18,6 +18,9 @@ trusts() {
 	[[ -n ${SSL_CERT_FILE:-} || -d ${SSL_CERT_DIR:-/none} || $(uname) != Linux ]] ||
 		[[ -s /etc/ssl/certs/ca-certificates.crt || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]]
 }
+verifies() { # jwt is also a folder of this checkout, so Python must not look here
+	/usr/bin/python3 -I -c 'import jwt.algorithms; assert jwt.algorithms.has_crypto'
+}
 has_server() {
 	command -v "$1" || [[ -x /usr/sbin/$1 ]] # where not everybody's PATH leads
 }
@@ -32,7 +35,11 @@ need sqlite3 command -v sqlite3     # people look into the session file with it
 need systemd command -v systemd-analyze # the unit of examples/deploy is checked
 need nginx has_server nginx         # what else people put before a backend
 need lighttpd has_server lighttpd   # and what runs CGI programs
-need nodejs command -v node         # tokens are verified in another language, too
+need nodejs command -v node         # tokens are verified in other languages, too
+need python3-jwt verifies           # with the library of each
+need python3-cryptography verifies
+need php-cli command -v php
+need default-jdk-headless command -v javac # large, but most backends in China are in Java
 need prometheus command -v promtool # the alerts are checked with it
 need chromium command -v chromium   # pages of other origins, as a browser treats them
 if [[ -n $(files '*package.json') ]]; then # a large package on Debian, so only where something uses it
