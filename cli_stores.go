@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -39,30 +40,35 @@ type failedLine struct {
 }
 
 func importUsers(a admin) error {
-	in := os.Stdin
+	in, size := os.Stdin, int64(-1)
 	if name := a.Arg(0); name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = f.Close() }() // it was only read
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
 		in = f
 	}
+	bar := newProgress(size, "importing", progressbar.OptionShowBytes(true))
+	defer func() { _ = bar.Finish() }() // only the terminal's
 	report := importReport{Failed: []failedLine{}}
-	if err := a.importFrom(bufio.NewReader(in), &report); err != nil {
-		return fmt.Errorf("after %d users: %w; import the file again, that does no harm", report.Imported, err)
+	if err := a.importFrom(bufio.NewReader(in), &report, bar); err != nil {
+		return fmt.Errorf("after %s: %w; import the file again, that does no harm", counted(report.Imported, "user"), err)
 	}
 	if err := printReport(a, report); err != nil {
 		return err
 	}
 	if n := len(report.Failed); n > 0 {
-		return fmt.Errorf("%d lines are wrong", n)
+		return errors.New("wrong: " + counted(n, "line"))
 	}
 	return nil
 }
 
 // importFrom sends the lines in parts, and numbers those that are wrong as in the whole.
-func (a admin) importFrom(in *bufio.Reader, report *importReport) error {
+func (a admin) importFrom(in *bufio.Reader, report *importReport, bar *progressbar.ProgressBar) error {
 	for before, ended := 0, false; !ended; before += importLines {
 		var part bytes.Buffer
 		for range importLines {
@@ -78,6 +84,7 @@ func (a admin) importFrom(in *bufio.Reader, report *importReport) error {
 		if part.Len() == 0 {
 			return nil
 		}
+		size := part.Len()
 		text, err := a.send(http.MethodPost, "users", nil, &part)
 		if err != nil {
 			return err
@@ -91,16 +98,9 @@ func (a admin) importFrom(in *bufio.Reader, report *importReport) error {
 			failed.Line += before
 			report.Failed = append(report.Failed, failed)
 		}
-		showProgress(report.Imported)
+		_ = bar.Add(size) // as above
 	}
 	return nil
-}
-
-// showProgress tells who waits at a terminal how far it is.
-func showProgress(imported int) {
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		_, _ = fmt.Fprintf(os.Stderr, "%d users so far\r", imported) // the report comes at the end
-	}
 }
 
 func printReport(a admin, report importReport) error {
@@ -109,7 +109,7 @@ func printReport(a admin, report importReport) error {
 		return err
 	}
 	return printAnswer(a, text, func(report importReport) []string {
-		lines := []string{fmt.Sprintf("%d users imported", report.Imported)}
+		lines := []string{counted(report.Imported, "user") + " imported"}
 		for _, failed := range report.Failed {
 			lines = append(lines, fmt.Sprintf("line %d:\t%s", failed.Line, failed.Error))
 		}
@@ -170,15 +170,28 @@ func convert(fl caddycmd.Flags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	accounts := 0
 	ctx := context.Background()
-	if err := from.Dump(ctx, func(part session.Dump) error {
-		accounts += len(part.Accounts)
-		return to.Restore(ctx, part, time.Now())
-	}); err != nil {
+	stats, err := from.Stats(ctx)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stdout, "%d accounts copied\n", accounts)
+	bar := newProgress(stats.Users, "copying", progressbar.OptionShowCount())
+	users, sessions := 0, 0
+	err = from.Dump(ctx, func(part session.Dump) error {
+		for i := range part.Accounts {
+			sessions += len(part.Accounts[i].Sessions)
+			if part.Accounts[i].User.OpenID != "" { // else all that is left of an erased user
+				users++
+			}
+		}
+		_ = bar.Set(min(users, int(stats.Users))) // only the terminal's, and the total is an estimate
+		return to.Restore(ctx, part, time.Now())
+	})
+	_ = bar.Finish()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stdout, "%s and %s copied\n", counted(users, "user"), counted(sessions, "session"))
 	return err
 }
 

@@ -81,6 +81,9 @@ type userPage struct {
 }
 
 func userLines(page userPage) []string {
+	if len(page.Users) == 0 && page.Next == "" {
+		return []string{"no user found"}
+	}
 	lines := []string{"APP\tOPENID\tPHONE\tNICKNAME\tLAST LOGIN\tSESSIONS\tBAN"}
 	for _, u := range page.Users {
 		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s", u.AppID, u.OpenID, u.Phone, u.Nickname, shown(u.LastLogin), u.Sessions, u.banned()))

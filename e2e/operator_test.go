@@ -99,6 +99,8 @@ func TestOperatorCommands(t *testing.T) {
 	n.wantOperation("more: --after ", "users", "--limit", "1")
 	n.wantOperation("wechat_auth", "show", alice.OpenID)
 	n.refused("not_found: there is no such user", "show", "nobody")
+	n.refused("phone must be a whole number", "users", "--phone", "1")
+	n.wantOperation("no user found", "users", "--phone", "13900139000")
 	n.refused("limit must be", "users", "--limit", "x")
 
 	var all map[string]any

@@ -50,6 +50,9 @@ func (o *operations) list(w http.ResponseWriter, r *http.Request) error {
 	q := session.UserQuery{
 		AppID: query.Get("appid"), Phone: query.Get("phone"), UnionID: query.Get("unionid"), After: query.Get("after"),
 	}
+	if q.Phone != "" && !importedPhone.MatchString(q.Phone) {
+		return invalidRequest("phone must be a whole number, such as 13800138000 or +85291234567")
+	}
 	if text := query.Get("limit"); text != "" {
 		var err error
 		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > session.MaxPage {
