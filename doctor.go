@@ -42,6 +42,7 @@ const (
 	checkMatcher     = "matcher"
 	checkBelow       = "below-base-path"
 	checkDiscovery   = "discovery"
+	checkUpstream    = "upstream"
 	checkSandbox     = "sandbox"
 )
 
@@ -64,6 +65,7 @@ var doctorChecks = [][2]string{
 	{checkMatcher, "the matchers let base_path through"},
 	{checkBelow, "public, optional and phone_required have nothing below base_path"},
 	{checkDiscovery, "the issuer is no https URL, or ends in base_path"},
+	{checkUpstream, "what backends get of a user is shown"},
 	{checkSandbox, "the WeChat sandbox is not in this build"},
 }
 
@@ -118,7 +120,9 @@ func (d *doctor) examine(ctx context.Context, config []byte) (doctorReport, erro
 		d.site(ctx, p)
 		d.secrets(ctx, p.handler)
 		d.store(ctx, p.handler)
+		d.upstream(p)
 	}
+	d.stores(ctx)
 	_, err := caddy.GetModule("http.handlers.wechat_sandbox")
 	d.check(checkSandbox, levelWarn, err == nil,
 		"this build has the WeChat sandbox, which lets anybody log in as anyone where it is configured: build Caddy without it for production")

@@ -36,6 +36,7 @@ type logConfig struct {
 }
 
 type serverConfig struct {
+	Listen         []string        `json:"listen"`
 	Routes         []routeConfig   `json:"routes"`
 	TrustedProxies json.RawMessage `json:"trusted_proxies"`
 	Strict         int             `json:"trusted_proxies_strict"`
@@ -50,6 +51,7 @@ type routeConfig struct {
 }
 
 type matchConfig struct {
+	Host []string `json:"host"`
 	Path []string `json:"path"`
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-wechat/wechatauth/session/redisstore"
+	"github.com/caddy-wechat/wechatauth/sidecar"
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
@@ -169,12 +170,21 @@ func (d *doctor) store(ctx context.Context, h *Handler) {
 	switch kind.Type {
 	case "redis":
 		d.redis(ctx, raw)
-		return
 	case "sqlite":
 		d.sqlite(ctx, raw)
 	}
-	for _, site := range d.sites {
-		d.check(checkStore, levelError, site.CheckStore(ctx) != nil, "the %s store does not answer: the log says why", kind.Type)
+}
+
+// stores asks the stores at work.
+func (d *doctor) stores(ctx context.Context) {
+	if !d.running() {
+		return
+	}
+	d.done[checkStore] = true
+	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
+	defer cancel()
+	for _, name := range sidecar.NewOperations(d.sites).Silent(ctx) {
+		d.check(checkStore, levelError, true, "the %s store does not answer: the log says why", name)
 	}
 }
 

@@ -169,6 +169,44 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 	}
 }
 
+// An operator sees what a backend gets, before there is a user.
+func TestDoctorShowsWhatTheBackendGets(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		lines        string
+		want, absent []string
+	}{
+		"default": {"", []string{"localhost/auth gets", "X-Wx-Openid: o-example", "X-Wx-Phone: 138****8000", "Authorization: Bearer"}, nil},
+		"own": {
+			"headers none\nauthorization strip\nheader X-Nick nickname\nheader X-Role role",
+			[]string{"X-Nick: %E5%B0%8F%E6%98%8E", "X-Role: <role>, where the hook gives it"},
+			[]string{"Openid", "Authorization"},
+		},
+		"nothing": {"headers none\nbase_path /x", []string{"localhost/x gets", "no header about the user"}, []string{"Openid"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, f := range (patient{lines: row.lines}).diagnose(t) {
+				if f.Name != "upstream" {
+					continue
+				}
+				for _, text := range row.want {
+					if !strings.Contains(f.Text, text) {
+						t.Errorf("got %q, want %q in it", f.Text, text)
+					}
+				}
+				for _, text := range row.absent {
+					if strings.Contains(f.Text, text) {
+						t.Errorf("got %q, want no %q in it", f.Text, text)
+					}
+				}
+				return
+			}
+			t.Error("got no finding upstream")
+		})
+	}
+}
+
 func TestDoctorFindsARedisThatEvicts(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)

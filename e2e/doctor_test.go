@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
@@ -64,6 +65,22 @@ func TestDoctorOfTheCaddyThatRuns(t *testing.T) {
 	n.refused("caddy reload --force", "doctor")
 	if out, _ := n.operate("doctor", "--json"); strings.Contains(out, secret) || strings.Contains(out, "fedcba98") {
 		t.Errorf("got %s, want no secret", out)
+	}
+}
+
+// Where there are several stores, the doctor names the one that fails.
+func TestDoctorNamesTheStoreThatFails(t *testing.T) {
+	w := newWorld(t)
+	redis := redistest.Start(t)
+	n := w.newNode()
+	n.more = "http://localhost:" + n.port + " {\n" + n.site("store redis "+redis.URL) + "}\n"
+	n.start()
+	n.wantOperation("the store answers", "doctor")
+	redis.Pause()
+	defer redis.Resume()
+	n.refused("the redis store does not answer", "doctor")
+	if out, _ := n.operate("doctor"); strings.Contains(out, "sqlite store") {
+		t.Errorf("got %s, want nothing against the other store", out)
 	}
 }
 

@@ -43,6 +43,14 @@ func CheckHeaders(set string, extra []*Header) error {
 	return err
 }
 
+// IdentityHeaders returns what the upstream gets of a user.
+func IdentityHeaders(set string, extra []*Header, c *jwt.Claims) (http.Header, error) {
+	id, err := newIdentity(set, extra)
+	header := http.Header{}
+	id.set(header, c)
+	return header, err
+}
+
 func newIdentity(set string, extra []*Header) (id identity, err error) {
 	switch set {
 	case "cloudrun":
