@@ -9,3 +9,18 @@ func (c Config) WithTransport(t http.RoundTripper) Config {
 	c.transport = t
 	return c
 }
+
+// PushSignature is what signs a push.
+func PushSignature(parts ...string) string { return pushSignature(parts...) }
+
+// OpenPushFrame decrypts with a key that belongs to no receiver.
+func OpenPushFrame(key, encrypted string) (message []byte, appID string, ok bool) {
+	k, err := newPushKey(key)
+	if err != nil {
+		return nil, "", false
+	}
+	return k.open(encrypted)
+}
+
+// ReadPush reads a message.
+func ReadPush(text []byte) (Push, error) { return readPush(text) }
