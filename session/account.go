@@ -38,6 +38,10 @@ type Account struct {
 	// refused.
 	Generation int64 `json:"generation,omitzero"`
 
+	// Withdrawals is raised when the user takes consent to the phone back. The phone of a login or an
+	// update that began before is left out.
+	Withdrawals int64 `json:"withdrawals,omitzero"`
+
 	// LastLogin is the latest login's time, zero for a user who was imported.
 	LastLogin time.Time `json:"last_login,omitzero"`
 
@@ -60,7 +64,7 @@ func (a *Account) Session(sid SID) *Session {
 
 // isZero reports whether there is nothing to keep.
 func (a *Account) isZero() bool {
-	return a.User.UserID == (UserID{}) && a.Generation == 0 && a.Ban == nil && len(a.Sessions) == 0
+	return a.User.UserID == (UserID{}) && a.Generation == 0 && a.Withdrawals == 0 && a.Ban == nil && len(a.Sessions) == 0
 }
 
 // Expires returns when the account may be dropped: not before its ban is over, and the zero time if
@@ -91,7 +95,7 @@ func (a *Account) Login(l Login) (evicted []Revocation, err error) {
 	if a.Generation != l.Generation {
 		return nil, ErrEnded
 	}
-	a.User.Merge(l.User)
+	a.User.Merge(a.consented(l.User, l.Withdrawals))
 	a.LastLogin = later(a.LastLogin, l.Session.LastUse)
 	a.prune(l)
 	l.Session.Claims = knownClaims(l.Session.Claims)
@@ -194,7 +198,7 @@ func (a *Account) Update(u Update) (Updated, error) {
 	if u.Claims != nil {
 		s.Claims = knownClaims(u.Claims)
 	}
-	a.User.Merge(u.User)
+	a.User.Merge(a.consented(u.User, u.Withdrawals))
 	a.User.DropKey(u.DropKey)
 	return Updated{User: a.User, Claims: s.Claims}, nil
 }

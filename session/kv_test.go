@@ -51,6 +51,7 @@ func everything(ctx context.Context, s session.Store, sid session.SID) map[strin
 	_, errs["EndAll"] = s.EndAll(ctx, bob.Tag(), e)
 	_, errs["Erase"] = s.Erase(ctx, bob.Tag(), e)
 	_, errs["Ban"] = s.Ban(ctx, bob.Tag(), session.Ban{Until: start}, e)
+	_, errs["Withdraw"] = s.Withdraw(ctx, bob.Tag(), session.Withdrawal{Phone: true}, start)
 	errs["Unban"] = s.Unban(ctx, bob.Tag(), start)
 	_, errs["Users"] = s.Users(ctx, session.UserQuery{})
 	_, errs["Users by phone"] = s.Users(ctx, session.UserQuery{Phone: "13800138000"})

@@ -58,6 +58,15 @@ func (k *kvStore) Ban(ctx context.Context, user Tag, b Ban, e Ending) ([]Revocat
 	return k.end(ctx, "ban", user, e, func(a *Account) []Revocation { return a.SetBan(b, e) })
 }
 
+// Withdraw implements Store.
+func (k *kvStore) Withdraw(ctx context.Context, user Tag, w Withdrawal, now time.Time) (had Withdrawal, err error) {
+	err = k.change(ctx, "withdraw", user, now, Policy{}, func(_ records, a *Account) error {
+		had = a.Withdraw(w)
+		return nil
+	})
+	return had, err
+}
+
 // Unban implements Store.
 func (k *kvStore) Unban(ctx context.Context, user Tag, now time.Time) error {
 	return k.change(ctx, "unban", user, now, Policy{}, func(_ records, a *Account) error {

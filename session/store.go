@@ -82,6 +82,9 @@ type Store interface {
 	// their time.
 	Erase(ctx context.Context, user Tag, e Ending) ([]Revocation, error)
 
+	// Withdraw applies Account.Withdraw. The user may be one never seen.
+	Withdraw(ctx context.Context, user Tag, w Withdrawal, now time.Time) (had Withdrawal, err error)
+
 	// Ban applies Account.SetBan. The user may be one never seen.
 	Ban(ctx context.Context, user Tag, b Ban, e Ending) ([]Revocation, error)
 
@@ -147,17 +150,19 @@ type Backuper interface {
 
 // Login is a new session and what came with it.
 type Login struct {
-	Session    Session // with its User, LastUse (now) and TokensUntil
-	User       User    // news of the user, for User.Merge
-	Generation int64   // of the account as it was read when the login began
-	Replay     Replay
-	Policy     Policy
+	Session     Session // with its User, LastUse (now) and TokensUntil
+	User        User    // news of the user, for User.Merge
+	Generation  int64   // of the account as it was read when the login began
+	Withdrawals int64   // likewise
+	Replay      Replay
+	Policy      Policy
 }
 
 // Update is news of a user that came in a session.
 type Update struct {
 	SID         SID
 	User        User            // for User.Merge
+	Withdrawals int64           // of the account as it was read when a phone was asked for
 	Claims      json.RawMessage // the session's from now on, none if they are null; nil keeps those it has
 	TokensUntil time.Time       // for Session.TokensUntil
 	DropKey     []byte          // a session_key to be removed, for User.DropKey

@@ -52,6 +52,10 @@ func (u *User) Merge(news User) {
 	}
 }
 
+func (u *User) dropPhone() {
+	u.Phone, u.PhoneNumber, u.PhoneVerified = "", "", time.Time{}
+}
+
 // DropKey removes a session_key, be it the last or the one before it. KeySince stays as long as one
 // is left.
 func (u *User) DropKey(key []byte) {

@@ -201,7 +201,7 @@ func (l *logins) logIn(
 		news.Key, news.KeySince = req.app.seal.seal(id, ws.SessionKey), now
 	}
 	user.Merge(news)
-	exchange := phoneExchange{req.app, store, user, "", phoneProof{code: req.phoneCode, encrypted: req.encrypted}}
+	exchange := phoneExchange{req.app, store, user, account.Withdrawals, "", phoneProof{code: req.phoneCode, encrypted: req.encrypted}}
 	phoneError := l.oneTap(ctx, exchange, &news)
 	user.Merge(news)
 	extra, err := l.hook.ask(ctx, hookEvent{
@@ -232,7 +232,7 @@ func (l *logins) logIn(
 		return nil, err
 	}
 	_, err = store.Login(ctx, session.Login{
-		Session: made, User: news, Generation: account.Generation, Replay: kept, Policy: l.store.policy(l.policy),
+		Session: made, User: news, Generation: account.Generation, Withdrawals: account.Withdrawals, Replay: kept, Policy: l.store.policy(l.policy),
 	})
 	return body, err
 }

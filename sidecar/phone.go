@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/jwt"
@@ -128,8 +129,8 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 		return nil, session.ErrEnded
 	}
 	user := account.User
-	exchange := phoneExchange{req.app, store, user, sid, req.proof}
-	update := session.Update{SID: sid, User: session.User{UserID: id}, Policy: l.store.policy(l.policy)}
+	exchange := phoneExchange{req.app, store, user, account.Withdrawals, sid, req.proof}
+	update := session.Update{SID: sid, User: session.User{UserID: id}, Withdrawals: account.Withdrawals, Policy: l.store.policy(l.policy)}
 	if err := l.exchangePhone(ctx, exchange, &update.User); err != nil {
 		return nil, err
 	}
@@ -198,6 +199,7 @@ type phoneExchange struct {
 	app   *App
 	store session.Store
 	user  session.User
+	since int64 // the account's Withdrawals
 	sid   session.SID
 	proof phoneProof
 }
@@ -293,5 +295,5 @@ func (l *logins) stashedPhone(ctx context.Context, x phoneExchange) (*session.Us
 }
 
 func (x phoneExchange) proven() replay {
-	return newReplay(append([]string{"proven", x.user.AppID, x.user.OpenID}, x.proof.parts()...)...)
+	return newReplay(append([]string{"proven", x.user.AppID, x.user.OpenID, strconv.FormatInt(x.since, 10)}, x.proof.parts()...)...)
 }

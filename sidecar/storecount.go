@@ -43,6 +43,13 @@ func (r revokingStore) SwapKeys(ctx context.Context, version int64, keys []byte)
 	return swapped, call.counted(err)
 }
 
+// Withdraw implements session.Store.
+func (r revokingStore) Withdraw(ctx context.Context, user session.Tag, w session.Withdrawal, now time.Time) (session.Withdrawal, error) {
+	call := r.begin(ctx, "withdraw")
+	had, err := r.Store.Withdraw(ctx, user, w, now)
+	return had, call.counted(err)
+}
+
 // Unban implements session.Store.
 func (r revokingStore) Unban(ctx context.Context, user session.Tag, now time.Time) error {
 	call := r.begin(ctx, "unban")

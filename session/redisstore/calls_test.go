@@ -66,6 +66,7 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 			_, err := s.Ban(ctx, banned.Tag(), session.Ban{Reason: "secret"}, ending(at))
 			return err
 		}},
+		{"Withdraw", 2, func() error { return first(s.Withdraw(ctx, banned.Tag(), session.Withdrawal{Phone: true}, at)) }},
 		{"Unban", 2, func() error { return s.Unban(ctx, banned.Tag(), at) }},
 		{"Users by phone", 3, func() error { return first(s.Users(ctx, session.UserQuery{Phone: user.Phone})) }},
 		{"Users by unionid", 2, func() error { return first(s.Users(ctx, session.UserQuery{UnionID: user.UnionID})) }},

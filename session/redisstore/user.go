@@ -14,7 +14,7 @@ func packUser(a *session.Account) []byte {
 	var p packer
 	p.number(a.Generation)
 	u := &a.User
-	if u.UserID == (session.UserID{}) && a.Ban == nil {
+	if u.UserID == (session.UserID{}) && a.Ban == nil && a.Withdrawals == 0 {
 		return p.out
 	}
 	p.text(u.AppID)
@@ -30,10 +30,16 @@ func packUser(a *session.Account) []byte {
 	p.number(millis(u.KeySince))
 	p.text(string(u.PreviousKey))
 	p.number(millis(a.LastLogin))
-	if a.Ban != nil {
+	switch {
+	case a.Ban != nil:
 		p.number(1)
 		p.text(a.Ban.Reason)
 		p.number(millisUp(a.Ban.Until))
+	case a.Withdrawals != 0:
+		p.number(0)
+	}
+	if a.Withdrawals != 0 {
+		p.number(a.Withdrawals)
 	}
 	return p.out
 }
@@ -61,6 +67,7 @@ func (r *store) decodeUser(key, stored string) (a session.Account, err error) {
 	if p.number() == 1 {
 		a.Ban = &session.Ban{Reason: p.text(), Until: timeOf(p.number())}
 	}
+	a.Withdrawals = p.number()
 	if p.bad {
 		return session.Account{}, &Error{Cause: BadRecord}
 	}

@@ -31,6 +31,15 @@ func (r *store) Ban(ctx context.Context, user session.Tag, b session.Ban, e sess
 	return r.end(ctx, "ban", user, e, func(a *session.Account) []session.Revocation { return a.SetBan(b, e) })
 }
 
+// Withdraw implements session.Store.
+func (r *store) Withdraw(ctx context.Context, user session.Tag, w session.Withdrawal, now time.Time) (had session.Withdrawal, err error) {
+	err = r.change(ctx, "withdraw", user, now, session.Policy{}, func(_ context.Context, a *session.Account) error {
+		had = a.Withdraw(w)
+		return nil
+	})
+	return had, err
+}
+
 // Unban implements session.Store.
 func (r *store) Unban(ctx context.Context, user session.Tag, now time.Time) error {
 	return r.change(ctx, "unban", user, now, session.Policy{}, func(_ context.Context, a *session.Account) error {

@@ -40,6 +40,7 @@ func calls(ctx context.Context, s session.Store, at time.Time, claims json.RawMe
 		"Ban": func() error {
 			return first(s.Ban(ctx, tag, session.Ban{Reason: "secret-reason"}, ending(at)))
 		},
+		"Withdraw": func() error { return first(s.Withdraw(ctx, tag, session.Withdrawal{Phone: true}, at)) },
 		"Unban":    func() error { return s.Unban(ctx, tag, at) },
 		"Users":    func() error { return first(s.Users(ctx, session.UserQuery{Phone: l.User.Phone})) },
 		"AllUsers": func() error { return first(s.Users(ctx, session.UserQuery{})) },

@@ -73,6 +73,8 @@ var rules = []rule{
 	{"ABanOutlivesItsUser", banOutlivesUser},
 	{"NoLoginOutlivesABan", loginsRaceBan},
 	{"NoRefreshOutlivesABan", refreshesRaceBan},
+	{"ConsentTakenBackStaysSo", consentTakenBack},
+	{"NoRequestUnderWayBringsThePhoneBack", consentRacesRequests},
 	{"UsersAreListedByPage", usersByPage},
 	{"UsersAreFound", usersAreFound},
 	{"WhoIsErasedIsNotFound", erasedAreNotFound},

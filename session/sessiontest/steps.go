@@ -182,7 +182,7 @@ func text(t *testing.T, value any) string {
 	case session.Session:
 		value = utcSession(v)
 	case session.Account:
-		a := session.Account{User: utcUser(v.User), Generation: v.Generation, LastLogin: v.LastLogin.UTC()}
+		a := session.Account{User: utcUser(v.User), Generation: v.Generation, Withdrawals: v.Withdrawals, LastLogin: v.LastLogin.UTC()}
 		if v.Ban != nil {
 			a.Ban = &session.Ban{Reason: v.Ban.Reason, Until: v.Ban.Until.UTC()}
 		}

@@ -215,7 +215,7 @@ func foreignCursors(t *testing.T, f *fixture) {
 // operate does what an operator does to a user.
 func (w *walk) operate(t *testing.T, node session.Store, user session.UserID, at time.Time, step int) {
 	a := w.model.account(user.Tag())
-	switch e := (session.Ending{Now: at, Policy: w.policy}); w.IntN(6) {
+	switch e := (session.Ending{Now: at, Policy: w.policy}); w.IntN(7) {
 	case 0:
 		b := session.Ban{Reason: fmt.Sprint(step)}
 		if w.IntN(3) > 0 {
@@ -225,6 +225,13 @@ func (w *walk) operate(t *testing.T, node session.Store, user session.UserID, at
 		got, err := node.Ban(t.Context(), user.Tag(), b, e)
 		check(t, err)
 		w.wantRevoked(t, got, want)
+	case 4:
+		withdrawal := session.Withdrawal{Phone: w.IntN(2) == 0, Nickname: w.IntN(2) == 0, Avatar: w.IntN(2) == 0}
+		want := a.Withdraw(withdrawal)
+		got, err := node.Withdraw(t.Context(), user.Tag(), withdrawal, at)
+		if check(t, err); got != want {
+			t.Errorf("withdraw: got %+v, want %+v", got, want)
+		}
 	case 1, 2, 3:
 		a.Ban = nil
 		check(t, node.Unban(t.Context(), user.Tag(), at))

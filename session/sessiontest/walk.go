@@ -187,7 +187,7 @@ func (w *walk) login(t *testing.T, node session.Store, user session.UserID, at t
 	made.TokensUntil, made.Claims = w.tokensUntil(at), w.claims(step)
 	l := session.Login{
 		Session: made, User: w.news(user, at, step), Generation: w.model.account(user.Tag()).Generation,
-		Replay: replay, Policy: w.policy,
+		Withdrawals: w.withdrawals(user), Replay: replay, Policy: w.policy,
 	}
 	if w.IntN(6) == 0 {
 		l.Generation += int64(w.IntN(3) - 1)
@@ -242,7 +242,7 @@ func (w *walk) update(t *testing.T, node session.Store, user session.UserID, at 
 	}
 	u := session.Update{
 		SID: h.token.SID, User: w.news(user, at, step), Claims: w.claims(step), TokensUntil: w.tokensUntil(at),
-		DropKey: w.key(), Replay: replay, Now: at,
+		DropKey: w.key(), Replay: replay, Now: at, Withdrawals: w.withdrawals(user),
 	}
 	want, wantErr := w.model.update(u)
 	got, err := node.Update(t.Context(), u)

@@ -1,0 +1,34 @@
+// Consent that a user took back.
+
+package session
+
+// Withdrawal names what a user no longer lets a mini program have.
+type Withdrawal struct{ Phone, Nickname, Avatar bool }
+
+// Withdraw removes data of the user; the sessions go on. It returns what of it there was. A login
+// or an update under way must not bring the phone back, so it counts also where there was none, and
+// for a user never seen.
+func (a *Account) Withdraw(w Withdrawal) (had Withdrawal) {
+	u := &a.User
+	if w.Phone {
+		a.Withdrawals++
+		had.Phone = u.Phone != "" || u.PhoneNumber != ""
+		u.dropPhone()
+	}
+	if w.Nickname {
+		had.Nickname, u.Nickname = u.Nickname != "", ""
+	}
+	if w.Avatar {
+		had.Avatar, u.Avatar = u.Avatar != "", ""
+	}
+	return had
+}
+
+// consented returns news of the user without a phone that was proven before consent to it was taken
+// back.
+func (a *Account) consented(news User, withdrawals int64) User {
+	if withdrawals != a.Withdrawals {
+		news.dropPhone()
+	}
+	return news
+}
