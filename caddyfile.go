@@ -36,6 +36,11 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	            private_key          <serial> <pem file>
 //	            platform_certificate <serial> <pem file>
 //	        }
+//	        push {
+//	            token            <secret>
+//	            aes_key          <43 characters>
+//	            previous_aes_key <43 characters>
+//	        }
 //	    }
 //	    api            <base_url>...
 //	    timeout        <duration>
@@ -188,6 +193,8 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 		return nil
 	case "signing":
 		return a.unmarshalSigning(d)
+	case "push":
+		return a.unmarshalPush(d)
 	}
 	return d.Errf("unrecognized subdirective of app: %s", d.Val())
 }

@@ -29,6 +29,7 @@ var (
 		sidecar.StoreOperations: counter("store_operations_total", "Operations of the session store, by kind of store, operation and result.", "store", "op", "result"),
 		sidecar.Limited:         counter("limited_total", "Requests beyond a limit of the configuration, by limit.", "limit"),
 		sidecar.HookRequests:    counter("hook_requests_total", "Questions to the hook, by event and result.", "event", "result"),
+		sidecar.Pushes:          counter("pushes_total", "Messages that WeChat pushed, by app and result.", "appid", "result"),
 		sidecar.InternalErrors:  counter("internal_errors_total", "Faults of the module, in requests and in the background."),
 	}
 	wechatRequests = counter("wechat_requests_total", "Calls to WeChat, by API and class of the answer.", "api", "class")

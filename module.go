@@ -133,6 +133,9 @@ type App struct {
 	// WeChat's server API signature. Configure it here once it is switched on in the mini program's
 	// console. Default: calls are plain.
 	Signing *Signing `json:"signing,omitempty"`
+
+	// WeChat's message push. Default: not taken.
+	Push *Push `json:"push,omitempty"`
 }
 
 // Signing signs and encrypts the calls to WeChat that support it. Each key has a number in WeChat's

@@ -67,6 +67,9 @@ func (p *provisioner) app(a *App, cfg wechat.Config) (err error) {
 	if cfg.Signing, signing, err = a.Signing.provision(p.repl); err != nil {
 		return fmt.Errorf("signing of %s: %w", a.name(), err)
 	}
+	if err := p.push(a, cfg.AppID); err != nil {
+		return fmt.Errorf("push of app %s: %w", a.ID, err)
+	}
 	dependsOn := []any{cfg.AppID, cfg.Secret, cfg.BaseURLs, cfg.Timeout, cfg.MaxInFlight, cfg.TokenURL, signing}
 	p.deps.Apps[cfg.AppID], err = acquire(p.h, "app", dependsOn, func() (*sidecar.App, error) { return newApp(cfg) })
 	if err != nil {

@@ -25,6 +25,7 @@ const (
 	StoreOperations                // store, operation, result
 	Limited                        // events beyond a limit: limit
 	HookRequests                   // event, result
+	Pushes                         // messages that WeChat pushed: appid, result
 	InternalErrors                 // faults of this program, in requests and in the background
 )
 

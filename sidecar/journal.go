@@ -23,6 +23,8 @@ const (
 	EventBanned        = "wechat_auth_banned"
 	EventUnbanned      = "wechat_auth_unbanned"
 	EventErased        = "wechat_auth_erased"
+	EventPush          = "wechat_auth_push"
+	EventWithdrawn     = "wechat_auth_withdrawn"
 	EventRefreshReused = "wechat_auth_refresh_reused"
 )
 
@@ -34,6 +36,8 @@ var messages = map[string]string{
 	EventBanned:        "a user was banned",
 	EventUnbanned:      "a user's ban was lifted",
 	EventErased:        "a user was erased",
+	EventPush:          "WeChat pushed a message",
+	EventWithdrawn:     "a user took consent back",
 	EventRefreshReused: "a refresh token was used twice, its session has ended",
 }
 
@@ -46,9 +50,13 @@ type journal struct {
 	server Server
 }
 
-// happened logs and publishes an event of a user.
+// happened logs and publishes an event of a user, or, of a push without one, of nobody.
 func (j journal) happened(event, appID string, user session.Tag, details ...slog.Attr) {
-	attrs := append([]slog.Attr{slog.String("appid", appID), slog.String("user", hashForLog(user))}, details...)
+	attrs := []slog.Attr{slog.String("appid", appID)}
+	if user != (session.Tag{}) {
+		attrs = append(attrs, slog.String("user", hashForLog(user)))
+	}
+	attrs = append(attrs, details...)
 	data, line := make(map[string]any, len(attrs)), make([]any, 0, len(attrs))
 	for _, attr := range attrs {
 		data[attr.Key] = attr.Value.Any()

@@ -30,6 +30,7 @@ type Config struct {
 	TokenFrom     []*TokenFrom
 	CORS          []string
 	Service       ServiceConfig
+	Push          map[string]PushConfig // by appid
 	Profile       ProfileConfig
 }
 
@@ -69,6 +70,7 @@ type Site struct {
 	profiles *profiles
 	hooked   bool
 	service  *service // nil: off
+	pushes   *pushes  // nil: off
 }
 
 // New returns a site. It makes no network call.
@@ -103,6 +105,12 @@ func New(cfg Config, deps Deps) (*Site, error) {
 		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm,
 	}
 	s.routes = routes(deps.Count, logins, sessions, s.profiles, published)
+	if s.pushes, err = newPushes(cfg, deps, s.profiles.pictures); err != nil {
+		return nil, err
+	}
+	if s.pushes != nil {
+		s.routes[pushPath] = route{[]string{http.MethodGet, http.MethodPost}, s.pushes.push}
+	}
 	if s.service = newService(cfg, deps, s); s.service != nil {
 		s.routes[servicePath] = route{nil, s.service.serve}
 	}
@@ -228,6 +236,8 @@ func (s *Site) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
 		name = "/avatar/"
 	case strings.HasPrefix(name, "/verify/"): // Envoy appends the path that it asks about
 		name = "/verify"
+	case strings.HasPrefix(name, pushPath):
+		name = pushPath
 	case s.service.owns(raw):
 		name = servicePath
 	}

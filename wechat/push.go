@@ -31,6 +31,10 @@ var (
 	// a third-party platform's.
 	ErrPlatformPush = fmt.Errorf("%w: it was encrypted for another AppID", ErrPush)
 
+	// ErrSealedPush is the ErrPush of a push whose signature is right and that no key opens. It is
+	// for the operator alone.
+	ErrSealedPush = fmt.Errorf("%w: no key opens it", ErrPush)
+
 	// ErrUnreadablePush is returned for a push that is WeChat's, and neither JSON nor XML.
 	ErrUnreadablePush = errors.New("wechat: the push is neither JSON nor XML")
 )
@@ -182,7 +186,7 @@ func (r *PushReceiver) decrypt(encrypted string) ([]byte, error) {
 		}
 	}
 	if err == nil {
-		err = ErrPush
+		err = ErrSealedPush
 	}
 	return nil, err
 }
