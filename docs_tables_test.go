@@ -23,8 +23,12 @@ import (
 func TestDocumentedOptions(t *testing.T) {
 	t.Parallel()
 	known, defaults := adaptedOptions(t), wechatauth.Defaults()
-	for _, doc := range readmes {
+	for i, readme := range readmes {
 		for block, names := range known {
+			doc := readme
+			if block == "push" {
+				doc = pushDocs[i]
+			}
 			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(codeSpans(table[0][0]), block) })
 			var got []string
 			for _, row := range table[1:] {
@@ -184,7 +188,7 @@ func TestDocumentedLinks(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][]string{readmes, operations, performance, web} {
+	for _, pair := range [][]string{readmes, operations, performance, web, pushDocs} {
 		for i, doc := range pair {
 			head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
 			if other := "](" + filepath.Base(pair[1-i]) + ")"; !strings.Contains(strings.Join(head, ""), other) {

@@ -18,8 +18,9 @@ var (
 	proxies     = []string{"docs/nginx.md", "docs/nginx.zh-CN.md"}       // its configurations run in e2e
 	deploy      = []string{"docs/deploy.md", "docs/deploy.zh-CN.md"}     // its files are tested in e2e and tests/deploy
 	backends    = []string{"docs/backends.md", "docs/backends.zh-CN.md"} // its programs run in e2e
+	pushDocs    = []string{"docs/push.md", "docs/push.zh-CN.md"}
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web, hookDocs, paths, proxies, deploy, backends)
+		readmes, operations, performance, web, hookDocs, paths, proxies, deploy, backends, pushDocs)
 )
 
 func readText(t *testing.T, file string) string {
