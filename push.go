@@ -59,7 +59,8 @@ func (p *provisioner) push(a *App, appID string) (err error) {
 		name, value string
 		to          *string
 	}{
-		{"token", a.Push.Token, &cfg.Token}, {"aes_key", a.Push.AESKey, &cfg.AESKey},
+		{"token", a.Push.Token, &cfg.Token},
+		{"aes_key", a.Push.AESKey, &cfg.AESKey},
 		{"previous_aes_key", a.Push.PreviousAESKey, &cfg.PreviousKey},
 	} {
 		if secret.value == "" && secret.to == &cfg.PreviousKey {

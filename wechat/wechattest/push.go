@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/aes"
-	"crypto/sha1" //nolint:gosec // WeChat's choice
+	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -100,7 +100,7 @@ func (s *Server) TextMessage(u *User, content string) PushMessage {
 		{"CreateTime", s.seconds()},
 		{"MsgType", "text"},
 		{"Content", content},
-		{"MsgId", int64(id)}, //nolint:gosec // it has 56 bits
+		{"MsgId", int64(id)},
 	}
 }
 
@@ -190,7 +190,7 @@ func (s *Server) pushOnce(ctx context.Context, c PushConsole, m PushMessage) err
 // signPush is what WeChat's page says: the SHA-1 of the texts in their order, in hex.
 func signPush(parts ...string) string {
 	slices.Sort(parts)
-	sum := sha1.New() //nolint:gosec // WeChat's choice
+	sum := sha1.New()
 	for _, part := range parts {
 		sum.Write([]byte(part))
 	}
@@ -209,7 +209,7 @@ func (c PushConsole) encrypt(message string) string {
 		owner = c.Component
 	}
 	frame := random(16)
-	frame = binary.BigEndian.AppendUint32(frame, uint32(len(message))) //nolint:gosec // it is short
+	frame = binary.BigEndian.AppendUint32(frame, uint32(len(message)))
 	frame = append(frame, message+owner...)
 	missing := 32 - len(frame)%32
 	frame = append(frame, bytes.Repeat([]byte{byte(missing)}, missing)...)
