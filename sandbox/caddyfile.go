@@ -28,12 +28,20 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		open_platform
 //		accept_any_code
 //		host <name>...
+//		push <url> {
+//			app     <appid>
+//			token   <token>
+//			aes_key <43 characters>
+//			mode    secure|compatible|plain
+//			format  json|xml
+//		}
 //	}
 //
 // app is required and may be repeated for several mini programs. open_platform
 // gives the users a unionid. accept_any_code takes the codes of WeChat DevTools as
 // those of one user, named devtools. host names under which the sandbox answers,
-// besides localhost and IP addresses; it may be repeated.
+// besides localhost and IP addresses; it may be repeated. push has the message push
+// of an app, whose name may be left out if there is one; it may be repeated.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -59,8 +67,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 			h.Hosts = append(h.Hosts, names...)
+		case "push":
+			if err := h.unmarshalPush(d); err != nil {
+				return err
+			}
 		default:
-			return d.Errf("unrecognized subdirective: %s (want app, open_platform, accept_any_code or host)", d.Val())
+			return d.Errf("unrecognized subdirective: %s (want app, open_platform, accept_any_code, host or push)", d.Val())
 		}
 	}
 	return nil

@@ -27,6 +27,8 @@ func (h *Handler) route(path string) (http.HandlerFunc, bool) {
 		return h.postUser, true
 	case path == "/sandbox/codes":
 		return h.postCode, true
+	case path == "/sandbox/pushes":
+		return h.postPush, true
 	case h.state.fake.Handles(path):
 		return h.state.fake.ServeHTTP, true
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
 func init() {
@@ -68,6 +70,13 @@ type Handler struct {
 	// addresses: for containers that know it by a name. Default: none.
 	Hosts []string `json:"hosts,omitempty"`
 
+	// The message pushes of apps, which `POST /sandbox/pushes` sends: `{"user": "alice",
+	// "event": "user_authorization_revoke", "revoke_info": "8"}`, or `{"user": "alice",
+	// "message": "hi"}`. Default: none.
+	Pushes []Push `json:"pushes,omitempty"`
+
+	consoles map[string]wechattest.PushConsole // Pushes, by appid
+
 	names  []string // Hosts, without placeholders and in small letters
 	key    string   // in the pool; empty: nothing acquired
 	state  *state
@@ -101,6 +110,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := h.resolveHosts(); err != nil {
+		return err
+	}
+	if err := h.resolvePushes(apps); err != nil {
 		return err
 	}
 	if err := h.acquire(apps); err != nil {

@@ -187,6 +187,12 @@ func (s *Server) pushOnce(ctx context.Context, c PushConsole, m PushMessage) err
 	return nil
 }
 
+// ValidPushKey reports whether a text can be an EncodingAESKey.
+func ValidPushKey(text string) bool {
+	key, err := base64.StdEncoding.DecodeString(text + "=")
+	return err == nil && len(key) == 32
+}
+
 // signPush is what WeChat's page says: the SHA-1 of the texts in their order, in hex.
 func signPush(parts ...string) string {
 	slices.Sort(parts)
