@@ -150,6 +150,23 @@ func TestDocumentedMiniProgram(t *testing.T) {
 	}
 }
 
+// What a document shows as JavaScript is JavaScript.
+func TestDocumentedScriptsParse(t *testing.T) {
+	t.Parallel()
+	for _, doc := range allDocs {
+		for _, f := range readFences(t, doc) {
+			if f.lang != "js" {
+				continue
+			}
+			file := filepath.Join(t.TempDir(), "block.mjs")
+			writeText(t, file, f.text)
+			if out, err := command(t, "", "node", "--check", file).CombinedOutput(); err != nil {
+				t.Errorf("%s:%d: %v\n%s", doc, f.line, err, out)
+			}
+		}
+	}
+}
+
 // refusing puts a server before the site that answers 401 with the error that refuse names, if it
 // names one.
 func refusing(t *testing.T, s *site, refuse func(*http.Request) string) (url string) {
@@ -220,7 +237,7 @@ func openStore(*testing.T, string, *session.Clock) session.Store { return nil }
 // The two languages have the same Caddyfiles and the same code.
 func TestLanguagesAgree(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][]string{readmes, operations, performance, web} {
+	for _, pair := range bilingual {
 		var texts [2]string
 		for i, doc := range pair {
 			for _, f := range readFences(t, doc) {

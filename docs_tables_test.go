@@ -188,7 +188,7 @@ func TestDocumentedLinks(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][]string{readmes, operations, performance, web, pushDocs} {
+	for _, pair := range bilingual {
 		for i, doc := range pair {
 			head := strings.SplitAfterN(readText(t, doc), "\n", 4)[:3]
 			if other := "](" + filepath.Base(pair[1-i]) + ")"; !strings.Contains(strings.Join(head, ""), other) {

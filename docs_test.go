@@ -19,8 +19,12 @@ var (
 	deploy      = []string{"docs/deploy.md", "docs/deploy.zh-CN.md"}     // its files are tested in e2e and tests/deploy
 	backends    = []string{"docs/backends.md", "docs/backends.zh-CN.md"} // its programs run in e2e
 	pushDocs    = []string{"docs/push.md", "docs/push.zh-CN.md"}
+	migration   = []string{"docs/migration.md", "docs/migration.zh-CN.md"} // its configurations run in e2e
+	review      = []string{"docs/review.md", "docs/review.zh-CN.md"}
+	gateway     = []string{"docs/gateway.md", "docs/gateway.zh-CN.md"} // its configuration runs in e2e
+	bilingual   = [][]string{readmes, operations, performance, web, backends, pushDocs, migration, review, gateway}
 	allDocs     = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
-		readmes, operations, performance, web, hookDocs, paths, proxies, deploy, backends, pushDocs)
+		readmes, operations, performance, web, hookDocs, paths, proxies, deploy, backends, pushDocs, migration, review, gateway)
 )
 
 func readText(t *testing.T, file string) string {
