@@ -270,7 +270,8 @@ func (w *workplace) validate(name, text string) {
 	for _, name := range []string{"WECHAT", "SHOP", "COURIER"} {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s_APPID=wx%016x", name, len(name)), name+"_SECRET="+testSecret)
 	}
-	cmd.Env = append(cmd.Env, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey(), "HOOK_SECRET="+w.sealKey(), "SERVICE_SECRET="+w.sealKey())
+	cmd.Env = append(cmd.Env, "REDIS_PASSWORD=secret", "SEAL_KEY="+w.sealKey(), "HOOK_SECRET="+w.sealKey(), "SERVICE_SECRET="+w.sealKey(),
+		"WECHAT_PUSH_TOKEN="+testSecret, "WECHAT_PUSH_AES_KEY="+strings.TrimSuffix(w.sealKey(), "="))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Errorf("%s: caddy validate: %v\n%s", name, err, out)
 	}
