@@ -52,7 +52,7 @@ func importUsers(a admin) error {
 		}
 		in = f
 	}
-	bar := newProgress(size, "importing", progressbar.OptionShowBytes(true))
+	bar := newProgress(size, "importing")
 	defer func() { _ = bar.Finish() }() // only the terminal's
 	report := importReport{Failed: []failedLine{}}
 	if err := a.importFrom(bufio.NewReader(in), &report, bar); err != nil {

@@ -175,9 +175,9 @@ type statusReport struct {
 			From time.Time `json:"from"`
 		} `json:"automatic_keys"`
 	} `json:"sites"`
-	Users     int64 `json:"users"`
-	Sessions  int64 `json:"sessions"`
-	Estimated bool  `json:"estimated"`
+	Users     *int64 `json:"users"` // nil: not known
+	Sessions  int64  `json:"sessions"`
+	Estimated bool   `json:"estimated"`
 }
 
 func statusLines(s statusReport) (lines []string) {
@@ -187,7 +187,9 @@ func statusLines(s statusReport) (lines []string) {
 	line("status", "%s", strings.Join(append([]string{s.Status}, s.Why...), "; "))
 	line("version", "%s", s.Version)
 	line("store", "%s, %s", s.Store.Name, map[bool]string{true: "up", false: "down"}[s.Store.Up])
-	line("users", "%s%d, %d sessions", map[bool]string{true: "about "}[s.Estimated], s.Users, s.Sessions)
+	if s.Users != nil {
+		line("users", "%s%d, with %s", map[bool]string{true: "about "}[s.Estimated], *s.Users, counted(int(s.Sessions), "session"))
+	}
 	for _, app := range s.Apps {
 		age := "no access token so far"
 		if app.TokenAge != nil {

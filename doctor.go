@@ -34,6 +34,7 @@ const (
 	checkAPI         = "api-plain"
 	checkClock       = "clock"
 	checkCredentials = "credentials"
+	checkHook        = "hook"
 	checkStore       = "store"
 	checkEvicts      = "redis-evicts"
 	checkFile        = "sqlite-file"
@@ -57,6 +58,7 @@ var doctorChecks = [][2]string{
 	{checkAPI, "secrets and phone numbers leave this machine encrypted, or stay in a private network"},
 	{checkClock, "this machine's clock agrees with that of WeChat's API"},
 	{checkCredentials, "an access token was fetched for each app"},
+	{checkHook, "the hook's server answers"},
 	{checkStore, "the store answers"},
 	{checkEvicts, "Redis does not report that it evicts"},
 	{checkFile, "only Caddy's user can read the SQLite file"},

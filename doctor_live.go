@@ -26,6 +26,13 @@ const (
 	fewCharacters  = 8 // 32 random hex digits have 8 different ones all but always
 )
 
+// doctorClient asks once and keeps no connection.
+var doctorClient = &http.Client{
+	Timeout:       doctorTimeout,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
+}
+
 // secrets checks the secrets of a site and, with them, WeChat.
 func (d *doctor) secrets(ctx context.Context, h *Handler) {
 	repl := caddy.NewReplacer()
@@ -58,6 +65,7 @@ func (d *doctor) secrets(ctx context.Context, h *Handler) {
 	}
 	if h.Hook != nil {
 		d.secret(repl, "the hook's secret", h.Hook.Secret)
+		d.hook(ctx, repl, h.Hook)
 	}
 	if h.Service != nil {
 		d.secret(repl, "the service's secret", h.Service.Secret)
@@ -104,14 +112,12 @@ func (d *doctor) clock(ctx context.Context, bases []string) {
 	if len(bases) == 0 {
 		bases = wechat.DefaultBaseURLs()
 	}
-	client := &http.Client{Timeout: doctorTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	defer client.CloseIdleConnections()
 	for _, base := range bases {
 		req, err := http.NewRequestWithContext(ctx, http.MethodHead, base, http.NoBody)
 		if err != nil {
 			continue
 		}
-		res, err := client.Do(req)
+		res, err := doctorClient.Do(req)
 		if err != nil {
 			continue
 		}
@@ -125,6 +131,24 @@ func (d *doctor) clock(ctx context.Context, bases []string) {
 			"this machine's clock is %s off WeChat's, so tokens and signatures are dated wrong: set it by NTP (timedatectl set-ntp true)", skew)
 		return
 	}
+}
+
+// hook asks the hook's server for a header: whatever it answers, it is there.
+func (d *doctor) hook(ctx context.Context, repl *caddy.Replacer, h *Hook) {
+	address, err := resolveURL(repl, "hook", h.URL)
+	if err != nil {
+		return // Caddy does not start with it, and says why
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, http.NoBody)
+	if err != nil {
+		return
+	}
+	res, err := doctorClient.Do(req)
+	if err == nil {
+		_ = res.Body.Close() // HEAD has none
+	}
+	d.check(checkHook, levelError, err != nil, "the hook's server %s does not answer, and %s: start it, or correct the address",
+		req.URL.Host, map[bool]string{true: "users are let in without it", false: "nobody can log in"}[h.OnError == "allow"])
 }
 
 // credentials asks for an access token, as the first phone does.
@@ -183,8 +207,8 @@ func (d *doctor) stores(ctx context.Context) {
 	d.done[checkStore] = true
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	for _, name := range sidecar.NewOperations(d.sites).Silent(ctx) {
-		d.check(checkStore, levelError, true, "the %s store does not answer: the log says why", name)
+	for _, name := range sidecar.NewOperations(d.sites).Failing(ctx) {
+		d.check(checkStore, levelError, true, "the %s store fails: the log says why", name)
 	}
 }
 

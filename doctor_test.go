@@ -128,6 +128,7 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"unknown app", patient{app: "wxfedcba9876543210 " + doctorSecret}, "credentials", "error", "40013"},
 		{"quota", patient{code: 45009}, "credentials", "error", "try again later"},
 		{"no WeChat", patient{api: "http://127.0.0.1:1"}, "credentials", "error", "DNS, firewall"},
+		{"no hook", patient{lines: "hook http://127.0.0.1:1/x {\nsecret " + doctorSecret + "\n}"}, "hook", "error", "127.0.0.1:1 does not answer, and nobody can log in"},
 		{"no Redis", patient{lines: "store redis redis://127.0.0.1:1"}, "store", "error", "Redis does not answer"},
 		{"readable file", patient{lines: "store sqlite " + readable}, "sqlite-file", "error", "chmod 600"},
 		{"proxies", patient{global: "servers {\ntrusted_proxies static private_ranges\n}"}, "trusted-proxies", "warn", "trusted_proxies_strict"},
@@ -176,13 +177,13 @@ func TestDoctorShowsWhatTheBackendGets(t *testing.T) {
 		lines        string
 		want, absent []string
 	}{
-		"default": {"", []string{"localhost/auth gets", "X-Wx-Openid: o-example", "X-Wx-Phone: 138****8000", "Authorization: Bearer"}, nil},
+		"default": {"", []string{"localhost/auth gets", "X-WX-OPENID: o-example", "X-WX-PHONE: 138****8000", "Authorization: Bearer"}, nil},
 		"own": {
 			"headers none\nauthorization strip\nheader X-Nick nickname\nheader X-Role role",
 			[]string{"X-Nick: %E5%B0%8F%E6%98%8E", "X-Role: <role>, where the hook gives it"},
-			[]string{"Openid", "Authorization"},
+			[]string{"OPENID", "Authorization"},
 		},
-		"nothing": {"headers none\nbase_path /x", []string{"localhost/x gets", "no header about the user"}, []string{"Openid"}},
+		"nothing": {"headers none\nbase_path /x", []string{"localhost/x gets", "no header about the user"}, []string{"OPENID"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -28,6 +28,9 @@ func (d *doctor) upstream(p place) {
 	}
 	var lines []string
 	for name, values := range headers {
+		if strings.HasPrefix(name, "X-Wx-") {
+			name = strings.ToUpper(name) // as the documents write them
+		}
 		lines = append(lines, name+": "+values[0])
 	}
 	for _, extra := range h.ExtraHeaders {

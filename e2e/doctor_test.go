@@ -78,7 +78,7 @@ func TestDoctorNamesTheStoreThatFails(t *testing.T) {
 	n.wantOperation("the store answers", "doctor")
 	redis.Pause()
 	defer redis.Resume()
-	n.refused("the redis store does not answer", "doctor")
+	n.refused("the redis store fails", "doctor")
 	if out, _ := n.operate("doctor"); strings.Contains(out, "sqlite store") {
 		t.Errorf("got %s, want nothing against the other store", out)
 	}

@@ -27,7 +27,7 @@ func TestOperatorImportsAndCopies(t *testing.T) {
 	n.refused("line 4501:", "import", file)
 	n.wantOperation("1 user imported", "import", writeFile(t, n.dir, "one.jsonl", `{"openid":"o1"}`))
 	n.wantOperation(`"failed": []`, "import", writeFile(t, n.dir, "one.jsonl", `{"openid":"o1"}`), "--json")
-	n.wantOperation("4501, 0 sessions", "status")
+	n.wantOperation("4501, with 0 sessions", "status")
 	if login := n.login(alice); login.text("user", "phone") != "13800138000" {
 		t.Errorf("login: got %s, want the imported phone", login)
 	}

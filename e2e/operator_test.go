@@ -87,7 +87,7 @@ func TestOperatorCommands(t *testing.T) {
 	want(t, "profile", n.send("POST", "/auth/profile", body, "Content-Type", form, "Authorization", "Bearer "+login.access()), 200, "")
 
 	n.wantOperation("sqlite, up", "status")
-	n.wantOperation("2, 2 sessions", "status")
+	n.wantOperation("2, with 2 sessions", "status")
 	list := n.wantOperation("138****8000", "users")
 	if !strings.Contains(list, bob.OpenID) || strings.Contains(list, phone) {
 		t.Errorf("users: got %s, want both, and no phone", list)

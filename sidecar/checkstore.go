@@ -4,10 +4,10 @@ package sidecar
 
 import "context"
 
-// Silent returns the names of the stores that do not answer.
-func (all *Operations) Silent(ctx context.Context) (names []string) {
+// Failing returns the names of the stores that do not answer, or failed when they were used last.
+func (all *Operations) Failing(ctx context.Context) (names []string) {
 	for _, o := range all.stores {
-		if o.askStore(ctx) != nil {
+		if o.askStore(ctx) != nil || o.store.outage.lasts() {
 			names = append(names, o.name)
 		}
 	}

@@ -45,11 +45,20 @@ func (k *published) impaired() (why []string) {
 	if store := k.tokens.store.Health(); !store.Up {
 		why = append(why, "the session store fails: logins, refreshes and logouts may be refused")
 	}
+	why = append(why, k.unanswered()...)
+	slices.Sort(why)
+	return why
+}
+
+// unanswered returns what is wrong with WeChat and the hook.
+func (k *published) unanswered() (why []string) {
+	if degradation := k.hook.degradation(); degradation != "" {
+		why = append(why, degradation)
+	}
 	for _, a := range k.apps {
 		if degradation := a.degradation(); degradation != "" && !slices.Contains(why, degradation) {
 			why = append(why, degradation)
 		}
 	}
-	slices.Sort(why)
 	return why
 }

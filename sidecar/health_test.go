@@ -66,11 +66,43 @@ func TestHealthOfOneCallOfMany(t *testing.T) {
 	s.healthz("phones work", 200, `{"status":"ok"}`)
 }
 
+// A hook that gives no answer keeps everybody out: load balancers and operators see it.
+func TestHealthOfTheHook(t *testing.T) {
+	t.Parallel()
+	for allow, why := range map[bool]string{false: "the hook fails: logins and refreshes", true: "the hook fails: users are let in"} {
+		now := time.Now()
+		var hook *Hook
+		s := newTestSite(t, func(_ *Config, d *Deps) {
+			hook = NewHook(HookConfig{URL: "http://127.0.0.1:1", Secret: strings.Repeat("s", 32), Timeout: time.Second, AllowOnError: allow}, d.Logger)
+			hook.outage.now = func() time.Time { return now }
+			d.Hook = hook
+		})
+		s.healthz("before a login", 200, `{"status":"ok"}`)
+		s.do("POST", "/auth/login", "", `{"code":"`+s.fake.LoginCode(s.fake.NewUser(testAppID))+`"}`)
+		s.healthz("a hook that is away", 200, `{"status":"degraded","why":["`+why)
+		w := httptest.NewRecorder()
+		NewOperations([]*Site{s.Site}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/status", nil))
+		if body := w.Body.String(); !strings.Contains(body, `"status":"degraded","why":["`+why) {
+			t.Errorf("status: got %s, want degraded and %q", body, why)
+		}
+		now = now.Add(2 * time.Minute)
+		s.healthz("a while after the last question", 200, `{"status":"ok"}`)
+	}
+}
+
 // brokenStore fails at all, or is silent about revocations.
 type brokenStore struct {
 	session.Store
 
 	broken atomic.Bool
+	full   atomic.Bool // reads, and does not write
+}
+
+func (s *brokenStore) Login(ctx context.Context, l session.Login) ([]session.Revocation, error) {
+	if s.full.Load() {
+		return nil, session.ErrUnavailable
+	}
+	return s.Store.Login(ctx, l)
 }
 
 func (s *brokenStore) Account(ctx context.Context, user session.Tag) (session.Account, error) {
@@ -93,6 +125,33 @@ func TestHealthOfTheStore(t *testing.T) {
 	s.healthz("a store that works again", 200, `{"status":"ok"}`)
 	s.tokens.stale = -time.Second
 	s.healthz("a store that was silent for longer than stale", 503, `{"status":"unavailable","why":["the session store`)
+}
+
+// A store whose disk is full reads at each login, before it fails to write: it does not work in between.
+func TestHealthOfAStoreThatOnlyReads(t *testing.T) {
+	t.Parallel()
+	store := &brokenStore{Store: memstore.New(64 << 20)}
+	s := newTestSite(t, func(_ *Config, d *Deps) { d.Store = newTestStore(t, store) })
+	token := s.login()
+	ask := func() (status string, failing []string) {
+		operations := NewOperations([]*Site{s.Site})
+		w := httptest.NewRecorder()
+		operations.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/status", nil))
+		return w.Body.String(), operations.Failing(t.Context())
+	}
+	store.full.Store(true)
+	s.do("POST", "/auth/login", "", `{"code":"`+s.fake.LoginCode(s.fake.NewUser(testAppID))+`"}`)
+	s.do("GET", "/auth/profile", token, "")
+	s.healthz("a full disk", 200, `{"status":"degraded","why":["the session store fails`)
+	if status, failing := ask(); !strings.Contains(status, `"up":false`) || !strings.Contains(status, "the store fails when it is written") || len(failing) != 1 {
+		t.Errorf("got %s and failing %q, want a store that is not up, and named by the doctor", status, failing)
+	}
+	store.full.Store(false)
+	s.login()
+	s.healthz("with room again", 200, `{"status":"ok"}`)
+	if status, failing := ask(); !strings.Contains(status, `"up":true`) || len(failing) != 0 {
+		t.Errorf("with room again: got %s and failing %q, want a store that is up", status, failing)
+	}
 }
 
 // Keys that could not be read so far sign nothing and verify nothing.

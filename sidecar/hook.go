@@ -93,6 +93,17 @@ func (k *Hook) Close() error {
 	return nil
 }
 
+// degradation returns a sentence about a hook that fails, "" for one that does not.
+func (k *Hook) degradation() string {
+	switch {
+	case k == nil || !k.outage.recent(transientLife):
+		return ""
+	case k.AllowOnError:
+		return "the hook fails: users are let in without it, as on_error allow says"
+	}
+	return "the hook fails: logins and refreshes are refused; the log has the reason"
+}
+
 // timeLimit returns the time that the hook adds to an exchange.
 func (k *Hook) timeLimit() time.Duration {
 	if k == nil {

@@ -5,6 +5,7 @@ package sidecar
 import (
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -56,7 +57,11 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 	for _, id := range o.apps() {
 		answer.Apps = append(answer.Apps, o.appStatus(id))
 	}
-	degraded := func(why string) { answer.Status, answer.Why = "degraded", append(answer.Why, why) }
+	degraded := func(why string) {
+		if answer.Status = "degraded"; !slices.Contains(answer.Why, why) { // sites share what fails
+			answer.Why = append(answer.Why, why)
+		}
+	}
 	if store, err := o.store.get(); err != nil {
 		answer.Store.Up = false
 		degraded("the store could not be opened")
@@ -66,6 +71,10 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 	} else if !o.confined {
 		answer.Users, answer.Sessions, answer.Estimated = &stats.Users, &stats.Sessions, stats.Estimated
 	}
+	if answer.Store.Up && o.store.outage.lasts() {
+		answer.Store.Up = false
+		degraded("the store fails when it is written; the log has the reason")
+	}
 	if o.store.deny != nil {
 		age := o.store.deny.Age()
 		if answer.Store.Age = age.Seconds(); answer.Store.Up && age > staleList {
@@ -73,6 +82,9 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	for _, s := range o.sites {
+		for _, why := range s.published.unanswered() {
+			degraded(why)
+		}
 		site := siteStatus{BasePath: s.base, Issuer: s.tokens.issuer.Name}
 		if k, ok := s.tokens.keys.(*Keyring); ok {
 			var err error

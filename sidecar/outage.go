@@ -61,6 +61,14 @@ func (o *outage) lasts() bool {
 	return o.op != ""
 }
 
+// recent reports whether the service fails, and did so not long ago: one that nobody asks any more
+// may be back.
+func (o *outage) recent(within time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.op != "" && o.now().Sub(o.last) <= within
+}
+
 // works ends the outage that began with the same operation.
 func (o *outage) works(op string) {
 	o.mu.Lock()

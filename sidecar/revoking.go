@@ -88,13 +88,21 @@ func (c storeCall) done(revoked []session.Revocation, err error) {
 	h := c.handle
 	h.deny.Add(revoked)
 	if errors.Is(err, session.ErrUnavailable) {
-		h.outage.failed("use", err)
+		h.outage.failed(c.way(), err)
 		h.away.Store(true)
 		return
 	}
-	h.outage.works("use")
+	h.outage.works(c.way())
 	if h.away.Swap(false) && h.deny.Age() > freshList {
 		h.deny.Wake()
 		h.deny.Wait(freshList, initialSync)
 	}
+}
+
+// way is what an operation needs of the store: one whose disk is full still reads.
+func (c storeCall) way() string {
+	if c.op == "account" {
+		return "read"
+	}
+	return "write"
 }

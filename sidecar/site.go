@@ -71,6 +71,8 @@ type Site struct {
 	hooked   bool
 	service  *service // nil: off
 	pushes   *pushes  // nil: off
+
+	published *published
 }
 
 // New returns a site. It makes no network call.
@@ -101,10 +103,10 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	if s.profiles, err = newProfiles(cfg, deps, s.auth, answers); err != nil {
 		return nil, err
 	}
-	published := &published{
-		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, base: cfg.BasePath, alg: cfg.Token.Algorithm,
+	s.published = &published{
+		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, hook: deps.Hook, base: cfg.BasePath, alg: cfg.Token.Algorithm,
 	}
-	s.routes = routes(deps.Count, logins, sessions, s.profiles, published)
+	s.routes = routes(deps.Count, logins, sessions, s.profiles, s.published)
 	if s.pushes, err = newPushes(cfg, deps, s.profiles.pictures); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ type published struct {
 	tokens   *tokens
 	auth     *authenticator
 	identity *identity
+	hook     *Hook
 	base     string
 	alg      string
 }
