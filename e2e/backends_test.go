@@ -153,6 +153,35 @@ func TestBackendExamplesTrustHeaders(t *testing.T) {
 	}
 }
 
+// What is copied is short, and the one in PHP that needs a library from elsewhere is at least PHP.
+func TestBackendExamplesAreShort(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../examples/backends/*/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFolders, err := filepath.Glob("../examples/backends/*/*/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range append(files, inFolders...) {
+		switch filepath.Ext(file) {
+		case ".mjs", ".go", ".py", ".java", ".php":
+			seen++
+			if got := strings.Count(readText(t, file), "\n"); got >= 50 {
+				t.Errorf("%s: got %d lines, want fewer than 50, as docs/backends.md says", file, got)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("got %d examples, want 10", seen)
+	}
+	if out, err := exec.CommandContext(t.Context(), findProgram(t, "php"), "-l", "../examples/backends/php/verify.php").CombinedOutput(); err != nil {
+		t.Errorf("php -l: %v: %s", err, out)
+	}
+}
+
 // onlyLoopback wants nothing to listen at another address of this machine.
 func onlyLoopback(t *testing.T, address string) {
 	t.Helper()
