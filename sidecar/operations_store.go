@@ -38,8 +38,11 @@ func (o *operations) backup(w http.ResponseWriter, r *http.Request) error {
 		return invalidRequest("the file exists, choose another name")
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return invalidRequest("the file can't be made there: the folder is missing, or not Caddy's to write to")
-	case err != nil:
+	case errors.Is(err, session.ErrUnavailable), r.Context().Err() != nil:
 		return err
+	case err != nil:
+		o.failures.logger.Error("the store can't be copied", "error", err)
+		return invalidRequest("the copy can't be written, most likely for want of room; the log has the reason")
 	}
 	o.failures.logger.Info("the operator copied the store", "file", file)
 	w.WriteHeader(http.StatusNoContent)

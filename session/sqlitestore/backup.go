@@ -31,10 +31,11 @@ func (d *db) backup(ctx context.Context, file string) (err error) {
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
 			err = errors.Join(err, os.Remove(file))
+			_ = os.Remove(file + "-journal") // there where SQLite could not go on
 		}
 	}()
 	if _, err := d.pool.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
-		return fmt.Errorf("%w: backup: %w", session.ErrUnavailable, explain(d.file, err))
+		return fmt.Errorf("backup to %w", explain(file, err))
 	}
 	return errors.Join(f.Sync(), syncFolder(file))
 }

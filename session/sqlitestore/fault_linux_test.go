@@ -60,6 +60,9 @@ func fillDisk(file string) error {
 	if err := allThere(d, written); err != nil {
 		return fmt.Errorf("while full: %w", err)
 	}
+	if err := backupWithoutRoom(d, file+".copy"); err != nil {
+		return err
+	}
 	if err := limitFiles(1 << 30); err != nil {
 		return err
 	}
@@ -75,6 +78,21 @@ func fillDisk(file string) error {
 		return err
 	}
 	return errors.Join(allThere(d, written+100), d.Close())
+}
+
+// backupWithoutRoom wants an error that names the copy, not the store, and nothing of the copy left.
+func backupWithoutRoom(d *db, file string) error {
+	if err := limitFiles(1 << 20); err != nil {
+		return err
+	}
+	err := d.backup(context.Background(), file)
+	if err == nil || errors.Is(err, session.ErrUnavailable) || !strings.Contains(err.Error(), file) {
+		return fmt.Errorf("a backup without room: got %w, want that of the copy", err)
+	}
+	if left, err := filepath.Glob(file + "*"); err != nil || len(left) > 0 {
+		return fmt.Errorf("a backup without room leaves %v, %w", left, err)
+	}
+	return nil
 }
 
 // limitFiles has writes beyond a size fail, as on a full disk.
