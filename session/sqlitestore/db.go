@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -32,6 +33,9 @@ type db struct {
 
 	writing sync.Mutex  // held during a transaction of the writer
 	written atomic.Bool // since the last checkpoint
+
+	empty   bool          // the log is; this and the next are of the goroutine of upkeep
+	emptyAt time.Duration // by the clock, when the log is emptied whoever writes
 
 	once    sync.Once
 	closing chan struct{}

@@ -55,7 +55,7 @@ COMMIT;`
 var (
 	pragmas = []string{
 		"busy_timeout(2000)", "journal_mode(wal)", "synchronous(full)",
-		"secure_delete(fast)", "temp_store(memory)", "trusted_schema(off)", "cell_size_check(on)",
+		"secure_delete(on)", "temp_store(memory)", "trusted_schema(off)", "cell_size_check(on)",
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
 	}
 	writePragmas = append(slices.Clip(pragmas), "cache_size(-8192)", "wal_autocheckpoint(0)")

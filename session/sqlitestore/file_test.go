@@ -141,7 +141,7 @@ func TestLongReadHoldsNobodyUp(t *testing.T) {
 		d.writing.Lock() // as the upkeep does
 		defer d.writing.Unlock()
 		begin := time.Now()
-		_, err := d.moveWrites("RESTART")
+		_, _, err := d.moveWrites("RESTART")
 		if took := time.Since(begin); took > time.Second {
 			t.Errorf("a checkpoint held the writer up for %v", took)
 		}

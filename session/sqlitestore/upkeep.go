@@ -19,6 +19,9 @@ const (
 	// that never rests it would grow on and on.
 	restartPages = 8192
 
+	// emptyEvery is the longest time between two emptyings of the log, if somebody writes all the time.
+	emptyEvery = 10 * time.Minute
+
 	// A step of the sweep is small for the same reason. There is one a checkpoint while there is
 	// more to do, else one in sweepRest.
 	sweepStep = 512
@@ -66,13 +69,15 @@ func (d *db) report(err error) {
 // checkpoint moves the last writes into the file. When the log has grown it waits for readers, but
 // not for long.
 func (d *db) checkpoint() error {
-	if !d.written.Swap(false) {
-		return nil
+	written := d.written.Swap(false)
+	d.empty = d.empty && !written
+	if !written || d.clock.Elapsed() >= d.emptyAt {
+		return d.emptyLog()
 	}
-	pages, err := d.moveWrites("PASSIVE")
+	pages, _, err := d.moveWrites("PASSIVE")
 	if err == nil && pages > restartPages {
 		d.writing.Lock() // little is left to move by now
-		_, err = d.moveWrites("RESTART")
+		_, _, err = d.moveWrites("RESTART")
 		d.writing.Unlock()
 	}
 	if err != nil {
@@ -81,11 +86,25 @@ func (d *db) checkpoint() error {
 	return err
 }
 
-// moveWrites returns the length of the log.
-func (d *db) moveWrites(mode string) (pages int, err error) {
-	var busy, moved int
+// emptyLog cuts the log once nobody writes, or it was long ago: it still has the records of users
+// who were erased. It does not wait for readers for long, and is tried again.
+func (d *db) emptyLog() error {
+	d.emptyAt = d.clock.Elapsed() + emptyEvery
+	if d.empty {
+		return nil
+	}
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	_, busy, err := d.moveWrites("TRUNCATE")
+	d.empty = !busy && err == nil
+	return err
+}
+
+// moveWrites returns the length of the log, and whether readers were in the way.
+func (d *db) moveWrites(mode string) (pages int, busy bool, err error) {
+	var moved int
 	err = d.checkpoints.row("PRAGMA wal_checkpoint("+mode+")", nil, &busy, &pages, &moved)
-	return pages, err
+	return pages, busy, err
 }
 
 // sweep removes some of what is over, and gives some unused pages back. It reports whether there
