@@ -50,7 +50,7 @@ func (count Count) counted(c Counter, handle routeFunc) routeFunc {
 // result is the label of what became of a request: ok, canceled by the client, or the error's code.
 func result(err error) string {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, session.ErrCursor): // which is the caller's mistake
 		return "ok"
 	case errors.Is(err, context.Canceled):
 		return "canceled"

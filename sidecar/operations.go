@@ -57,7 +57,14 @@ func NewOperations(sites []*Site) *Operations {
 
 // ServeHTTP answers a request whose path begins with the name of an operation.
 func (all *Operations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	o, err := all.choose(r.URL.Query().Get("store"))
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // what can't be read would be left out, and a filter with it
+		err = invalidRequest("the query is malformed: percent-encode its values")
+	}
+	var o *operations
+	if err == nil {
+		o, err = all.choose(query.Get("store"))
+	}
 	if err != nil {
 		asError(err).Write(w)
 		return
@@ -105,19 +112,26 @@ func (o *operations) serve(w http.ResponseWriter, r *http.Request) error {
 		if !ok || !o.onNetwork(name) {
 			return errNotFound
 		}
+		if err := checkQuery(r, name); err != nil {
+			return err
+		}
 		return rt.serve(w, r)
 	}
 	id, err := o.user(parts[1], parts[2])
 	if err != nil {
 		return err
 	}
-	methods, ok := o.userRoutes(id)[strings.Join(parts[3:], "/")]
+	name := strings.Join(parts[3:], "/")
+	methods, ok := o.userRoutes(id)[name]
 	if !ok {
 		return errNotFound
 	}
 	handle := methods[r.Method]
 	if handle == nil {
 		return methodNotAllowed(slices.Sorted(maps.Keys(methods))...)
+	}
+	if err := checkQuery(r, "user/"+name); err != nil {
+		return err
 	}
 	return handle(w, r)
 }
@@ -154,6 +168,9 @@ func (o *operations) userRoutes(id session.UserID) map[string]map[string]operati
 func (o *operations) user(app, openID string) (id session.UserID, err error) {
 	if id.AppID, err = o.app(app); err != nil {
 		return id, err
+	}
+	if !importedID.MatchString(openID) {
+		return id, errNoUser
 	}
 	id.OpenID = openID
 	return id, nil
@@ -209,11 +226,21 @@ func (o *operations) changed(event string, id session.UserID) {
 	o.sites[0].profiles.journal.happened(event, id.AppID, id.Tag(), slog.String("by", "operator"))
 }
 
+// parameters are those of the routes that take any besides store.
+var parameters = map[string][]string{
+	"GET users": {"appid", "phone", "openid", "unionid", "limit", "after", "phones"},
+	"GET user/": {"phones"},
+}
+
 // checkQuery refuses a parameter that would be ignored: a typing error in a filter lists everybody.
-func checkQuery(query url.Values, known ...string) error {
-	for name, values := range query {
-		if name != "store" && !slices.Contains(known, name) || len(values) > 1 || values[0] == "" {
-			return invalidRequest("the query may have once each, and not empty: " + strings.Join(append(known, "store"), ", "))
+func checkQuery(r *http.Request, route string) error {
+	known := parameters[r.Method+" "+route]
+	for name, values := range r.URL.Query() {
+		switch {
+		case name != "store" && !slices.Contains(known, name) || len(values) > 1 || values[0] == "":
+			return invalidRequest("the query may have once each, and not empty: " + strings.Join(append(slices.Clone(known), "store"), ", "))
+		case name == "phones" && values[0] != "full":
+			return invalidRequest("phones must be full, or left out")
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -66,7 +67,7 @@ func (f fields) only(names ...string) error {
 	}
 	for name := range f {
 		if !known[name] {
-			return invalidRequest(fmt.Sprintf("the body may have only %q", names))
+			return invalidRequest("there may be only " + strings.Join(names, ", "))
 		}
 	}
 	return nil
@@ -111,14 +112,16 @@ func (o *operations) readBan(w http.ResponseWriter, r *http.Request) (ban sessio
 	return ban, nil
 }
 
-// time returns a time as RFC 3339 writes it, the zero time when it is absent.
+// time returns a time as RFC 3339 writes it, the zero time when it is absent. It is in UTC: near the
+// end of what can be written, another zone has a year that can't.
 func (f fields) time(name string) (time.Time, error) {
 	text, err := f.text(name)
 	if _, sent := f[name]; err != nil || !sent {
 		return time.Time{}, err
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || at.Year() < 1970 {
+	at = at.UTC()
+	if err != nil || at.Year() < 1970 || at.Year() > 9999 {
 		return time.Time{}, invalidRequest(name + " must be a time such as 2027-01-31T08:00:00+08:00")
 	}
 	return at, nil

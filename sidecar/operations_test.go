@@ -222,6 +222,15 @@ func TestOperationsRefuse(t *testing.T) {
 		{"GET", "users?limit=1001", "", 400, "invalid_request"},
 		{"GET", "users?after=!", "", 400, "invalid_request"},
 		{"GET", "users?store=x", "", 404, "not_found"},
+		{"GET", "users?phone=%zz", "", 400, "invalid_request"}, // net/url leaves it out, and lists everybody
+		{"GET", "users?limit=1;phone=13900139000", "", 400, "invalid_request"},
+		{"GET", "users?phones=no", "", 400, "invalid_request"},
+		{"POST", "users?phone=13900139000", `{"openid":"bob"}`, 400, "invalid_request"},
+		{"GET", user + "/export?phone=1", "", 400, "invalid_request"},
+		{"DELETE", user + "?dry_run=1", "", 400, "invalid_request"},
+		{"POST", user + "/logout?sid=1", "", 400, "invalid_request"},
+		{"PUT", user + "/ban?until=2099-01-01T00:00:00Z", "", 400, "invalid_request"},
+		{"PUT", user + "/ban", `{"until":"9999-12-31T23:59:59-23:59"}`, 400, "invalid_request"}, // the year 10000 is no JSON
 		{"PUT", user + "/ban", `{"until":"2020-01-01T00:00:00Z"}`, 400, "invalid_request"},
 		{"PUT", user + "/ban", `{"until":"tomorrow"}`, 400, "invalid_request"},
 		{"PUT", user + "/ban", `{"reason":"two\nlines"}`, 400, "invalid_request"},
