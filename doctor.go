@@ -53,7 +53,7 @@ var doctorChecks = [][2]string{
 	{checkAppID, "each appid has the form of one"},
 	{checkUnset, "each secret has a value"},
 	{checkShort, "each secret is long enough"},
-	{checkRepeated, "each secret has many different characters"},
+	{checkRepeated, "each secret has many different characters, and one use"},
 	{checkFileSecret, "secrets come from files; after one has changed run caddy reload --force, a plain reload does not read it again"},
 	{checkAPI, "secrets and phone numbers leave this machine encrypted, or stay in a private network"},
 	{checkClock, "this machine's clock agrees with that of WeChat's API"},
@@ -88,10 +88,12 @@ type doctor struct {
 	sites []*sidecar.Site // those at work, none where a file is examined
 	found map[string][]finding
 	done  map[string]bool // checks that could be made
+
+	secretOf map[string]string // where the secrets seen so far belong
 }
 
 func newDoctor(sites []*sidecar.Site) *doctor {
-	return &doctor{now: time.Now, sites: sites, found: map[string][]finding{}, done: map[string]bool{}}
+	return &doctor{now: time.Now, sites: sites, found: map[string][]finding{}, done: map[string]bool{}, secretOf: map[string]string{}}
 }
 
 // running is false where a file is examined that may be in use elsewhere, or nowhere.

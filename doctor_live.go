@@ -72,6 +72,9 @@ func (d *doctor) secrets(ctx context.Context, h *Handler) {
 	}
 	if strings.HasPrefix(h.Token.Algorithm, "HS") && h.Token.Key != "" {
 		d.secret(repl, "the token's key", h.Token.Key)
+		for _, key := range h.Token.PreviousKeys {
+			d.secret(repl, "a previous_key", key)
+		}
 	}
 }
 
@@ -94,6 +97,11 @@ func (d *doctor) secret(repl *caddy.Replacer, what, configured string) string {
 		"%s has fewer than %d characters: copy all of it, or make one by openssl rand -hex 32", what, shortestSecret)
 	d.check(checkRepeated, levelError, len(different) < fewCharacters,
 		"%s repeats a few characters, so it is easy to guess or a dummy: copy the real one, or make one by openssl rand -hex 32", what)
+	if other, known := d.secretOf[value]; known {
+		d.check(checkRepeated, levelError, other != what, "%s is also %s, so who is given one has both: make another by openssl rand -hex 32", what, other)
+	} else {
+		d.secretOf[value] = what
+	}
 	return value
 }
 

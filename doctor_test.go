@@ -116,6 +116,8 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"api unset", patient{api: "{env.DOCTOR_NO_SUCH}"}, "secret-unset", "error", "api: "},
 		{"secret short", patient{app: doctorApp + " 0123456789abcdef"}, "secret-short", "error", "the secret of app " + doctorApp},
 		{"token key short", patient{lines: "token {\nalgorithm HS256\nkey 0123456789abcdef\n}"}, "secret-short", "error", "the token's key"},
+		{"previous key unset", patient{lines: "token {\nalgorithm HS256\nkey " + doctorSecret + "0\nprevious_key {env.DOCTOR_NO_SUCH}\n}"}, "secret-unset", "error", "previous_key"},
+		{"secret used twice", patient{lines: "hook http://localhost:1 {\nsecret " + doctorSecret + "\n}"}, "secret-repeated", "error", "the hook's secret is also the secret of app"},
 		{"secret of one character", patient{app: doctorApp + " " + strings.Repeat("a", 32)}, "secret-repeated", "error", "openssl rand"},
 		{"service secret of one character", patient{lines: "service {\nsecret " + strings.Repeat("b", 32) + "\n}"}, "secret-repeated", "error", "the service's secret"},
 		{"api by name in clear", patient{api: "http://api.example.com"}, "api-plain", "error", "api http://api.example.com sends AppSecrets"},
