@@ -36,11 +36,13 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 // serve finds the sites at each request: Caddy starts its admin API before them, and a
 // configuration that fails leaves the old ones at work.
 func (*adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
+	ctx := caddy.ActiveContext()
+	if ctx.Context == nil {
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Message: "Caddy is starting; try again in a moment"}
+	}
 	var sites []*sidecar.Site
-	if ctx := caddy.ActiveContext(); ctx.Context != nil {
-		if app, err := ctx.AppIfConfigured(openerID); err == nil {
-			sites = app.(*Opener).all
-		}
+	if app, err := ctx.AppIfConfigured(openerID); err == nil {
+		sites = app.(*Opener).all
 	}
 	if r.URL.Path == adminPath+"doctor" {
 		return serveDoctor(w, r, sites)

@@ -236,6 +236,10 @@ func (n *node) ready() {
 		a := n.get("/health", "")
 		return a.status == 200 && string(a.body) == n.name
 	})
+	eventually(n.t, n.name+" has an operator", func() bool { // Caddy serves a little before
+		status := n.adminAPI().get("/wechat_auth/", "").status
+		return status != 0 && status != 503
+	})
 }
 
 // kill ends the process as a power cut does.
