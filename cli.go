@@ -12,11 +12,15 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 func init() {
@@ -36,8 +40,11 @@ configured.`,
 			flags.StringP("config", "c", "", "Configuration file (if --address is not used)")
 			flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 			flags.String("store", "", "The store, where there are several (see status)")
-			flags.Bool("json", false, "Print what the admin API answers")
+			flags.Bool("json", false, "Print what the admin API answers, and errors, as JSON")
 			cmd.AddCommand(commands()...)
+			// Without these a command with a typing error prints the help and succeeds.
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		},
 	})
 }
@@ -77,22 +84,55 @@ func commands() []*cobra.Command {
 }
 
 func command(use, short string, args int, run func(admin) error) *cobra.Command {
-	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(args), RunE: caddycmd.WrapCommandFuncForCobra(
-		func(fl caddycmd.Flags) (int, error) {
-			a, err := newAdmin(fl)
-			if err == nil {
-				err = run(a)
-			}
-			if err != nil {
-				return caddy.ExitCodeFailedStartup, err
-			}
+	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(args), RunE: runs(func(fl caddycmd.Flags) error {
+		a, err := newAdmin(fl)
+		if err != nil {
+			return err
+		}
+		return run(a)
+	})}
+}
+
+// runs adds to the run of a command what all have in common.
+func runs(run func(caddycmd.Flags) error) func(*cobra.Command, []string) error {
+	return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+		err := complete(fl)
+		if err == nil {
+			err = run(fl)
+		}
+		if err == nil {
 			return caddy.ExitCodeSuccess, nil
-		})}
+		}
+		if fl.Bool("json") {
+			err = errors.Join(err, printError(err))
+		}
+		return caddy.ExitCodeFailedStartup, err
+	})
+}
+
+// complete refuses what is empty, as an unset variable of a shell makes it: without its value a
+// filter lists everybody, and a logout ends all sessions.
+func complete(fl caddycmd.Flags) (err error) {
+	fl.Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
+	if slices.Contains(fl.Args(), "") {
+		err = errors.New("an argument is empty")
+	}
+	return err
 }
 
 // userCommand is a command about one user.
 func userCommand(name, short string, run func(admin) error) *cobra.Command {
-	return withFlags(command(name+" <openid>", short, 1, run), func(c *cobra.Command) {
+	return withFlags(command(name+" <openid>", short, 1, func(a admin) error {
+		// In a path, other names would lead elsewhere.
+		if !wechat.ValidUserID(a.Arg(0)) || !wechat.ValidUserID(cmp.Or(a.String("app"), "-")) {
+			return refusal{"invalid_request", "an openid and an AppID have letters, digits, - and _ alone"}
+		}
+		return run(a)
+	}), func(c *cobra.Command) {
 		c.Flags().String("app", "", "The user's mini program, where there are several")
 	})
 }
@@ -161,17 +201,41 @@ func (a admin) send(method, path string, query url.Values, body io.Reader) ([]by
 	return io.ReadAll(res.Body)
 }
 
-// explained takes the sentence out of a refusal, which Caddy has wrapped in its status.
+// refusal is an error that the admin API answers.
+type refusal struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+func (r refusal) Error() string { return r.Code + ": " + r.Description }
+
+// explained takes the refusal out of an error, where Caddy has wrapped it in its status.
 func explained(err error) error {
 	_, text, found := strings.Cut(err.Error(), "{")
-	var refusal struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description"`
-	}
-	if !found || json.Unmarshal([]byte("{"+strings.TrimSpace(text)), &refusal) != nil || refusal.Description == "" {
+	var r refusal
+	if !found || json.Unmarshal([]byte("{"+strings.TrimSpace(text)), &r) != nil || r.Description == "" {
 		return err
 	}
-	return errors.New(refusal.Code + ": " + refusal.Description)
+	return r
+}
+
+// reported is an error after an answer that was printed and tells more.
+type reported struct{ error }
+
+// printError prints an error in the form of refusals, unless the answer was printed.
+func printError(err error) error {
+	if _, ok := errors.AsType[reported](err); ok {
+		return nil
+	}
+	r, ok := errors.AsType[refusal](err)
+	if !ok {
+		r = refusal{"failed", err.Error()}
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return printIndented(text)
 }
 
 // change carries out a change of a user, which is answered with nothing.
@@ -179,8 +243,13 @@ func (a admin) change(method, rest string, body any, done string) error {
 	if _, err := a.call(method, a.user(rest), nil, body); err != nil {
 		return err
 	}
-	if a.Bool("json") {
-		return nil
+	return printDone(a.Flags, done)
+}
+
+// printDone prints what was done, or that there is no more to say.
+func printDone(fl caddycmd.Flags, done string) error {
+	if fl.Bool("json") {
+		done = "{}"
 	}
 	_, err := fmt.Fprintln(os.Stdout, done)
 	return err

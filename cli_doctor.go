@@ -33,7 +33,7 @@ func diagnose(a admin) error {
 		}
 	}
 	if mistakes > 0 {
-		return fmt.Errorf("errors found: %d", mistakes)
+		return reported{fmt.Errorf("errors found: %d", mistakes)}
 	}
 	return nil
 }

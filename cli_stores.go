@@ -29,6 +29,11 @@ import (
 // importLines is the number of lines in one request: the admin API ends those that take long.
 const importLines = 2000
 
+const (
+	maxImportLine  = 8 << 10 // more than the admin API takes
+	maxFailedLines = 10_000
+)
+
 type importReport struct {
 	Imported int          `json:"imported"`
 	Failed   []failedLine `json:"failed"`
@@ -55,14 +60,14 @@ func importUsers(a admin) error {
 	bar := newProgress(size, "importing")
 	defer func() { _ = bar.Finish() }() // only the terminal's
 	report := importReport{Failed: []failedLine{}}
-	if err := a.importFrom(bufio.NewReader(in), &report, bar); err != nil {
+	if err := a.importFrom(bufio.NewReaderSize(in, maxImportLine), &report, bar); err != nil {
 		return fmt.Errorf("after %s: %w; import the file again, that does no harm", counted(report.Imported, "user"), err)
 	}
 	if err := printReport(a, report); err != nil {
 		return err
 	}
 	if n := len(report.Failed); n > 0 {
-		return errors.New("wrong: " + counted(n, "line"))
+		return reported{errors.New("wrong: " + counted(n, "line"))}
 	}
 	return nil
 }
@@ -72,13 +77,12 @@ func (a admin) importFrom(in *bufio.Reader, report *importReport, bar *progressb
 	for before, ended := 0, false; !ended; before += importLines {
 		var part bytes.Buffer
 		for range importLines {
-			line, err := in.ReadBytes('\n')
-			part.Write(line)
-			if ended = errors.Is(err, io.EOF); ended {
-				break
-			}
-			if err != nil {
+			var err error
+			if ended, err = copyLine(&part, in); err != nil {
 				return err
+			}
+			if ended {
+				break
 			}
 		}
 		if part.Len() == 0 {
@@ -98,9 +102,29 @@ func (a admin) importFrom(in *bufio.Reader, report *importReport, bar *progressb
 			failed.Line += before
 			report.Failed = append(report.Failed, failed)
 		}
+		if len(report.Failed) > maxFailedLines {
+			return errors.New("too many lines are wrong: is it JSON lines?")
+		}
 		_ = bar.Add(size) // as above
 	}
 	return nil
+}
+
+// copyLine copies a line. Of one that is too long, as in a file of another kind, it copies enough to
+// be refused.
+func copyLine(to *bytes.Buffer, in *bufio.Reader) (ended bool, err error) {
+	line, err := in.ReadSlice('\n')
+	to.Write(line)
+	if errors.Is(err, bufio.ErrBufferFull) {
+		to.WriteByte('\n')
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = in.ReadSlice('\n')
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }
 
 func printReport(a admin, report importReport) error {
@@ -122,8 +146,10 @@ func backup(a admin) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.call(http.MethodPost, "backup", nil, map[string]string{"file": file})
-	return err
+	if _, err = a.call(http.MethodPost, "backup", nil, map[string]string{"file": file}); err != nil {
+		return err
+	}
+	return printDone(a.Flags, "the store is copied")
 }
 
 func rotate(a admin) error {
@@ -150,12 +176,7 @@ the same users is replaced.`,
 		cmd.Flags().String(side+"-seal-key", "", "The seal_key of that Redis; {env.NAME} keeps it off the command line")
 		cmd.Flags().String(side+"-prefix", "", "The prefix of that Redis")
 	}
-	cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-		if err := convert(fl); err != nil {
-			return caddy.ExitCodeFailedStartup, err
-		}
-		return caddy.ExitCodeSuccess, nil
-	})
+	cmd.RunE = runs(convert)
 	return cmd
 }
 
@@ -171,13 +192,18 @@ func convert(fl caddycmd.Flags) (err error) {
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 	ctx := context.Background()
+	// One that is sealed in another way is found before anything of it is replaced.
+	if _, _, err := to.Keys(ctx); err != nil {
+		return err
+	}
 	stats, err := from.Stats(ctx)
 	if err != nil {
 		return err
 	}
 	bar := newProgress(stats.Users, "copying", progressbar.OptionShowCount())
-	users, sessions := 0, 0
+	users, sessions, empty := 0, 0, true
 	err = from.Dump(ctx, func(part session.Dump) error {
+		empty = empty && len(part.Accounts) == 0 && part.Keys == nil
 		for i := range part.Accounts {
 			sessions += len(part.Accounts[i].Sessions)
 			if part.Accounts[i].User.OpenID != "" { // else all that is left of an erased user
@@ -188,7 +214,14 @@ func convert(fl caddycmd.Flags) (err error) {
 		return to.Restore(ctx, part, time.Now())
 	})
 	_ = bar.Finish()
+	if err == nil && empty {
+		err = errors.New("there is nothing to copy: is --from-prefix right?")
+	}
 	if err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		_, err = fmt.Fprintf(os.Stdout, "{\"users\": %d, \"sessions\": %d}\n", users, sessions)
 		return err
 	}
 	_, err = fmt.Fprintf(os.Stdout, "%s and %s copied\n", counted(users, "user"), counted(sessions, "session"))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 var errNoUser = entry(404, "not_found", "there is no such user")
@@ -169,7 +170,7 @@ func (o *operations) user(app, openID string) (id session.UserID, err error) {
 	if id.AppID, err = o.app(app); err != nil {
 		return id, err
 	}
-	if !importedID.MatchString(openID) {
+	if !wechat.ValidUserID(openID) {
 		return id, errNoUser
 	}
 	id.OpenID = openID

@@ -27,7 +27,6 @@ const (
 )
 
 var (
-	importedID     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	importedPhone  = regexp.MustCompile(`^\+?[0-9][0-9 -]{3,30}$`)
 	importedNumber = regexp.MustCompile(`^\+[1-9][0-9]{3,14}$`)
 )
@@ -111,6 +110,9 @@ func eachLine(body io.Reader, each func(line int, text []byte, err error) error)
 		if err != nil && !ended {
 			return invalidRequest("the body broke off")
 		}
+		if line == 1 { // some editors begin a file with it
+			text = bytes.TrimPrefix(text, []byte("\ufeff"))
+		}
 		if len(bytes.TrimSpace(text)) > 0 || tooLong != nil {
 			if failed := each(line, text, tooLong); failed != nil {
 				return failed
@@ -175,9 +177,9 @@ func importedPhones(phone, number string) (string, string) {
 func (o *operations) checkUser(u session.User) error {
 	now := o.now()
 	switch {
-	case !importedID.MatchString(u.OpenID):
+	case !wechat.ValidUserID(u.OpenID):
 		return invalidRequest("openid is missing or malformed")
-	case u.UnionID != "" && !importedID.MatchString(u.UnionID):
+	case u.UnionID != "" && !wechat.ValidUserID(u.UnionID):
 		return invalidRequest("unionid is malformed")
 	case u.Phone != "" && !importedPhone.MatchString(u.Phone):
 		return invalidRequest("phone is malformed")

@@ -14,9 +14,11 @@ import (
 // encoding/json's structs would also take "OpenID" for "openid".
 type answer map[string]json.RawMessage
 
-// userIDPattern is the alphabet of openids and unionids. They become header values, file names and
-// keys elsewhere.
 var userIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// ValidUserID reports whether a text can be an openid or a unionid. They become header values, file
+// names, parts of paths and keys elsewhere.
+func ValidUserID(id string) bool { return userIDPattern.MatchString(id) }
 
 // parseAnswer returns the object in body, or the error that body stands for. The content type plays
 // no part: WeChat sends JSON as text/plain, too, and once sent an empty page as text/html.

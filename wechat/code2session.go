@@ -75,7 +75,7 @@ func checkCode(op, code string) error {
 // checkOpenID stops a call without a valid openid. WeChat checks less then: that is a bug of the
 // calling program, not the client's fault.
 func checkOpenID(op, openid string) error {
-	if !userIDPattern.MatchString(openid) {
+	if !ValidUserID(openid) {
 		return &Error{Op: op, Class: ClassConfig, Reason: "no valid openid given; WeChat was not asked"}
 	}
 	return nil
@@ -84,14 +84,14 @@ func checkOpenID(op, openid string) error {
 func parseSession(a answer) (Session, error) {
 	var s Session
 	openID, ok := a.text("openid")
-	if !ok || !userIDPattern.MatchString(openID) {
+	if !ok || !ValidUserID(openID) {
 		return Session{}, badAnswer(OpCode2Session, "openid is missing or malformed")
 	}
 	s.OpenID = openID
 
 	if a.has("unionid") {
 		s.UnionID, ok = a.text("unionid")
-		if !ok || s.UnionID != "" && !userIDPattern.MatchString(s.UnionID) {
+		if !ok || s.UnionID != "" && !ValidUserID(s.UnionID) {
 			return Session{}, badAnswer(OpCode2Session, "unionid is malformed")
 		}
 	}
