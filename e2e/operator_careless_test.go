@@ -85,9 +85,9 @@ func TestImportOfOddFiles(t *testing.T) {
 	n := w.start()
 	n.wantOperation("2 users imported", "import", writeFile(t, n.dir, "bom.jsonl", "\ufeff{\"openid\":\"o1\"}\r\n\r\n{\"openid\":\"o2\"}"))
 	n.refused("line 2:", "import", writeFile(t, n.dir, "long.jsonl", `{"openid":"o3"}`+"\n"+strings.Repeat("x", 20<<20)+"\n"+`{"openid":"o4"}`))
-	n.wantOperation("4, 0 sessions", "status")
+	n.wantOperation("4, with 0 sessions", "status")
 	n.refused("is it JSON lines?", "import", writeFile(t, n.dir, "wrong.csv", strings.Repeat("a,b\n", 20_000)))
-	n.wantOperation("4, 0 sessions", "status")
+	n.wantOperation("4, with 0 sessions", "status")
 }
 
 // The seal key was left out, or the prefix is wrong. The store that is there stays as it is, and
