@@ -121,8 +121,8 @@ export interface WechatAuthOptions {
   /** `wx`, `uni` or `Taro`, or what behaves like them. Default: the global `wx` */
   wx?: WxLike
   /**
-   * The key of the storage entry. Default: `wechatauth:` and baseURL, basePath, appid and envVersion (develop, trial,
-   * release), so that environments never mix
+   * The beginning of the key under which tokens are stored. baseURL, basePath, appid and envVersion (develop, trial,
+   * release) follow, so that environments never mix. Default: `wechatauth`
    */
   storageKey?: string
   /** Milliseconds for one request to wechat_auth's own routes, uploads apart. Default: 10000 */
