@@ -4,9 +4,6 @@ package wechat
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
@@ -30,7 +27,7 @@ func (c *Client) CheckSession(ctx context.Context, openid, sessionKey string) (v
 		op:     OpCheckSession,
 		method: http.MethodGet,
 		path:   "/wxa/checksession",
-		query:  url.Values{"openid": {openid}, "signature": {signSession(sessionKey)}, "sig_method": {"hmac_sha256"}},
+		query:  url.Values{"openid": {openid}, "signature": {SignUser(sessionKey, "")}, "sig_method": {"hmac_sha256"}},
 	})
 	switch e, refused := errors.AsType[*Error](err); {
 	case refused && (e.Code == codeNoSession || e.Code == codeOtherSession):
@@ -43,10 +40,4 @@ func (c *Client) CheckSession(ctx context.Context, openid, sessionKey string) (v
 		return false, badAnswer(OpCheckSession, "errcode is missing")
 	}
 	return true, nil
-}
-
-// signSession signs nothing at all: that the key is known is the whole message. The key of the HMAC
-// is the base64 text of the session_key, not the bytes it stands for.
-func signSession(sessionKey string) string {
-	return hex.EncodeToString(hmac.New(sha256.New, []byte(sessionKey)).Sum(nil))
 }

@@ -25,6 +25,7 @@
 package wechat
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,18 @@ func (c *Client) Close() {
 // a token 2 hours and the client renews it 5 minutes before its end, so one that is older than that
 // is not renewed.
 func (c *Client) TokenAge() (time.Duration, bool) { return c.tokens.age() }
+
+// AccessToken returns the access token, for a program that makes calls of its own, and the time for
+// which it is good at least. Such a program asks again each time: fetching one by itself could end
+// the token of everybody else.
+func (c *Client) AccessToken(ctx context.Context) (value string, life time.Duration, err error) {
+	leave, err := c.enter(OpToken)
+	if err != nil {
+		return "", 0, err
+	}
+	defer leave()
+	return c.tokens.left(ctx, OpToken)
+}
 
 // enter takes a place among the calls in flight and returns how to give it back. It never waits: a
 // queue would only move the pile-up from WeChat's door to ours.

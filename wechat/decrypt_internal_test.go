@@ -161,7 +161,7 @@ func TestSessionSignature(t *testing.T) {
 		"o0q0otL8aEzpcZL/FT9WsQ==": "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128",
 		publishedKey:               "7154f9f8b4b76b92f541cbf0e37d48840fa06e5e42da92a6f80168a1516a4735",
 	} {
-		if got := signSession(key); got != want {
+		if got := SignUser(key, ""); got != want {
 			t.Errorf("%s: got %s, want %s", key, got, want)
 		}
 	}

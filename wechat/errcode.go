@@ -75,6 +75,8 @@ var reasons = map[int]string{
 	50004: "the account may not use the access token call",
 	50007: "the account is frozen",
 	61010: "the user was not active in the last 2 hours",
+	61080: "WeChat has no risk rank for the user at the moment",
+	61081: "risk ranks are asked for too often",
 	87007: "the user has no session_key, or it is expired",
 	87008: "the method of the signature is invalid",
 	87009: "the session_key is not the user's current one",
@@ -123,6 +125,16 @@ func classify(op string, code int) Class {
 	return classifyBusiness(op, code)
 }
 
+// classifyRelayed maps the errcodes of calls that other programs made. What these codes say of the
+// account concerns the operator, the rest the program.
+func classifyRelayed(code int) Class {
+	switch code {
+	case codeBusy, 45011, 45009, 44991, 40001, 40014, 42001, 40164, 40243, 48001, 50002, 50007, 934011:
+		return classify("", code)
+	}
+	return ClassRefused
+}
+
 // classifyBusiness maps what is left for the calls with an access token. The token is known to be
 // good here, and the openid is one that WeChat gave us, so a mismatch is about what the client
 // sent.
@@ -142,6 +154,15 @@ func classifyBusiness(op string, code int) Class {
 		switch code {
 		case codeNoSession, codeOtherSession:
 			return ClassCode // the client must call wx.login
+		}
+	case OpUserRisk:
+		switch code {
+		case 61010:
+			return ClassInactive
+		case 61080:
+			return ClassBusy
+		case 61081, 9410009:
+			return ClassQuota
 		}
 	case OpCheckNickname:
 		switch code {

@@ -20,6 +20,7 @@ const (
 	OpCheckSession  = "checksession"
 	OpOpenData      = "getopendata"
 	OpCheckNickname = "msg_sec_check"
+	OpUserRisk      = "getuserriskrank"
 )
 
 // Class is the meaning of a failure for the caller, so that no error codes need comparing.
@@ -66,6 +67,10 @@ const (
 	// ClassBadAnswer: an answer came that WeChat would not give: not JSON, too large, a redirect, a
 	// promised field missing.
 	ClassBadAnswer
+
+	// ClassRefused: WeChat refuses a relayed call for a reason that concerns the program that made
+	// it. No [Error] has it: the program has WeChat's own answer.
+	ClassRefused
 )
 
 // String returns the name of the class, for logs and metrics: "ok" is that of no failure.
@@ -80,6 +85,7 @@ var classNames = [...]string{
 	0: "ok", ClassCode: "code", ClassCodeUsed: "code_used", ClassBlocked: "blocked", ClassContent: "content",
 	ClassInactive: "inactive", ClassConfig: "config", ClassQuota: "quota", ClassToken: "token", ClassBusy: "busy",
 	ClassUnavailable: "unavailable", ClassBadAnswer: "bad_answer",
+	ClassRefused: "refused",
 }
 
 // Error is the one type of error that calls return.

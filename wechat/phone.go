@@ -130,8 +130,10 @@ const (
 )
 
 // freshAt reports whether the user gave the number a short while before now.
-func (p Phone) freshAt(now time.Time) bool {
-	age := now.Sub(p.At)
+func (p Phone) freshAt(now time.Time) bool { return fresh(p.At, now) }
+
+func fresh(at, now time.Time) bool {
+	age := now.Sub(at)
 	return age <= phoneLife && age >= -clockSkew
 }
 

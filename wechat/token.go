@@ -32,8 +32,9 @@ const (
 // out the same value twice, so the value cannot tell a token that was refused from the one fetched
 // because of that.
 type token struct {
-	value  string
-	serial uint64
+	value   string
+	serial  uint64
+	expires time.Time // when it is no longer handed out
 }
 
 // grant is an access token as WeChat hands it out.
@@ -101,7 +102,7 @@ func newTokenCache(fetch func(context.Context) (grant, error), now func() time.T
 func (t *tokenCache) get(ctx context.Context, op string) (token, error) {
 	t.mu.Lock()
 	now := t.now()
-	if t.current.value != "" && now.Before(t.expires) {
+	if t.current.value != "" && now.Before(t.current.expires) {
 		tok := t.current
 		if !now.Before(t.renew) && t.inFlight == nil && !t.closed {
 			// For the case that it fails; a new token brings its own time.
@@ -137,6 +138,12 @@ func (t *tokenCache) get(ctx context.Context, op string) (token, error) {
 	return f.token, nil
 }
 
+// left returns the token that works now and the time it is good for.
+func (t *tokenCache) left(ctx context.Context, op string) (value string, life time.Duration, err error) {
+	tok, err := t.get(ctx, op)
+	return tok.value, tok.expires.Sub(t.now()), err
+}
+
 // drop discards tok after WeChat refused it, unless it was replaced meanwhile: a hundred calls that
 // fail with the old token must not throw away the new one a hundred times.
 func (t *tokenCache) drop(tok token) {
@@ -152,7 +159,7 @@ func (t *tokenCache) age() (time.Duration, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	if t.current.value == "" || !now.Before(t.expires) {
+	if t.current.value == "" || !now.Before(t.current.expires) {
 		return 0, false
 	}
 	return now.Sub(t.began), true
@@ -189,9 +196,8 @@ func (t *tokenCache) land(f *flight, began time.Time, g grant, err error) {
 	switch {
 	case err == nil:
 		t.serial++
-		t.current = token{value: g.value, serial: t.serial}
+		t.current = token{g.value, t.serial, began.Add(g.life - min(expiryMargin, g.life/10))}
 		t.began = began
-		t.expires = began.Add(g.life - min(expiryMargin, g.life/10))
 		t.renew = began.Add(g.life - min(renewMargin, g.life/2))
 		f.token = t.current
 	case t.ctx.Err() != nil:

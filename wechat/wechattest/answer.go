@@ -78,6 +78,9 @@ var texts = map[int]string{
 	89503:             "this call needs the confirmation of the administrator",
 	89506:             "the administrator refused this ip, try again after 24 hours",
 	89507:             "the administrator refused this ip, try again after 1 hour",
+
+	errPaymentSignature: "invalid signature",
+	errPaymentKey:       "session_key is not existd or expired",
 }
 
 // request is a call as the rules see it.
@@ -113,10 +116,11 @@ func (q *request) text(field string) (value string, ok bool) {
 	return value, ok
 }
 
-// answer is the code and the JSON object of an answer.
+// answer is the code and the JSON object of an answer, or a picture.
 type answer struct {
-	code int
-	body map[string]any
+	code    int
+	body    map[string]any
+	picture []byte
 }
 
 // turns count the answers of a kind, so that their documented forms take turns.
@@ -158,6 +162,10 @@ func (s *Server) rid() string {
 
 // write sends the answer. The status is 200 for errors too.
 func (s *Server) write(w http.ResponseWriter, q *request, a answer) {
+	if a.picture != nil {
+		s.writeBody(w, http.StatusOK, "image/jpeg", a.picture)
+		return
+	}
 	header, body := s.compose(q, a)
 	s.writeSealed(w, header, body)
 }

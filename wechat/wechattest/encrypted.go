@@ -7,6 +7,7 @@ import (
 	"crypto/aes"
 	"encoding/base64"
 	"fmt"
+	"strings"
 )
 
 // EncryptedPhone does what the getPhoneNumber button does beside giving a code: it returns the
@@ -35,6 +36,22 @@ func (s *Server) EncryptedUserInfo(u *User, nickname string) (encryptedData, iv 
 		`{"openId":"%s","nickName":%s,"gender":1,"language":"zh_CN","city":"Guangzhou","province":"Guangdong","country":"CN",`+
 			`"avatarUrl":"https://wx.qlogo.cn/mmopen/vi_32/0","watermark":{"timestamp":%d,"appid":"%s"}}`,
 		u.OpenID, quote(nickname), now.Unix(), u.AppID))
+}
+
+// EncryptedSteps does what wx.getWeRunData does: it returns the steps of the last days, encrypted
+// with the user's current session_key. It panics before the first LoginCode of the user.
+func (s *Server) EncryptedSteps(u *User, steps ...int) (encryptedData, iv string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	u.seen = now
+	list := make([]string, len(steps))
+	for i, n := range steps {
+		day := now.AddDate(0, 0, i+1-len(steps)).Unix()
+		list[i] = fmt.Sprintf(`{"timestamp":%d,"step":%d}`, day, n)
+	}
+	return s.encrypt(u, fmt.Sprintf(`{"stepInfoList":[%s],"watermark":{"timestamp":%d,"appid":"%s"}}`,
+		strings.Join(list, ","), now.Unix(), u.AppID))
 }
 
 // Encrypt returns any text encrypted with the user's current session_key, for data that WeChat

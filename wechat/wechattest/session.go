@@ -2,12 +2,7 @@
 
 package wechattest
 
-import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"net/http"
-)
+import "net/http"
 
 // checkSession answers checkSessionKey, see
 // https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_checksessionkey
@@ -32,16 +27,10 @@ func (s *Server) checkSession(q *request) answer {
 	if len(u.sessionKeys) == 0 {
 		return s.fail(errNoSessionKey)
 	}
-	if q.query.Get("signature") != emptySignature(u.sessionKeys[0]) {
+	if u.signedBy(nil, q.query.Get("signature")) != 0 {
 		return s.fail(errSignature)
 	}
 	return answer{body: map[string]any{"errcode": 0, "errmsg": "ok"}}
-}
-
-// emptySignature signs the empty text. The key is the session_key as it is written, in base64.
-func emptySignature(sessionKey string) string {
-	mac := hmac.New(sha256.New, []byte(sessionKey))
-	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // userOf finds the user that a call to an app names.

@@ -24,6 +24,7 @@ type User struct {
 	person *person
 	// The fields below are guarded by Server.mu.
 	blocked     bool
+	risk        int
 	sessionKeys []string  // newest first, at most two
 	seen        time.Time // when the user last did something; zero: never
 }

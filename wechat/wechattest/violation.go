@@ -43,6 +43,22 @@ var shapes = map[string]shape{
 		body:   []string{"content", "version", "scene", "openid", "title", "nickname", "signature"},
 		signed: true,
 	},
+	RiskRank: {
+		method: http.MethodPost,
+		query:  []string{"access_token"},
+		body:   []string{"appid", "openid", "scene", "client_ip", "mobile_no", "email_address", "extended_info", "is_test"},
+		signed: true,
+	},
+	QRCode: {
+		method: http.MethodPost,
+		query:  []string{"access_token"},
+		body:   []string{"scene", "page", "check_path", "env_version", "width", "auto_color", "is_hyaline", "line_color"},
+	},
+	Balance: {
+		method: http.MethodPost,
+		query:  []string{"access_token", "signature", "pay_sig"},
+		body:   []string{"openid", "user_ip", "env"},
+	},
 }
 
 // unicodeEscape is one in JSON; in front stand whole escapes of backslashes.

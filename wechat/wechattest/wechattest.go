@@ -35,6 +35,9 @@ const (
 	CheckSession = "/wxa/checksession"
 	OpenData     = "/wxa/getopendata"
 	CheckContent = "/wxa/msg_sec_check"
+	RiskRank     = "/wxa/getuserriskrank"
+	QRCode       = "/wxa/getwxacodeunlimit"
+	Balance      = "/xpay/query_user_balance"
 
 	// Any stands for every endpoint, in Fail and Count.
 	Any = ""
@@ -189,6 +192,9 @@ var rules = map[string]func(*Server, *request) answer{
 	CheckSession: (*Server).checkSession,
 	OpenData:     (*Server).openData,
 	CheckContent: (*Server).checkContent,
+	RiskRank:     (*Server).riskRank,
+	QRCode:       (*Server).qrCode,
+	Balance:      (*Server).balance,
 }
 
 // ServeHTTP answers a call as WeChat would, unless a fault is planned for it.
