@@ -367,7 +367,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		case "secret":
 			return oneArg(d, &s.Secret)
 		case "api":
-			return d.Err("service api is not there yet: take it out")
+			return allArgs(d, &s.API)
 		}
 		return d.Err("unrecognized subdirective of service: write secret {env.SERVICE_SECRET}") // as above
 	})

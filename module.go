@@ -269,11 +269,18 @@ type Profile struct {
 }
 
 // Service is a door for a backend of yours: below `service/` in the base path it sees and changes
-// the users of this site, as the operator does by the admin API.
+// the users of this site, as the operator does by the admin API, has data signed with a user's
+// session_key, and calls WeChat's API. The session_keys are kept for that, sealed with the
+// AppSecret.
 type Service struct {
 	// A secret of at least 32 characters, which the backend sends as `Authorization: Bearer`. Write
 	// it as a placeholder.
 	Secret string `json:"secret,omitempty"`
+
+	// Paths of WeChat's API that the backend may call below `service/api`, with the mini program's
+	// access token added: `/wxa/msg_sec_check`, or `/wxa/*` for all below. Logins (`/sns/*`) and
+	// calls for tokens never are. Default: none.
+	API []string `json:"api,omitempty"`
 }
 
 // Hook is a backend that is asked at login, phone and refresh. It may deny, and it may give claims

@@ -166,6 +166,7 @@ func (p *provisioner) service() (err error) {
 	if p.cfg.Service.Secret, err = resolve(p.repl, "service secret", s.Secret); err != nil {
 		return err
 	}
+	p.cfg.Service.API = s.API
 	return p.cfg.Service.Check()
 }
 
@@ -182,6 +183,7 @@ func (p *provisioner) limits() error {
 		{"profile", p.h.Limits.Profile, defaultProfileRate, &l.Profile},
 		{"refresh", nil, Rate{Events: sidecar.MaxRefreshes, Window: caddy.Duration(time.Minute)}, &l.Refresh},
 		{"service", nil, Rate{Events: sidecar.MaxWrongSecrets, Window: caddy.Duration(time.Minute)}, &l.Service},
+		{"session_key", nil, Rate{Events: sidecar.MaxKeyUses, Window: caddy.Duration(time.Minute)}, &l.KeyUses},
 	} {
 		rate := limit.fallback
 		if limit.configured != nil {

@@ -37,6 +37,7 @@ type logins struct {
 	exchanges     exchanges
 	policy        session.Policy
 	encryptedData bool
+	keepKeys      bool   // session_keys, sealed
 	site          string // tells answers of this site from those of others that share an app
 	limit         *Limiter
 	phoneLimit    *Limiter
@@ -51,7 +52,7 @@ func newLogins(cfg Config, deps Deps, auth *authenticator, answers answers, site
 	return &logins{
 		apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
 		hook: newSiteHook(deps), exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
-		encryptedData: cfg.EncryptedData, site: site, limit: deps.Limits.Login, phoneLimit: deps.Limits.Phone,
+		encryptedData: cfg.EncryptedData, keepKeys: cfg.EncryptedData || cfg.Service.Secret != "", site: site, limit: deps.Limits.Login, phoneLimit: deps.Limits.Phone,
 		server: deps.Server, count: deps.Count, now: deps.Now, log: deps.Logger, journal: journal{deps.Logger, deps.Server},
 	}
 }
@@ -197,7 +198,7 @@ func (l *logins) logIn(
 	isNew := user.FirstSeen.IsZero()
 	note.isNew = isNew
 	news := session.User{UserID: id, UnionID: ws.UnionID, FirstSeen: now}
-	if l.encryptedData {
+	if l.keepKeys {
 		news.Key, news.KeySince = req.app.seal.seal(id, ws.SessionKey), now
 	}
 	user.Merge(news)

@@ -150,6 +150,9 @@ func (o *operations) routes() map[string]route {
 		}},
 		"backup":      {[]string{http.MethodPost}, o.backup},
 		"keys/rotate": {[]string{http.MethodPost}, o.rotate},
+		"sign":        {[]string{http.MethodPost}, o.sign},
+		"decrypt":     {[]string{http.MethodPost}, o.decrypt},
+		"token":       {[]string{http.MethodGet}, o.token},
 	}
 }
 

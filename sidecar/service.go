@@ -21,14 +21,14 @@ const (
 	// MaxWrongSecrets bounds the guesses at the service secret from one client address in a minute.
 	MaxWrongSecrets = 10
 
-	// maxImport bounds the body of one import: some 500,000 users.
+	// maxImport bounds the body of one import, some 500,000 users, and of all else that is sent.
 	maxImport = 64 << 20
 )
 
 // serviceRoutes are the operations on the network that are not about one user. A backup writes
 // files of Caddy's user and holds what other sites keep in the store: it stays on the machine. What
 // is added to the admin API is not on the network until it is listed here.
-var serviceRoutes = []string{"status", "users", "keys/rotate"}
+var serviceRoutes = []string{"status", "users", "keys/rotate", "sign", "decrypt", "token"}
 
 var (
 	errNoServiceSecret = withDescription(errTokenMissing, "send the service secret as Authorization: Bearer")
@@ -38,7 +38,10 @@ var (
 )
 
 // ServiceConfig is the door for a backend.
-type ServiceConfig struct{ Secret string } // "": none
+type ServiceConfig struct {
+	Secret string   // "": none
+	API    []string // patterns of the paths of WeChat's API that it may call
+}
 
 // Check returns an error for a secret that could be guessed.
 func (c ServiceConfig) Check() error {
@@ -48,7 +51,7 @@ func (c ServiceConfig) Check() error {
 	if strings.ContainsFunc(c.Secret, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return fmt.Errorf("service secret has characters that no Authorization header can have: openssl rand -hex 32 makes one")
 	}
-	return nil
+	return checkAPI(c.API)
 }
 
 // service answers a backend that has the secret, for the mini programs of one site.
@@ -57,9 +60,12 @@ type service struct {
 	digest [sha256.Size]byte // of the secret
 	wrong  *Limiter
 	server Server
-	now    func() time.Time
+
+	keyUses *Limiter // of a user's session_key
+	now     func() time.Time
 
 	operations *Operations
+	relay      relay
 }
 
 // newService returns nil where no door is configured.
@@ -73,7 +79,8 @@ func newService(cfg Config, deps Deps, s *Site) *service {
 	}
 	return &service{
 		prefix: cfg.BasePath + servicePath, digest: sha256.Sum256([]byte(cfg.Service.Secret)), wrong: deps.Limits.Service,
-		server: deps.Server, now: deps.Now, operations: all,
+		server: deps.Server, now: deps.Now, operations: all, keyUses: deps.Limits.KeyUses,
+		relay: newRelay(cfg.Service.API, deps.Apps, deps.Logger),
 	}
 }
 
@@ -93,9 +100,12 @@ func (d *service) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && isEarlyData(r) {
 		return errTooEarly
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxImport)
+	if path, ok := strings.CutPrefix(name, "api/"); ok {
+		return d.relay.serve(w, r, "/"+path)
+	}
 	inner := *r
 	inner.URL = &url.URL{Path: strings.TrimPrefix(r.URL.Path, d.prefix), RawQuery: r.URL.RawQuery}
-	inner.Body = http.MaxBytesReader(w, r.Body, maxImport)
 	d.operations.ServeHTTP(w, &inner)
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
@@ -116,6 +118,30 @@ func (l *logins) decryptPhone(ctx context.Context, x phoneExchange) (phone wecha
 		}
 	}
 	return phone, errKeyStale
+}
+
+// decryptData decrypts open data that is no phone. Whoever has a backend ask may try as often as
+// with a phone, with the same count.
+func (l *logins) decryptData(ctx context.Context, x phoneExchange) (json.RawMessage, error) {
+	keys, _, err := l.countAttempt(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		data, err := wechat.DecryptData(key.text, x.proof.encrypted.data, x.proof.encrypted.iv, x.app.id, l.now())
+		switch {
+		case err == nil:
+			return data, l.takeBack(ctx, x, keys)
+		case errors.Is(err, wechat.ErrPhoneData):
+			return nil, errPhoneData
+		}
+	}
+	if len(keys) > 0 && keys[0].current && l.isStale(ctx, x, keys[0]) {
+		if err := l.takeBack(ctx, x, keys[:1]); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errDataStale
 }
 
 // countAttempt returns the keys that may be tried once more, and whether a failure ends the

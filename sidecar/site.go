@@ -53,7 +53,7 @@ type Deps struct {
 }
 
 // Limits are the limiters of a site; nil is no limit.
-type Limits struct{ Login, Phone, Profile, Refresh, Service *Limiter }
+type Limits struct{ Login, Phone, Profile, Refresh, Service, KeyUses *Limiter }
 
 // Site is a sidecar at work.
 type Site struct {
@@ -67,6 +67,7 @@ type Site struct {
 	server   Server
 	failures failures
 	tokens   *tokens
+	logins   *logins
 	profiles *profiles
 	hooked   bool
 	service  *service // nil: off
@@ -98,7 +99,7 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	}
 	answers := answers{tokens: s.tokens, base: cfg.BasePath}
 	mark := siteDigest(cfg, deps, s.tokens.mark)
-	logins := newLogins(cfg, deps, s.auth, answers, mark)
+	s.logins = newLogins(cfg, deps, s.auth, answers, mark)
 	sessions := newSessions(cfg, deps, s.auth, answers, mark)
 	if s.profiles, err = newProfiles(cfg, deps, s.auth, answers); err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func New(cfg Config, deps Deps) (*Site, error) {
 	s.published = &published{
 		apps: deps.Apps, tokens: s.tokens, auth: s.auth, identity: &s.identity, hook: deps.Hook, base: cfg.BasePath, alg: cfg.Token.Algorithm,
 	}
-	s.routes = routes(deps.Count, logins, sessions, s.profiles, s.published)
+	s.routes = routes(deps.Count, s.logins, sessions, s.profiles, s.published)
 	if s.pushes, err = newPushes(cfg, deps, s.profiles.pictures); err != nil {
 		return nil, err
 	}
