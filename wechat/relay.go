@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -81,6 +82,8 @@ func (c *Client) Relay(ctx context.Context, call RelayedCall) (*RelayedAnswer, e
 		cancel()
 		leave()
 	}
+	call.Query = maps.Clone(call.Query)
+	call.Query.Del("access_token")
 	answer, err := c.relay(ctx, &relayed{RelayedCall: call})
 	if err != nil {
 		done()
@@ -138,7 +141,8 @@ func (c *Client) relayOnce(ctx context.Context, r *relayed, tok token) (*Relayed
 	for _, b := range c.bases {
 		answer, err := c.relayTo(ctx, b, r, tok)
 		if err == nil {
-			return answer, answer.class(), nil
+			class, err := answer.class(r.Op, b)
+			return answer, class, err
 		}
 		last = err
 		if !err.elsewhere || r.more || ctx.Err() != nil {
@@ -184,9 +188,9 @@ func (c *Client) openRelayed(ctx context.Context, op string, got reply) (*Relaye
 	if err != nil {
 		return nil, 0, badAnswer(op, "the answer can't be passed on")
 	}
-	answer := &RelayedAnswer{Status: got.status, Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
-		Body: io.NopCloser(bytes.NewReader(body))}
-	return answer, answer.class(), nil
+	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+	answer := &RelayedAnswer{Status: got.status, Header: header, Body: io.NopCloser(bytes.NewReader(body))}
+	return answer, classInside(body), nil
 }
 
 // relayTo sends the call to one host and returns once the answer begins.
@@ -237,11 +241,8 @@ func (c *Client) answerTimeout(ctx context.Context) (_ context.Context, late fun
 // toHTTP makes a request of nothing but what the call consists of: no header of the program that
 // asks goes to WeChat, apart from the content type.
 func (r *relayed) toHTTP(ctx context.Context, baseURL string, tok token) (*http.Request, *Error) {
-	query := url.Values{}
-	for name, values := range r.Query {
-		query[name] = values
-	}
-	query.Set("access_token", tok.value)
+	query := url.Values{"access_token": {tok.value}}
+	maps.Copy(query, r.Query)
 	var body io.Reader = bytes.NewReader(r.start)
 	length := int64(len(r.start))
 	if r.more {
@@ -263,13 +264,22 @@ func (r *relayed) toHTTP(ctx context.Context, baseURL string, tok token) (*http.
 }
 
 // class looks for an errcode in the beginning of an answer, which it leaves whole.
-func (a *RelayedAnswer) class() Class {
+func (a *RelayedAnswer) class(op string, from base) (Class, error) {
 	start, err := io.ReadAll(io.LimitReader(a.Body, maxRefusal+1))
-	a.Body = rejoined{io.MultiReader(bytes.NewReader(start), failing{err}, a.Body), a.Body}
-	if err != nil || len(start) > maxRefusal {
-		return 0
+	if err != nil {
+		a.Body.Close()
+		return 0, badAnswer(op, "the answer is cut off (from "+from.address+")")
 	}
-	fields, ok := parseObject(bytes.TrimSpace(bytes.TrimPrefix(start, []byte("\ufeff"))))
+	a.Body = rejoined{io.MultiReader(bytes.NewReader(start), a.Body), a.Body}
+	if len(start) > maxRefusal {
+		return 0, nil
+	}
+	return classInside(start), nil
+}
+
+// classInside returns the class of the errcode in an answer.
+func classInside(body []byte) Class {
+	fields, ok := parseObject(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))))
 	if !ok {
 		return 0
 	}
@@ -284,16 +294,6 @@ func (a *RelayedAnswer) class() Class {
 type rejoined struct {
 	io.Reader
 	io.Closer
-}
-
-// failing ends a body that broke off while it was read ahead, as it would have ended.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	return 0, io.EOF
 }
 
 // closing calls done when a body is closed.

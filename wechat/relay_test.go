@@ -138,6 +138,11 @@ func TestRelaySignsWhereSigningIsConfigured(t *testing.T) {
 	if _, body := relay(t, client, contentCheck(fake.user.OpenID, "")); !strings.Contains(body, `"errcode":47001`) {
 		t.Errorf("a bad signed call: got %s, want 47001", body)
 	}
+	own := contentCheck(fake.user.OpenID, "with a token of its own")
+	own.Query = url.Values{"access_token": {"mine"}}
+	if _, body := relay(t, client, own); !strings.Contains(body, `"errcode":0`) {
+		t.Errorf("with a token of its own: got %s, want ours to be sent", body)
+	}
 	fake.ExpireTokens()
 	if _, body := relay(t, client, contentCheck(fake.user.OpenID, "two")); !strings.Contains(body, `"errcode":0`) {
 		t.Errorf("after the token expired: got %s, want an answer with the new one", body)
