@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-wechat/wechatauth/sidecar"
+	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 func init() {
@@ -83,6 +84,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    cors           <origin>...
 //	    service {
 //	        secret     <secret>
+//	        api        <path>...
 //	    }
 //	    profile {
 //	        max_upload <size>
@@ -94,6 +96,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	        timeout    <duration>
 //	        on_error   deny|allow
 //	    }
+//	    risk           deny <rank>
 //	}
 //
 // app, platform_certificate, limit, public, optional, phone_required, header, token_from and
@@ -152,6 +155,9 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "hook":
 		h.Hook = new(Hook)
 		return h.Hook.unmarshal(d)
+	case "risk":
+		h.Risk = new(Risk)
+		return h.Risk.unmarshal(d)
 	}
 	return d.Errf("unrecognized subdirective: %s", d.Val())
 }
@@ -375,6 +381,18 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		err = d.Err("service has no secret: write secret {env.SERVICE_SECRET}")
 	}
 	return err
+}
+
+func (r *Risk) unmarshal(d *caddyfile.Dispenser) error {
+	var what, rank string
+	if !d.AllArgs(&what, &rank) || what != "deny" {
+		return d.Err("write risk deny <rank>")
+	}
+	var err error
+	if r.Deny, err = strconv.Atoi(rank); err != nil || r.Deny < 1 || r.Deny > wechat.MaxRisk {
+		return d.Errf("risk deny %s: write a rank from 1 to %d", rank, wechat.MaxRisk)
+	}
+	return nil
 }
 
 func (p *Profile) unmarshal(d *caddyfile.Dispenser) error {

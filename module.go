@@ -109,6 +109,9 @@ type Handler struct {
 	// A backend that is asked at login, phone and refresh. Default: everybody may log in.
 	Hook *Hook `json:"hook,omitempty"`
 
+	// What WeChat's risk rank of a user is good for. Default: WeChat is not asked.
+	Risk *Risk `json:"risk,omitempty"`
+
 	site     *sidecar.Site
 	acquired []string         // keys of the shared parts that are in use
 	now      func() time.Time // nil: the machine's clock
@@ -299,6 +302,16 @@ type Hook struct {
 	// What happens to a user when the hook does not answer: `deny` (at refresh 503, the session
 	// stays as it is) or `allow` (at refresh with the claims as they were). Default: `deny`.
 	OnError string `json:"on_error,omitempty"`
+}
+
+// Risk has WeChat asked for a user's risk rank (getuserriskrank) at login and phone, with the
+// client's address. The rank goes to the hook and into the claim `risk_rank`. Open 用户风控 in WeChat's
+// console (安全中心) before: an app without it (errcode 48001) is logged once, and not asked for until
+// Caddy starts again. While WeChat gives no rank, users get in without one.
+type Risk struct {
+	// The lowest rank that is kept out with 403 `denied`: from 1 to 4. WeChat advises to keep out 4,
+	// and to limit 3.
+	Deny int `json:"deny,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.

@@ -75,6 +75,11 @@ func (p *provisioner) basics() (err error) {
 			Check:      h.Profile.Check,
 		},
 	}
+	if h.Risk != nil {
+		if p.cfg.Risk.Deny = h.Risk.Deny; p.cfg.Risk.Deny == 0 {
+			return errors.New("risk has no deny: write risk deny 4")
+		}
+	}
 	switch orDefault(h.Authorization, "keep") {
 	case "keep":
 	case "strip":

@@ -22,8 +22,8 @@ import (
 )
 
 // exchangeCalls bounds an exchange that goes on after its client has left, in call timeouts: WeChat
-// may be asked for an access token, a session and a phone, each twice.
-const exchangeCalls = 6
+// may be asked for an access token, a session, a risk rank and a phone, each twice.
+const exchangeCalls = 8
 
 // App is one mini program at work. Sites that serve the same app in the same way share it, so they
 // share its access token and never spend a code twice.
@@ -42,6 +42,8 @@ type App struct {
 
 	log     *slog.Logger
 	outages sync.Map // by call
+
+	riskOff atomic.Bool // WeChat gives the app no risk ranks
 
 	transient atomic.Pointer[transientFailure] // why the last call failed, by itself; nil: it did not
 }

@@ -49,6 +49,7 @@ type hookEvent struct {
 	Phone    string `json:"phone,omitempty"`
 	ClientIP string `json:"client_ip"`
 	New      bool   `json:"new"`
+	RiskRank *int   `json:"risk_rank,omitempty"` // at login and phone, where WeChat gave one
 }
 
 // HookConfig describes a hook.
@@ -160,8 +161,9 @@ func (h siteHook) question(ctx context.Context, event hookEvent) (hookAnswer, er
 
 // askRefresh asks about a session that goes on, and returns the claims that replace the session's;
 // nil leaves them, where the hook gave no answer and on_error allows that.
-func (h siteHook) askRefresh(ctx context.Context, event hookEvent) (json.RawMessage, error) {
+func (h siteHook) askRefresh(ctx context.Context, event hookEvent, session map[string]any) (json.RawMessage, error) {
 	answer, err := h.asked(ctx, event)
+	answer.claims = keepRisk(answer.claims, session)
 	if err == nil && tooManyClaims(answer.claims) {
 		err = errors.New("its claims are larger than 4 KiB")
 	}

@@ -129,5 +129,10 @@ func parseHookClaims(text []byte) (claims map[string]any, reserved []string, err
 	if len(text) == 0 || json.Unmarshal(text, &list) == nil && len(list) == 0 {
 		return nil, nil, nil
 	}
-	return jwt.ParseExtra(string(text))
+	claims, reserved, err = jwt.ParseExtra(string(text))
+	if _, given := claims[riskClaim]; given {
+		delete(claims, riskClaim)
+		reserved = append(reserved, riskClaim)
+	}
+	return claims, reserved, err
 }

@@ -70,13 +70,15 @@ func (j journal) happened(event, appID string, user session.Tag, details ...slog
 	j.server.Emit(event, data)
 }
 
-// denied reports whether the hook or a ban keeps a user out, and says so.
+// denied reports whether the hook, a ban or a risk keeps a user out, and says so.
 func (j journal) denied(at, appID string, user session.Tag, err error) bool {
 	_, banned := errors.AsType[*session.BannedError](err)
 	by := "hook"
 	switch {
 	case banned:
 		by = "ban"
+	case errors.Is(err, errRisky):
+		by = "risk"
 	case !isDenial(err) || errors.Is(err, errHookFailed):
 		return false
 	}

@@ -37,6 +37,7 @@ type logins struct {
 	exchanges     exchanges
 	policy        session.Policy
 	encryptedData bool
+	risk          RiskConfig
 	keepKeys      bool   // session_keys, sealed
 	site          string // tells answers of this site from those of others that share an app
 	limit         *Limiter
@@ -52,7 +53,7 @@ func newLogins(cfg Config, deps Deps, auth *authenticator, answers answers, site
 	return &logins{
 		apps: deps.Apps, auth: auth, answers: answers, tokens: auth.tokens, store: deps.Store,
 		hook: newSiteHook(deps), exchanges: exchanges{deps.Store, deps.Hook}, policy: cfg.Session,
-		encryptedData: cfg.EncryptedData, keepKeys: cfg.EncryptedData || cfg.Service.Secret != "", site: site, limit: deps.Limits.Login, phoneLimit: deps.Limits.Phone,
+		encryptedData: cfg.EncryptedData, risk: cfg.Risk, keepKeys: cfg.EncryptedData || cfg.Service.Secret != "", site: site, limit: deps.Limits.Login, phoneLimit: deps.Limits.Phone,
 		server: deps.Server, count: deps.Count, now: deps.Now, log: deps.Logger, journal: journal{deps.Logger, deps.Server},
 	}
 }
@@ -194,6 +195,10 @@ func (l *logins) logIn(
 	if err != nil {
 		return nil, err
 	}
+	rank, err := l.askRisk(ctx, req.app, ws.OpenID, req.clientIP)
+	if err != nil {
+		return nil, err
+	}
 	now, user := l.now(), account.User
 	isNew := user.FirstSeen.IsZero()
 	note.isNew = isNew
@@ -207,11 +212,12 @@ func (l *logins) logIn(
 	user.Merge(news)
 	extra, err := l.hook.ask(ctx, hookEvent{
 		Event: "login", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone,
-		ClientIP: req.clientIP, New: isNew,
+		ClientIP: req.clientIP, New: isNew, RiskRank: rank,
 	}, nil)
 	if err != nil {
 		return nil, l.stashPhone(ctx, exchange, news, err)
 	}
+	extra = withRisk(extra, rank)
 
 	made, token := session.New(id, l.tokens.mark, now)
 	if made.Claims, err = writeClaims(extra); err != nil {

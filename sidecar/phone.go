@@ -129,6 +129,10 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 		return nil, session.ErrEnded
 	}
 	user := account.User
+	rank, err := l.askRisk(ctx, req.app, user.OpenID, req.clientIP)
+	if err != nil {
+		return nil, err
+	}
 	exchange := phoneExchange{req.app, store, user, account.Withdrawals, sid, req.proof}
 	update := session.Update{SID: sid, User: session.User{UserID: id}, Withdrawals: account.Withdrawals, Policy: l.store.policy(l.policy)}
 	if err := l.exchangePhone(ctx, exchange, &update.User); err != nil {
@@ -136,11 +140,12 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 	}
 	user.Merge(update.User)
 	extra, err := l.askPhone(ctx, store, known, hookEvent{
-		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP,
+		Event: "phone", AppID: user.AppID, OpenID: user.OpenID, UnionID: user.UnionID, Phone: user.Phone, ClientIP: req.clientIP, RiskRank: rank,
 	})
 	if err != nil {
 		return nil, l.stashPhone(ctx, exchange, update.User, err)
 	}
+	extra = withRisk(extra, rank)
 	if update.Claims, err = writeClaims(extra); err != nil {
 		return nil, err
 	}

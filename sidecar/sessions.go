@@ -125,10 +125,14 @@ func (s *sessions) askAgain(ctx context.Context, token session.RefreshToken, ip 
 	if outcome := account.Refresh(use).Outcome; outcome != session.Rotated && outcome != session.Repeated {
 		return nil, nil
 	}
+	before, err := readClaims(account.Session(token.SID).Claims)
+	if err != nil {
+		return nil, err
+	}
 	claims, err := s.hook.askRefresh(ctx, hookEvent{
 		Event: "refresh", AppID: account.User.AppID, OpenID: account.User.OpenID, UnionID: account.User.UnionID,
 		Phone: account.User.Phone, ClientIP: ip,
-	})
+	}, before)
 	if s.journal.denied("refresh", account.User.AppID, user, err) {
 		if _, err := store.End(ctx, token.SID, s.ending(token.SID)); err != nil {
 			return nil, err

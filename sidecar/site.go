@@ -31,6 +31,7 @@ type Config struct {
 	CORS          []string
 	Service       ServiceConfig
 	Push          map[string]PushConfig // by appid
+	Risk          RiskConfig
 	Profile       ProfileConfig
 }
 
@@ -125,6 +126,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.Token.Check(); err != nil {
+		return err
+	}
+	if err := c.Risk.Check(); err != nil {
 		return err
 	}
 	return checkSession(c.Session, c.Stale)
