@@ -111,6 +111,7 @@ func TestAttackRelayTakesNoSmuggledParts(t *testing.T) {
 		"the secret in the query": {"/wxa/x?secret=" + testServiceSecret, func(r *http.Request) { r.Header.Del("Authorization") }, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if tt.change == nil {
 				tt.change = func(*http.Request) {}
 			}
@@ -119,9 +120,11 @@ func TestAttackRelayTakesNoSmuggledParts(t *testing.T) {
 			}
 		})
 	}
-	if got := s.fake.Count(wechattest.Any); got != 0 {
-		t.Errorf("calls to WeChat: got %d, want none", got)
-	}
+	t.Cleanup(func() {
+		if got := s.fake.Count(wechattest.Any); got != 0 {
+			t.Errorf("calls to WeChat: got %d, want none", got)
+		}
+	})
 }
 
 func TestRelayRefusesWhenWeChatIsAway(t *testing.T) {

@@ -39,6 +39,7 @@ func TestSignSignsTheVeryBytes(t *testing.T) {
 		"no JSON":             "x",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			signed := s.wantService("POST", "sign", signBody(alice.OpenID, data), 200, "")
 			mac := hmac.New(sha256.New, []byte(s.fake.SessionKeys(alice)[0]))
 			mac.Write([]byte(data))
@@ -71,7 +72,7 @@ func TestSignRefuses(t *testing.T) {
 	s := newTestSite(t, withKeyUses)
 	alice := s.fake.NewUser(testAppID)
 	_, login := s.loginAs(alice)
-	for name, tt := range map[string]struct {
+	for _, tt := range map[string]struct {
 		body   string
 		status int
 		code   string
@@ -83,7 +84,7 @@ func TestSignRefuses(t *testing.T) {
 		"a user nobody knows":           {signBody("nobody", "x"), 404, "not_found"},
 		"another mini program":          {`{"appid":"wx-other","openid":"` + alice.OpenID + `","data":"x"}`, 404, "not_found"},
 	} {
-		t.Run(name, func(t *testing.T) { s.wantService("POST", "sign", tt.body, tt.status, tt.code) })
+		s.wantService("POST", "sign", tt.body, tt.status, tt.code)
 	}
 	s.fake.Fail(wechattest.CheckSession, 9, wechattest.ErrCode(-1))
 	s.wantService("POST", "sign", signBody(alice.OpenID, "x"), 503, "wechat_unavailable")

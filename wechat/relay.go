@@ -118,7 +118,7 @@ func (c *Client) relay(ctx context.Context, r *relayed) (*RelayedAnswer, error) 
 		if err != nil || class != ClassToken || again || r.more {
 			return answer, err
 		}
-		answer.Body.Close()
+		_ = answer.Body.Close()
 	}
 }
 
@@ -204,7 +204,7 @@ func (c *Client) relayTo(ctx context.Context, b base, r *relayed, tok token) (*R
 	resp, err := c.transport.RoundTrip(req)
 	if late() {
 		if err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close()
 		}
 		e := unavailable(r.Op, "timeout while waiting for the answer ("+b.address+")")
 		e.cause = context.DeadlineExceeded
@@ -214,7 +214,7 @@ func (c *Client) relayTo(ctx context.Context, b base, r *relayed, tok token) (*R
 		return nil, p.unanswered(r.Op, b.address, err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		return nil, badAnswer(r.Op, "the answer is a redirect or changes the protocol, which is never followed (from "+b.address+")")
 	}
 	answer := &RelayedAnswer{Status: resp.StatusCode, Header: http.Header{}, Body: resp.Body}
@@ -267,7 +267,7 @@ func (r *relayed) toHTTP(ctx context.Context, baseURL string, tok token) (*http.
 func (a *RelayedAnswer) class(op string, from base) (Class, error) {
 	start, err := io.ReadAll(io.LimitReader(a.Body, maxRefusal+1))
 	if err != nil {
-		a.Body.Close()
+		_ = a.Body.Close()
 		return 0, badAnswer(op, "the answer is cut off (from "+from.address+")")
 	}
 	a.Body = rejoined{io.MultiReader(bytes.NewReader(start), a.Body), a.Body}

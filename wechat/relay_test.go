@@ -3,7 +3,6 @@
 package wechat_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -205,7 +204,7 @@ func TestUserRisk(t *testing.T) {
 	client := overNetwork(t, fake.Start(t))
 	alice := fake.NewUser(testAppID)
 	ask := func() (int, error) {
-		return client.UserRisk(context.Background(), alice.OpenID, "192.0.2.7", wechat.RiskRegister)
+		return client.UserRisk(t.Context(), alice.OpenID, "192.0.2.7", wechat.RiskRegister)
 	}
 	if _, err := ask(); wechat.ClassOf(err) != wechat.ClassInactive {
 		t.Errorf("a user who did nothing: got %v, want inactive", err)

@@ -56,7 +56,6 @@ type tokenCache struct {
 
 	mu       sync.Mutex // guards all below
 	current  token      // the zero token when there is none
-	expires  time.Time  // when current is no longer handed out
 	renew    time.Time  // when current is to be replaced while it still works
 	began    time.Time  // when current was asked for
 	serial   uint64     // of the token fetched last
