@@ -51,6 +51,11 @@ configured.`,
 
 // commands returns the commands below wechat-auth.
 func commands() []*cobra.Command {
+	return slices.Concat(userCommands(), wechatCommands(), offlineCommands())
+}
+
+// userCommands returns the commands about users and what is kept of them.
+func userCommands() []*cobra.Command {
 	return []*cobra.Command{
 		command("doctor", "Finds mistakes of the Caddy that runs, or of the configuration file of --config", 0, diagnose),
 		command("status", "Shows the store, the apps, the keys and what is degraded", 0, status),

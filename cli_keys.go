@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	gojwt "github.com/golang-jwt/jwt/v5"
 	"github.com/spf13/cobra"
@@ -23,6 +22,7 @@ import (
 // maxToken bounds what is read of a token.
 const maxToken = 64 << 10
 
+// offlineCommands returns the commands that ask nobody.
 func offlineCommands() []*cobra.Command {
 	return []*cobra.Command{
 		offlineCommand("keygen <alg>", "Prints a new key for token key: a private key as PEM, or a secret for HS256 and kin", keygen),
@@ -31,13 +31,7 @@ func offlineCommands() []*cobra.Command {
 }
 
 func offlineCommand(use, short string, run func(caddycmd.Flags) error) *cobra.Command {
-	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), RunE: caddycmd.WrapCommandFuncForCobra(
-		func(fl caddycmd.Flags) (int, error) {
-			if err := run(fl); err != nil {
-				return caddy.ExitCodeFailedStartup, err
-			}
-			return caddy.ExitCodeSuccess, nil
-		})}
+	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), RunE: runs(run)}
 }
 
 func keygen(fl caddycmd.Flags) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// wechatCommands return the commands that need WeChat.
+// wechatCommands returns the commands that need WeChat.
 func wechatCommands() []*cobra.Command {
 	return []*cobra.Command{
 		withFlags(userCommand("sign", "Signs data with a user's session_key, as virtual payment wants it", sign), func(c *cobra.Command) {

@@ -237,7 +237,7 @@ func openStore(*testing.T, string, *session.Clock) session.Store { return nil }
 // The two languages have the same Caddyfiles and the same code.
 func TestLanguagesAgree(t *testing.T) {
 	t.Parallel()
-	for _, pair := range bilingual {
+	for _, pair := range languagePairs() {
 		var texts [2]string
 		for i, doc := range pair {
 			for _, f := range readFences(t, doc) {

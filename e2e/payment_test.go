@@ -157,7 +157,7 @@ func TestOperatorUsesWeChat(t *testing.T) {
 	}
 	w.fake.LoginCode(alice)
 	n.refused("session_key_stale", "sign", alice.OpenID, "--data", "x")
-	n.refused("invalid_request", "sign", alice.OpenID, "--data", "")
+	n.refused("--data is empty", "sign", alice.OpenID, "--data", "")
 }
 
 // keygen makes keys that a configuration takes, and inspect shows a token of one.

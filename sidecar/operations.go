@@ -234,6 +234,7 @@ func (o *operations) changed(event string, id session.UserID) {
 var parameters = map[string][]string{
 	"GET users": {"appid", "phone", "openid", "unionid", "limit", "after", "phones"},
 	"GET user/": {"phones"},
+	"GET token": {"appid"},
 }
 
 // checkQuery refuses a parameter that would be ignored: a typing error in a filter lists everybody.

@@ -89,11 +89,7 @@ func (o *operations) decrypt(w http.ResponseWriter, r *http.Request) error {
 
 // token answers GET token: the access token, for programs that call WeChat themselves.
 func (o *operations) token(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	if err := checkQuery(query, "appid"); err != nil {
-		return err
-	}
-	app, err := o.appNamed(query["appid"])
+	app, err := o.appNamed(r.URL.Query()["appid"])
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,7 +32,7 @@ func order(w http.ResponseWriter, r *http.Request) {
 		"offerId": os.Getenv("OFFER_ID"), "buyQuantity": 1, "env": 0, "currencyType": "CNY", "productId": product,
 		"goodsPrice": price, "outTradeNo": rand.Text(), "attach": "",
 	})
-	status, signature, code := sign(r.Header.Get("X-WX-OPENID"), string(signData))
+	status, signature, code := sign(r.Context(), r.Header.Get("X-WX-OPENID"), string(signData))
 	switch status {
 	case http.StatusOK:
 	case http.StatusConflict: // session_key_stale: the mini program logs in and orders again
@@ -49,9 +50,9 @@ func order(w http.ResponseWriter, r *http.Request) {
 }
 
 // sign has the sidecar sign data with the user's session_key.
-func sign(openid, data string) (status int, signature, code string) {
+func sign(ctx context.Context, openid, data string) (status int, signature, code string) {
 	body, _ := json.Marshal(map[string]string{"openid": openid, "data": data})
-	req, err := http.NewRequest(http.MethodPost, os.Getenv("SERVICE_URL")+"/sign", bytes.NewReader(body)) //nolint:gosec // the operator wrote the address
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("SERVICE_URL")+"/sign", bytes.NewReader(body)) //nolint:gosec // the operator wrote the address
 	if err != nil {
 		return 0, "", "internal"
 	}
