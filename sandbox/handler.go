@@ -18,6 +18,8 @@ import (
 const (
 	maxBody = 64 << 10
 	maxName = 64 // characters
+
+	maxRisk = 4 // WeChat's highest risk rank
 )
 
 // route returns what answers a path, if it is one of the sandbox.
@@ -29,6 +31,8 @@ func (h *Handler) route(path string) (http.HandlerFunc, bool) {
 		return h.postCode, true
 	case path == "/sandbox/pushes":
 		return h.postPush, true
+	case path == "/sandbox/payments":
+		return h.postPayment, true
 	case h.state.fake.Handles(path):
 		return h.state.fake.ServeHTTP, true
 	}

@@ -32,8 +32,9 @@ func init() {
 //
 // It answers the calls a backend makes to `api.weixin.qq.com`, for apps and users that exist only
 // here: `/sns/jscode2session`, `/cgi-bin/token`, `/cgi-bin/stable_token`,
-// `/wxa/business/getuserphonenumber`, `/wxa/checksession`, `/wxa/getopendata` and
-// `/wxa/msg_sec_check`. Two more routes stand in for the WeChat app on the phone. `POST
+// `/wxa/business/getuserphonenumber`, `/wxa/checksession`, `/wxa/getopendata`,
+// `/wxa/msg_sec_check`, `/wxa/getuserriskrank`, `/wxa/getwxacodeunlimit` and
+// `/xpay/query_user_balance`. Two more routes stand in for the WeChat app on the phone. `POST
 // /sandbox/users` makes a user: `{"name": "alice"}`. `POST /sandbox/codes` does what wx.login or
 // the phone button does: `{"user": "alice", "kind": "login"}`, or `{"user": "alice", "kind":
 // "phone", "phone": "13800138000"}`. Instead of a phone code it gives the older `encryptedData` and
@@ -42,7 +43,10 @@ func init() {
 // paths go to the next handler.
 //
 // The content check finds every text risky that contains the word `risky`, and
-// wants a person to look at those with the word `review`; others pass.
+// wants a person to look at those with the word `review`; others pass. A user
+// whose name has the word `risky` has the highest risk rank, others the lowest.
+// `POST /sandbox/payments` does what wx.requestVirtualPayment does with the user
+// signature: `{"user": "alice", "signData": "…", "signature": "…"}`.
 //
 // Callers with an address that is not loopback, link-local or private are
 // refused with 403, and so is every request that was forwarded for one. There

@@ -127,14 +127,19 @@ func (s *state) user(name, appid string) (*wechattest.User, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.users[name]; ok {
-		return s.fake.Same(known, appid), nil
-	}
-	if len(s.users) >= maxUsers {
+	u, known := s.users[name]
+	switch {
+	case known:
+		u = s.fake.Same(u, appid)
+	case len(s.users) >= maxUsers:
 		return nil, errTooMany
+	default:
+		u = s.fake.NewUserNamed(name, appid)
+		s.users[name] = u
 	}
-	u := s.fake.NewUserNamed(name, appid)
-	s.users[name] = u
+	if strings.Contains(name, "risky") {
+		s.fake.SetRisk(u, maxRisk)
+	}
 	return u, nil
 }
 
