@@ -73,6 +73,12 @@ type RelayedAnswer struct {
 // Errors are of calls that got no answer, and those of fetching a token. The call takes a place
 // among the calls in flight until its answer is closed, and a minute at most.
 func (c *Client) Relay(ctx context.Context, call RelayedCall) (*RelayedAnswer, error) {
+	call.Query = maps.Clone(call.Query)
+	call.Query.Del("access_token")
+	r := &relayed{RelayedCall: call}
+	if err := r.read(); err != nil { // before the place is taken: whoever sends slowly must not hold it
+		return nil, err
+	}
 	leave, err := c.enter(call.Op)
 	if err != nil {
 		return nil, err
@@ -82,9 +88,7 @@ func (c *Client) Relay(ctx context.Context, call RelayedCall) (*RelayedAnswer, e
 		cancel()
 		leave()
 	}
-	call.Query = maps.Clone(call.Query)
-	call.Query.Del("access_token")
-	answer, err := c.relay(ctx, &relayed{RelayedCall: call})
+	answer, err := c.relay(ctx, r)
 	if err != nil {
 		done()
 		return nil, err
@@ -101,9 +105,6 @@ type relayed struct {
 }
 
 func (c *Client) relay(ctx context.Context, r *relayed) (*RelayedAnswer, error) {
-	if err := r.read(); err != nil {
-		return nil, err
-	}
 	for again := false; ; again = true {
 		tok, err := c.tokens.get(ctx, r.Op)
 		if err != nil {

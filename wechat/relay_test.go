@@ -167,6 +167,33 @@ func TestRelayTakesAPlaceUntilItsAnswerIsClosed(t *testing.T) {
 	relay(t, client, contentCheck(alice.OpenID, "three"))
 }
 
+// A program that sends a byte now and then must not keep logins out.
+func TestAttackSlowBodyTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	fake := wechattest.New(wechattest.App{ID: testAppID, Secret: testSecret})
+	client := newClient(t, nil, func(cfg *wechat.Config) { cfg.BaseURLs, cfg.MaxInFlight = []string{fake.Start(t)}, 1 })
+	alice := fake.NewUser(testAppID)
+	body, slow := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		call := contentCheck(alice.OpenID, "slow")
+		call.Body = body
+		answer, err := client.Relay(t.Context(), call)
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+	}()
+	if _, err := io.WriteString(slow, "{"); err != nil { // it is being read
+		t.Fatal(err)
+	}
+	if _, err := client.Code2Session(t.Context(), fake.LoginCode(alice)); err != nil {
+		t.Errorf("a login meanwhile: got %v, want success", err)
+	}
+	_ = slow.Close()
+	<-done
+}
+
 func TestRelayWaitsNoLongerThanACall(t *testing.T) {
 	t.Parallel()
 	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
