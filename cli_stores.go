@@ -237,7 +237,11 @@ func openStore(fl caddycmd.Flags, address, side string) (session.Store, error) {
 		if _, err := os.Stat(file); err != nil && side == "from" {
 			return nil, err
 		}
-		return sqlitestore.Open(file, sqlitestore.Options{Wait: -1})
+		store, err := sqlitestore.Open(file, sqlitestore.Options{Wait: -1})
+		if errors.Is(err, sqlitestore.ErrInUse) {
+			return nil, fmt.Errorf("%s is in use: stop the Caddy that has it, and all others on either store, until the copy is made", address)
+		}
+		return store, err
 	}
 	if !strings.HasPrefix(address, "redis") {
 		return nil, errors.New("write each store as sqlite:<file> or redis://…")

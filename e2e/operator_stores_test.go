@@ -60,7 +60,7 @@ func TestConvertLosesNothing(t *testing.T) {
 	n.wantOperation("erased", "erase", erased.text("user", "openid"))
 
 	database := "sqlite:" + filepath.Join(n.data(), "sessions.db")
-	n.refusedOffline("", "convert", database, redis.URL) // Caddy is still there
+	n.refusedOffline("stop the Caddy that has it", "convert", database, redis.URL) // Caddy is still there
 	refresh := login.refresh()
 	for _, step := range []struct{ from, to, store string }{
 		{database, redis.URL, "store redis " + redis.URL + sealed},

@@ -19,6 +19,9 @@ const lockPause = 100 * time.Millisecond
 // errHeld is returned by tryLock when another process holds the lock.
 var errHeld = errors.New("held by another process")
 
+// ErrInUse is the error for a file that another process has.
+var ErrInUse = errors.New("the session file is in use")
+
 type lock struct{ f *os.File }
 
 // acquire waits for the lock: while a server is replaced by another there are two for a moment.
@@ -42,7 +45,7 @@ func acquire(file string, wait time.Duration, log *slog.Logger) (*lock, error) {
 	}
 	switch {
 	case errors.Is(err, errHeld):
-		err = fmt.Errorf("the session file is in use by %s: end it, or name another file in `store sqlite`", holder(f))
+		err = fmt.Errorf("%w by %s: end it, or name another file in `store sqlite`", ErrInUse, holder(f))
 	case err != nil:
 		err = fmt.Errorf("the session file can't be locked: %w", err)
 	default:
