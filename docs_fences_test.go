@@ -6,13 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/format"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -103,53 +99,6 @@ func TestDocumentedJSON(t *testing.T) {
 	}
 }
 
-// The code for the mini program logs in, asks for the phone only when it must, and replaces a dead
-// token: by its refresh token if it has expired, and by a login otherwise.
-func TestDocumentedMiniProgram(t *testing.T) {
-	t.Parallel()
-	for _, doc := range readmes {
-		i := slices.IndexFunc(readFences(t, doc), func(f *fence) bool { return f.lang == "js" })
-		if i < 0 {
-			t.Fatalf("%s has no js block", doc)
-		}
-		file := filepath.Join(t.TempDir(), "app.js")
-		writeText(t, file, readFences(t, doc)[i].text)
-		for _, c := range []struct {
-			spoiled, refresh string // error codes that stand for the site's own answers
-			codesLeft        int
-		}{
-			{"", "", 0},
-			{"token_expired", "", 2},
-			{"token_expired", "refresh_invalid", 0},
-			{"session_revoked", "", 0},
-		} {
-			s := newSite(t, "phone_required /orders/*")
-			u := s.fake.NewUser(s.appID)
-			codes := asJSON(t, map[string]any{
-				"login": []string{s.fake.LoginCode(u), s.fake.LoginCode(u), s.fake.LoginCode(u)},
-				"phone": s.fake.PhoneCode(u, "13800138000"),
-			})
-			url := refusing(t, s, func(r *http.Request) string {
-				switch {
-				case r.Header.Get("Authorization") == "Bearer spoiled" && r.URL.Path != "/auth/refresh":
-					return c.spoiled
-				case r.URL.Path == "/auth/refresh":
-					return c.refresh
-				}
-				return ""
-			})
-			out, err := command(t, "tests/interop", "node", "miniprogram.mjs", file, url, codes).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%s: %+v: %v\n%s", doc, c, err, out)
-			}
-			want := fmt.Sprintf(`{"statuses":[200,403,403,200,200],"loginCodesLeft":%d,"avatar":true,"nothing":null}`, c.codesLeft)
-			if got := strings.TrimSpace(string(out)); got != want {
-				t.Errorf("%s: %+v: got %s, want %s", doc, c, got, want)
-			}
-		}
-	}
-}
-
 // What a document shows as JavaScript is JavaScript.
 func TestDocumentedScriptsParse(t *testing.T) {
 	t.Parallel()
@@ -165,24 +114,6 @@ func TestDocumentedScriptsParse(t *testing.T) {
 			}
 		}
 	}
-}
-
-// refusing puts a server before the site that answers 401 with the error that refuse names, if it
-// names one.
-func refusing(t *testing.T, s *site, refuse func(*http.Request) string) (url string) {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		code := refuse(r)
-		if code == "" {
-			s.serve(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = io.WriteString(w, object("error", code))
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
 }
 
 // The skeleton of a store compiles, given what opens it.

@@ -6,7 +6,6 @@ package e2e_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -16,9 +15,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -329,41 +325,5 @@ func wantIdentity(t *testing.T, what string, g got, want map[string]string) {
 	t.Helper()
 	if fmt.Sprint(g.Identity) != fmt.Sprint(want) { // maps print in order, and an absent one as an empty one
 		t.Errorf("%s: the backend got %v, want %v", what, g.Identity, want)
-	}
-}
-
-// The code that README gives for the mini program runs behind nginx as it does behind Caddy.
-func TestNginxServesTheDocumentedMiniProgram(t *testing.T) {
-	t.Parallel()
-	f := newFront(t)
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := regexp.MustCompile("(?s)```js\n(.*?)```").FindSubmatch(text)
-	if app == nil {
-		t.Fatal("README.md has no js block")
-	}
-	alice, fake := f.world.fake.NewUser(appID), f.world.fake
-	codes, err := json.Marshal(map[string]any{
-		"login": []string{fake.LoginCode(alice), fake.LoginCode(alice), fake.LoginCode(alice)},
-		"phone": fake.PhoneCode(alice, "13800138000"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Fatal("there is no node here: bash scripts/needs.sh")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	run := exec.CommandContext(ctx, node, filepath.Join("..", "tests", "interop", "miniprogram.mjs"),
-		writeFile(t, t.TempDir(), "app.js", string(app[1])), f.url, string(codes))
-	run.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+f.ca)
-	out, err := run.CombinedOutput()
-	want := `{"statuses":[200,403,403,200,200],"loginCodesLeft":0,"avatar":true,"nothing":null}`
-	if got := strings.TrimSpace(string(out)); err != nil || got != want {
-		t.Errorf("got %s (%v), want %s", got, err, want)
 	}
 }

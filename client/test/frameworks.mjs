@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { rollup } from 'rollup'
 
 const here = dirname(fileURLToPath(import.meta.url)), require = createRequire(import.meta.url)
-const file = (path) => join(here, 'node_modules', path)
+export const file = (path) => join(here, 'node_modules', path)
 
 // What an app's build puts in place of these packages, as far as their APIs need it.
 const builtIn = {
@@ -55,11 +55,6 @@ export async function taroOf(wx) {
   const { initNativeApi } = await bundled(file('@tarojs/plugin-platform-weapp/dist/runtime-utils.js'))
   initNativeApi(Taro)
   return Taro
-}
-
-export async function luchOf(uni) {
-  globalThis.uni = uni
-  return (await bundled(file('luch-request/src/lib/luch-request.js'))).default
 }
 
 // The client with its last line as Vite needs it.
