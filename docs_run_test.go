@@ -49,6 +49,9 @@ func TestDocumentsRunAsWritten(t *testing.T) {
 				w.checkFiles()
 				w.validate("Caddyfile.example", readText(t, "Caddyfile.example"))
 			}
+			if strings.HasPrefix(doc, "docs/guide") {
+				w.follow(doc)
+			}
 			for _, f := range fences {
 				if f.lang == "caddyfile" {
 					w.validate(fmt.Sprintf("%s:%d", doc, f.line), f.text)
