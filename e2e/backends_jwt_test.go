@@ -212,3 +212,42 @@ func refusesForgedTokens(t *testing.T, backend client, key tokenKey, good string
 		want(t, what, backend.get("/me", token), 401, "token_invalid")
 	}
 }
+
+// The library of the PHP example leaves issuer, audience and the presence of claims to the example.
+func TestBackendExampleInPHPChecksClaims(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir, "vendor/autoload.php", readText(t, "testdata/phpjwt.php"))
+	file := writeFile(t, dir, "verify.php", readText(t, "../examples/backends/php/verify.php"))
+	address := runBackend(t, []string{"JWKS_URL=http://127.0.0.1:9/", "AUDIENCE=wx00000000000000aa," + appID},
+		findProgram(t, "php"), "-S", "127.0.0.1:PORT", file)
+	backend := newClient(t, "http://"+address)
+	now := time.Now().Unix()
+	good := gojwt.MapClaims{"iss": "wechat_auth", "aud": appID, "appid": appID, "openid": "o-alice", "exp": now + 600}
+	token := func(change gojwt.MapClaims) string {
+		return madeToken(t, gojwt.SigningMethodHS256, []byte("the stand-in asks for none"), "1", good, change)
+	}
+	for what, change := range map[string]gojwt.MapClaims{
+		"as it is":         nil,
+		"for both apps":    {"aud": []string{"wxffffffffffffffff", appID}},
+		"expired just now": {"exp": now - 5},
+	} {
+		if a := backend.get("/me", token(change)); a.status != 200 || a.text("openid") != "o-alice" {
+			t.Errorf("%s: got %s, want o-alice", what, a)
+		}
+	}
+	for what, change := range map[string]gojwt.MapClaims{
+		"expired":         {"exp": now - 60},
+		"without an end":  {"exp": nil},
+		"other issuer":    {"iss": "somebody_else"},
+		"no issuer":       {"iss": nil},
+		"other audience":  {"aud": "wxffffffffffffffff"},
+		"other audiences": {"aud": []string{"wxffffffffffffffff"}},
+		"no audience":     {"aud": nil},
+		"no user":         {"openid": nil},
+	} {
+		want(t, what, backend.get("/me", token(change)), 401, "token_invalid")
+	}
+	want(t, "no token", backend.get("/me", ""), 401, "token_invalid")
+	want(t, "no keys", backend.get("/me", "away"), 503, "keys_unavailable")
+}

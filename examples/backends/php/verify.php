@@ -26,7 +26,7 @@ try {
     $user = JWT::decode($token, $keys); // 算法以公钥的 alg 为准 / the algorithm is the key's
     $audience = explode(',', getenv('AUDIENCE')); // 几个小程序就写几个 AppID / one for each mini program
     // 下面几项这个库不查。 / What this library does not check.
-    if (!isset($user->exp, $user->openid) || $user->iss !== 'wechat_auth' || !array_intersect((array) $user->aud, $audience)) {
+    if (!isset($user->exp, $user->openid, $user->iss, $user->aud) || $user->iss !== 'wechat_auth' || !array_intersect((array) $user->aud, $audience)) {
         throw new UnexpectedValueException('not for us');
     }
     echo json_encode(['openid' => $user->openid, 'appid' => $user->appid, 'phone' => $user->phone ?? '']);
