@@ -98,7 +98,6 @@ class Page {
   }
 
   get path() { return this.component.is }
-  get data() { return this.component.data }
 
   // All that is on the page, in components too, from the top down.
   *nodes(node = this.component) {

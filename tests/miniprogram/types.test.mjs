@@ -15,7 +15,7 @@ const { pages, components } = units(dir)
 
 // The attributes of WeChat's own tags that are used. Names that are not here fail, so that none is misspelled.
 const TAGS = `
-type Common = { id: string, class: string, hidden: boolean, hoverClass: string, role: string, ariaLabel: string, ariaModal: string }
+type Common = { id: string, class: string, hidden: boolean, hoverClass: string, ariaRole: string, ariaLabel: string, ariaModal: string }
 type BuiltIn = {
   view: Common, text: Common, icon: Common & { type: string, size: string },
   form: Common,
