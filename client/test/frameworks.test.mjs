@@ -10,6 +10,8 @@ import { failure, pause, Site } from './site.mjs'
 import { answer } from './wire.mjs'
 
 const PIXEL = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==', 'base64')
+const source = readFileSync(new URL('../wechatauth.js', import.meta.url), 'utf8')
+const types = readFileSync(new URL('../wechatauth.d.ts', import.meta.url), 'utf8')
 let site
 before(async () => { site = await Site.start() })
 after(() => site.close())
@@ -17,7 +19,7 @@ after(() => site.close())
 // The file as the developer tool makes ES5 of it.
 function es5() {
   const target = ts.ScriptTarget.ES5, module = { exports: {} }
-  const { outputText } = ts.transpileModule(readFileSync(new URL('../wechatauth.js', import.meta.url), 'utf8'), { compilerOptions: { target } })
+  const { outputText } = ts.transpileModule(source, { compilerOptions: { target } })
   new Function('module', outputText)(module)
   return module.exports
 }
@@ -73,9 +75,20 @@ for (const [name, make, { WechatAuth, WechatAuthError }] of [['wx', (wx) => wx, 
   })
 }
 
+test('the types have the methods and the codes of the file', () => {
+  const [declared] = /^export class WechatAuth \{.*?^\}/ms.exec(types)
+  const names = [...declared.matchAll(/^  (?:readonly )?(\w+)[(<:]/gm)].map(([, name]) => name)
+  const made = Object.getOwnPropertyNames(WechatAuth.prototype).filter((name) => name[0] !== '_')
+  assert.deepEqual([...new Set(names)].sort(), made.sort())
+  const [union] = /^export type ClientCode =.*?^$/ms.exec(types)
+  const codes = [...union.matchAll(/^  \| '(\w+)'/gm)].map(([, code]) => code)
+  const thrown = [...source.matchAll(/(?:WechatAuthError\(|^ +\[|\? \[|: \[|\|\| \[|otherwise.*\[)'(\w+)'|\['(offline|network|cancelled)'/gm)].map(([, a, b]) => a || b)
+  const servers = ['refresh_reused', 'token_invalid']
+  assert.deepEqual([...new Set(thrown)].filter((code) => !servers.includes(code)).sort(), codes.sort())
+})
+
 test('the file has no syntax of after ES2018', () => {
-  const text = readFileSync(new URL('../wechatauth.js', import.meta.url), 'utf8')
-  const compiled = (target) => ts.transpileModule(text, { compilerOptions: { target, removeComments: true } }).outputText
+  const compiled = (target) => ts.transpileModule(source, { compilerOptions: { target, removeComments: true } }).outputText
   assert.equal(compiled(ts.ScriptTarget.ES2018), compiled(ts.ScriptTarget.ESNext))
 })
 
@@ -85,6 +98,6 @@ test('the file is a CommonJS module, an ES module with another last line, and a 
   const made = await bundled('app', { app, './wechatauth.js': asModule() })
   assert.equal(made.WechatAuth.name, 'WechatAuth')
   const page = vm.createContext({ wx: site.phone('x').wx })
-  vm.runInContext(asModule().replace(/export .*\n$/, ''), page)
+  vm.runInContext(source, page)
   assert.equal(vm.runInContext('new WechatAuth({ baseURL: "https://api.example.com" }).state', page), 'anonymous')
 })

@@ -87,7 +87,8 @@ describe('cut', { concurrency: true }, () => {
       const { wire, auth } = await newUser(t)
       await auth.login()
       wire.next('GET /hello', cut)
-      assert.equal((await auth.request({ url: '/hello', timeout: 500 })).statusCode, 200)
+      if (cut === 'silence') assert.equal((await failure(auth.request({ url: '/hello', timeout: 500 }))).code, 'timeout')
+      else assert.equal((await auth.request({ url: '/hello', timeout: 500 })).statusCode, 200)
       for (const send of [() => auth.request({ url: '/order', method: 'POST', timeout: 500 }), () => auth.request({ url: '/order', method: 'DELETE', timeout: 500 })]) {
         wire.seen = []
         wire.next('', cut)
@@ -120,7 +121,7 @@ describe('cut', { concurrency: true }, () => {
   })
 
   test('a request that was sent before a logout does not bring its tokens back', async (t) => {
-    for (const [route, call] of [
+    for (const how of [400, 'late']) for (const [route, call] of [
       ['POST /auth/refresh', async (auth) => auth.token({ refused: await auth.token() })],
       ['POST /auth/phone', async (auth, name) => auth.bindPhone(await site.code(name, 'phone', '13800138000'))],
       ['POST /auth/profile', (auth) => auth.setNickname('Alice')],
@@ -128,7 +129,7 @@ describe('cut', { concurrency: true }, () => {
     ]) {
       const { name, wire, auth } = await newUser(t, { timeout: 5000 })
       const { openid } = await auth.login()
-      wire.next(route, 400)
+      wire.next(route, how)
       wire.seen = []
       const late = failure(call(auth, name))
       while (!wire.count(route)) await pause(5)
@@ -141,7 +142,7 @@ describe('cut', { concurrency: true }, () => {
   })
 
   test('a phone number and a refresh that overlap leave a token with the number', async (t) => {
-    for (const [slowPhone, slowRefresh] of [[0, 300], [300, 0], [300, 300]]) {
+    for (const [slowPhone, slowRefresh] of [[0, 300], [300, 0], ['late', 'late'], [0, 'late'], ['late', 0]]) {
       const { name, wire, auth } = await newUser(t, { timeout: 5000 })
       const token = await auth.token()
       const detail = await site.code(name, 'phone', '13800138000')
@@ -151,5 +152,27 @@ describe('cut', { concurrency: true }, () => {
       assert.equal(auth.user.phone, '13800138000')
       assert.equal((await auth.request({ url: '/orders/1' })).data.phone, '13800138000')
     }
+  })
+
+  test('two changes at once leave a user with both, in whichever order the answers come', async (t) => {
+    const { name, wire, auth } = await newUser(t, { timeout: 5000 })
+    await auth.login()
+    wire.next('POST /auth/profile', 'late')
+    await Promise.all([auth.setNickname('Alice'), auth.bindPhone(await site.code(name, 'phone', '13800138000'))])
+    assert.deepEqual([auth.user.nickname, auth.user.phone], ['Alice', '13800138000'])
+  })
+
+  test('a change that was sent before a new login brings no token of the old session', async (t) => {
+    const { phone, wire, auth } = await newUser(t, { timeout: 5000 })
+    const { openid } = await auth.login()
+    const [{ sid }] = await site.sessions(openid)
+    wire.next('POST /auth/profile', 'late')
+    const change = auth.setNickname('Alice')
+    while (!wire.count('POST /auth/profile')) await pause(5)
+    await auth.login({ force: true })
+    await change
+    await site.service('POST', `users/-/${openid}/logout`, { sid })
+    assert.equal((await auth.request({ url: '/hello' })).data.openid, openid)
+    assert.deepEqual([phone.logins, auth.user.nickname], [2, 'Alice'])
   })
 })

@@ -59,7 +59,7 @@ test('what WeChat interrupts in the background is repeated when the app is shown
   phone.hide()
   assert.equal((await post).code, 'interrupted')
   const later = auth.request({ url: '/later' }) // made in the background
-  await pause(50)
+  await pause(600)
   site.wire.seen = []
   phone.show()
   assert.deepEqual((await Promise.all([get, later])).map(({ statusCode }) => statusCode), [200, 200])

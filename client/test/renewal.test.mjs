@@ -1,6 +1,6 @@
 // The life of tokens: expiry, refresh, clocks, keys, restarts.
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, mock, test } from 'node:test'
+import { after, before, beforeEach, test } from 'node:test'
 import { WechatAuth } from '../wechatauth.js'
 import { failure, pause, Site } from './site.mjs'
 import { answer } from './wire.mjs'
@@ -23,8 +23,9 @@ async function newUser() {
 }
 
 // What the phone's clock says, from now on.
+const real = Date.now
 function clock(t, ahead) {
-  const real = Date.now
+  t.mock.restoreAll()
   t.mock.method(Date, 'now', () => real() + ahead)
 }
 
@@ -44,7 +45,7 @@ test('a phone whose clock is wrong, or steps, renews as seldom as another', asyn
     site.wire.seen = []
     for (let i = 0; i < 5; i++) await auth.request({ url: '/hello' })
     assert.ok(site.wire.count('POST /auth/refresh') <= 1, `${hours}: ${site.wire.seen}`)
-    mock.restoreAll()
+    t.mock.restoreAll()
   }
   assert.ok(phone.logins <= 3)
 })
@@ -65,6 +66,18 @@ test('an upload is not sent with a token that has expired', async (t) => {
   clock(t, TTL * 1000)
   const { data } = await auth.uploadFile({ url: '/files', name: 'file', filePath: 'a' })
   assert.ok(JSON.parse(data).bytes > 100_000)
+  assert.deepEqual(site.wire.seen, ['POST /auth/refresh', 'POST /files'])
+})
+
+// Nobody knows how old a token is whose time of arrival lies ahead.
+test('an upload is not sent with a token from before the clock was put back', async (t) => {
+  const { phone, auth } = await newUser()
+  phone.files.set('a', Buffer.alloc(100_000))
+  clock(t, 3600e3)
+  await auth.token({ refused: await auth.token() })
+  t.mock.restoreAll()
+  site.wire.seen = []
+  await auth.uploadFile({ url: '/files', name: 'file', filePath: 'a' })
   assert.deepEqual(site.wire.seen, ['POST /auth/refresh', 'POST /files'])
 })
 
@@ -100,7 +113,7 @@ test('refusals of the refresh token lead to a silent login', async (t) => {
     site.wire.next('POST /auth/refresh', answer(status, {}, body))
     assert.equal((await auth.request({ url: '/hello' })).data.openid, auth.user.openid, name)
     assert.deepEqual([phone.logins, site.wire.seen], [2, ['POST /auth/refresh', 'POST /auth/login', 'GET /hello']], name)
-    mock.restoreAll()
+    t.mock.restoreAll()
   }
 })
 
@@ -111,7 +124,7 @@ test('two copies of the client refresh at once and both go on', async (t) => {
   clock(t, TTL * 1000)
   await Promise.all([auth.request({ url: '/hello' }), copy.request({ url: '/hello' })])
   assert.equal(site.wire.count('POST /auth/refresh'), 2)
-  mock.restoreAll()
+  t.mock.restoreAll()
   clock(t, 2 * TTL * 1000)
   await auth.request({ url: '/hello' })
   await copy.request({ url: '/hello' }) // with what the other has stored
@@ -149,4 +162,14 @@ test('a refresh whose answer was lost for longer than the grace is no theft', as
   const again = new WechatAuth({ baseURL: site.url, wx: phone.start() }) // the app was closed meanwhile
   assert.notEqual(await again.token({ refused: token }), token)
   assert.deepEqual(site.wire.seen, ['POST /auth/login'])
+})
+
+test('a refresh that the server refuses for now is tried again, however late', async (t) => {
+  const { phone, auth } = await newUser()
+  const token = await auth.token()
+  site.wire.next('POST /auth/refresh', answer(429, { 'Retry-After': 60 }, '{"error":"rate_limited"}'))
+  assert.equal((await failure(auth.token({ refused: token }))).code, 'rate_limited')
+  clock(t, 40e3)
+  assert.notEqual(await auth.token({ refused: token }), token)
+  assert.equal(phone.logins, 1)
 })

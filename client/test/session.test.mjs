@@ -77,6 +77,7 @@ test('tokens outlive a restart of the app, in each environment of its own', asyn
 test('storage that fails or holds rubbish is no failure', async () => {
   for (const spoil of [
     (phone) => { phone.storageBroken = true },
+    (phone) => { phone.storageBroken = 'for reading' },
     ...['{{{', 7, [], { rev: 1e15 }, { rev: 1e15, access: { token: 7 }, refresh: 'x', user: 'x', ending: 'x', spent: 'x' },
       { rev: 1e15, access: { token: 'x', at: 1, life: 1 }, refresh: { token: 'x', at: Date.now(), life: 1e9 }, ending: [null, 7, {}] },
     ].map((rubbish) => (phone, key) => phone.storage.set(key, JSON.stringify(rubbish))),
@@ -205,4 +206,13 @@ test('options that cannot work are refused', async () => {
   assert.throws(() => new WechatAuth({ baseURL: 'https://x' }), TypeError) // there is no global wx
   assert.equal((await failure(auth.request({ url: '/x', success() {} }))).code, 'request_invalid')
   assert.equal((await failure(auth.request({ url: '/x', method: 'PATCH' }))).code, 'request_invalid')
+})
+
+test('a logout that cannot be stored leaves no tokens to come back after a restart', async () => {
+  const { phone, auth } = newUser()
+  await auth.login()
+  phone.storageBroken = true
+  await auth.logout()
+  phone.storageBroken = false
+  assert.equal(new WechatAuth({ baseURL: site.url, wx: phone.start() }).user, null)
 })

@@ -25,8 +25,9 @@ export class Wire {
   //   after    the server gets the request and answers, and then the connection breaks
   //   middle   half of the answer comes
   //   silence  the server answers, and nothing arrives, ever
+  //   late     the server answers, and that takes 400 ms to arrive
   //
-  // or a text: the answer, in place of the server's; or a number: milliseconds that it takes longer.
+  // or a text: the answer, in place of the server's; or a number: milliseconds until the server gets it.
   next(request, how, times = 1) {
     this.#plans.push({ request, how, times })
   }
@@ -36,6 +37,7 @@ export class Wire {
   count(request) { return this.seen.filter((s) => s.startsWith(request)).length }
 
   #plan(request) {
+    if (this.plan) return this.plan(request) // a test that decides by itself
     const plan = this.#plans.find((p) => p.times > 0 && request.startsWith(p.request))
     if (plan) plan.times--
     return plan?.how
@@ -62,10 +64,11 @@ export class Wire {
       phone.pipe(server)
       if (how === 'after' || how === 'silence') server.once('data', () => { if (how === 'after') phone.destroy() }).resume()
       else if (how === 'middle') server.once('data', (answer) => phone.end(answer.subarray(0, answer.length / 2), () => phone.destroy()))
+      else if (how === 'late') server.once('data', (answer) => setTimeout(() => phone.end(answer), 400))
       else server.pipe(phone)
     })
     server.on('error', () => phone.destroy())
-    server.on('close', () => { if (how !== 'silence') phone.destroySoon?.() })
+    server.on('close', () => { if (how !== 'silence' && how !== 'late') phone.destroySoon?.() })
     phone.on('close', () => server.destroy())
   }
 }

@@ -25,7 +25,7 @@ export class Phone {
   constructor({ loginCode, appid = 'wx0123456789abcdef', envVersion = 'develop', domains = /./, ca, headerCase = (name) => name }) {
     Object.assign(this, { loginCode, appid, envVersion, domains, ca, headerCase })
     this.storage = new Map()
-    this.storageBroken = false
+    this.storageBroken = false // nothing can be stored
     this.offline = false
     this.hidden = false
     this.files = new Map() // by path
@@ -51,7 +51,7 @@ export class Phone {
       }),
       connectSocket: (options) => new SocketTask(this, options),
       getStorageSync: (key) => {
-        if (this.storageBroken) throw new Error('getStorageSync:fail')
+        if (this.storageBroken === 'for reading') throw new Error('getStorageSync:fail')
         return this.storage.has(key) ? JSON.parse(this.storage.get(key)) : ''
       },
       setStorageSync: (key, value) => {
@@ -59,6 +59,7 @@ export class Phone {
         if (this.storageBroken || text.length > KEY_LIMIT) throw new Error('setStorageSync:fail exceed storage max size')
         this.storage.set(key, text)
       },
+      removeStorageSync: (key) => void this.storage.delete(key),
       getAccountInfoSync: () => ({ miniProgram: { appId: this.appid, envVersion: this.envVersion, version: '' } }),
       getNetworkType: ({ success }) => later(success, { networkType: this.offline ? 'none' : 'wifi', errMsg: 'getNetworkType:ok' }),
       onAppShow: (listener) => this.onShow.push(listener),
