@@ -14,6 +14,7 @@ const keepCalls = 10_000
 
 // Call is one request to the fake.
 type Call struct {
+	Number   int // among all calls, from 1
 	Time     time.Time
 	Endpoint string
 	Method   string
@@ -26,6 +27,9 @@ type Call struct {
 
 	// ErrCode is the errcode of the answer, by the rules or by a planned fault; 0 is success.
 	ErrCode int
+	// Answer is the JSON object of the answer, by the rules or by a planned errcode, session_key and
+	// tokens included; nil while there is none, and for other faults.
+	Answer map[string]any
 	// Fault is set when a planned fault happened to the call.
 	Fault bool
 }
@@ -46,7 +50,9 @@ func newRecord() record {
 
 // add records a call as it arrives, so that calls still hanging are seen.
 func (rec *record) add(q *request, now time.Time) *Call {
+	rec.total++
 	c := &Call{
+		Number:   rec.total,
 		Time:     now,
 		Endpoint: q.endpoint,
 		Method:   q.http.Method,
@@ -60,7 +66,6 @@ func (rec *record) add(q *request, now time.Time) *Call {
 		clear(rec.calls[:extra])
 		rec.calls = rec.calls[extra:]
 	}
-	rec.total++
 	if _, ok := rules[q.endpoint]; ok {
 		rec.counts[q.endpoint]++ // by known names only: paths of strangers are without number
 	}

@@ -237,7 +237,7 @@ func (s *Server) run(rule func(*Server, *request) answer, q *request) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := rule(s, q)
-	q.call.ErrCode = a.code
+	q.call.ErrCode, q.call.Answer = a.code, a.body
 	return a
 }
 
