@@ -129,7 +129,7 @@ func (w *workplace) start(documented string) {
 	}
 	config := readText(w.t, "Caddyfile.example")
 	for range 3 { // somebody may be faster to take a free port
-		w.ports = freePorts(w.t, "8080", "8088", "8089")
+		w.ports = freePorts(w.t, "8080", "8087", "8088", "8089")
 		writeText(w.t, filepath.Join(w.root, "checkout", "Caddyfile.example"), w.ports.Replace(config))
 		w.cmd = w.command("checkout", w.caddy, strings.Fields(args)...)
 		w.log = &startLog{started: make(chan struct{})}

@@ -35,13 +35,20 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //			mode    secure|compatible|plain
 //			format  json|xml
 //		}
+//		playground <site> {
+//			admin <address>
+//			hook_secret <secret>
+//		}
 //	}
 //
 // app is required and may be repeated for several mini programs. open_platform
 // gives the users a unionid. accept_any_code takes the codes of WeChat DevTools as
 // those of one user, named devtools. host names under which the sandbox answers,
 // besides localhost and IP addresses; it may be repeated. push has the message push
-// of an app, whose name may be left out if there is one; it may be repeated.
+// of an app, whose name may be left out if there is one; it may be repeated. playground serves
+// a page to look at all of it, with the address of the site to use. admin is the address of
+// Caddy's admin API, where the page finds sessions; hook_secret that of the site's hook, for
+// which the page answers at /sandbox/hook.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
@@ -71,8 +78,40 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := h.unmarshalPush(d); err != nil {
 				return err
 			}
+		case "playground":
+			if err := h.unmarshalPlayground(d); err != nil {
+				return err
+			}
 		default:
-			return d.Errf("unrecognized subdirective: %s (want app, open_platform, accept_any_code, host or push)", d.Val())
+			return d.Errf("unrecognized subdirective: %s (want app, open_platform, accept_any_code, host, push or playground)", d.Val())
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalPlayground(d *caddyfile.Dispenser) error {
+	if h.Playground != nil {
+		return d.Err("playground already specified")
+	}
+	h.Playground = new(Playground)
+	if !d.AllArgs(&h.Playground.Site) {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var into *string
+		switch d.Val() {
+		case "admin":
+			into = &h.Playground.Admin
+		case "hook_secret":
+			into = &h.Playground.HookSecret
+		default:
+			return d.Errf("unrecognized subdirective: %s (want admin or hook_secret)", d.Val())
+		}
+		if *into != "" {
+			return d.Errf("%s already specified", d.Val())
+		}
+		if !d.AllArgs(into) {
+			return d.ArgErr()
 		}
 	}
 	return nil

@@ -36,6 +36,11 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 			`{"apps":[{"appid":"wx1","secret":"s1"}],"hosts":["wechat","{env.NAME}","fake"]}`,
 		},
 		{"codes of DevTools", "wechat_sandbox {\n app wx1 s1\n accept_any_code\n}", `{"apps":[{"appid":"wx1","secret":"s1"}],"accept_any_code":true}`},
+		{
+			"playground", "wechat_sandbox {\n app wx1 s1\n playground http://localhost:8080 {\n admin localhost:2019\n hook_secret s\n }\n}",
+			`{"apps":[{"appid":"wx1","secret":"s1"}],"playground":{"site":"http://localhost:8080","admin":"localhost:2019",` +
+				`"hook_secret":"s"}}`,
+		},
 		{"nothing, which Provision refuses", "wechat_sandbox", `{}`},
 	}
 	for _, tt := range tests {
@@ -72,6 +77,11 @@ func TestUnmarshalCaddyfileErrors(t *testing.T) {
 		{"open_platform twice", "wechat_sandbox {\n open_platform\n open_platform\n}", "open_platform already specified"},
 		{"accept_any_code with argument", "wechat_sandbox {\n accept_any_code on\n}", "wrong argument count"},
 		{"accept_any_code twice", "wechat_sandbox {\n accept_any_code\n accept_any_code\n}", "accept_any_code already specified"},
+		{"playground without a site", "wechat_sandbox {\n playground\n}", "wrong argument count"},
+		{"playground twice", "wechat_sandbox {\n playground http://a\n playground http://a\n}", "playground already specified"},
+		{"playground with something else", "wechat_sandbox {\n playground http://a {\n port 1\n }\n}", "unrecognized subdirective: port"},
+		{"playground with two admins", "wechat_sandbox {\n playground http://a {\n admin a\n admin b\n }\n}", "admin already specified"},
+		{"playground with an empty secret", "wechat_sandbox {\n playground http://a {\n hook_secret\n }\n}", "wrong argument count"},
 		{"host without a name", "wechat_sandbox {\n host\n}", "wrong argument count"},
 		{"unknown subdirective", "wechat_sandbox {\n user alice\n}", "unrecognized subdirective: user"},
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,6 +36,8 @@ func (h *Handler) route(path string) (http.HandlerFunc, bool) {
 		return h.postPayment, true
 	case h.state.fake.Handles(path):
 		return h.state.fake.ServeHTTP, true
+	case h.playground != nil:
+		return h.playground.route(path)
 	}
 	return nil, false
 }
@@ -160,7 +163,11 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 			invalid(w, "the body must be a JSON object")
 			return false
 		}
-		invalid(w, wrongType.Field+" must be a string")
+		kind := "a string"
+		if wrongType.Type.Kind() == reflect.Bool {
+			kind = "true or false"
+		}
+		invalid(w, wrongType.Field+" must be "+kind)
 		return false
 	}
 	invalid(w, "the body is not the JSON object wanted: "+strings.TrimPrefix(err.Error(), "json: "))
@@ -190,6 +197,7 @@ func writeError(w http.ResponseWriter, status int, code, description string) {
 func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // of strings only; an error is the caller's gone
+	_ = json.NewEncoder(w).Encode(body) // an error is the caller's gone
 }

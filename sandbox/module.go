@@ -79,12 +79,15 @@ type Handler struct {
 	// "message": "hi"}`. Default: none.
 	Pushes []Push `json:"pushes,omitempty"`
 
-	consoles map[string]wechattest.PushConsole // Pushes, by appid
+	// Serve a page to look at all of it, at /playground/. Default: none.
+	Playground *Playground `json:"playground,omitempty"`
 
-	names  []string // Hosts, without placeholders and in small letters
-	key    string   // in the pool; empty: nothing acquired
-	state  *state
-	logger *zap.Logger
+	consoles   map[string]wechattest.PushConsole // Pushes, by appid
+	names      []string                          // Hosts, without placeholders and in small letters
+	key        string                            // in the pool; empty: nothing acquired
+	state      *state
+	playground *playground // nil: none
+	logger     *zap.Logger
 }
 
 // App is a mini program of the fake.
@@ -122,7 +125,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.acquire(apps); err != nil {
 		return err
 	}
-	h.logger.Warn("wechat_sandbox lets anybody log in as anybody; use it for tests and development only and never expose it",
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if h.Playground != nil {
+		if h.playground, err = h.Playground.open(h.state, len(h.Pushes) > 0, h.logger); err != nil {
+			return err
+		}
+		if err := h.playground.announce(ctx, server); err != nil {
+			return err
+		}
+	}
+	level := zap.WarnLevel
+	if loopbackOnly(server) {
+		level = zap.InfoLevel
+	}
+	h.logger.Log(level, "wechat_sandbox lets anybody log in as anybody; use it for tests and development only and never expose it",
 		zap.Int("apps", len(apps)))
 	if h.AcceptAnyCode {
 		h.logger.Warn("accept_any_code: whatever looks like a code logs in, all as one user; leave it out unless WeChat DevTools is what logs in",

@@ -153,6 +153,7 @@ func (h *Handler) postPush(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
 	defer cancel()
 	tries, err := fake.Push(ctx, console, message)
+	h.state.notePush(console.URL, message, err)
 	if err != nil {
 		writeError(w, http.StatusBadGateway, "push_failed", err.Error())
 		return

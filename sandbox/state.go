@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -40,14 +41,20 @@ var pool = caddy.NewUsagePool()
 
 // state is a fake and the names of its users.
 type state struct {
-	fake  *wechattest.Server
-	appid string // the only app; empty if there are several
+	fake    *wechattest.Server
+	apps    []wechattest.App
+	appid   string // the only app; empty if there are several
+	started time.Time
 
-	refused atomic.Bool // a public caller was logged as a warning
+	refused   atomic.Bool // a public caller was logged as a warning
+	announced atomic.Bool // where the playground is
 
 	mu     sync.Mutex
 	users  map[string]*wechattest.User // by name, in the app they came by first
 	serial int                         // of the last name made up
+	broken map[string]bool             // by the name of a fault
+	side   []sideCall                  // of the hook and the push, oldest first
+	count  int                         // of them all
 }
 
 var (
@@ -69,6 +76,9 @@ func (h *Handler) acquire(apps []App) error {
 		return err
 	}
 	h.key, h.state = key, value.(*state)
+	if h.Playground != nil {
+		h.state.fake.KeepCalls(keepCalls)
+	}
 	return nil
 }
 
@@ -85,22 +95,27 @@ func (h *Handler) poolKey(apps []App) string {
 }
 
 func newState(apps []App, openPlatform, anyCode bool) *state {
-	s := &state{fake: wechattest.New(), users: make(map[string]*wechattest.User)}
+	s := &state{
+		fake: wechattest.New(), started: time.Now(),
+		users: make(map[string]*wechattest.User), broken: make(map[string]bool),
+	}
 	for _, a := range apps {
-		s.fake.SetApp(wechattest.App{ID: a.AppID, Secret: a.Secret, OpenPlatform: openPlatform})
+		app := wechattest.App{ID: a.AppID, Secret: a.Secret, OpenPlatform: openPlatform}
+		s.apps = append(s.apps, app)
+		s.fake.SetApp(app)
 	}
 	for word, verdict := range verdicts {
 		s.fake.Judge(word, verdict)
 	}
 	if anyCode {
-		first := s.fake.NewUser(apps[0].AppID)
+		first := s.fake.NewUserNamed(devTools, apps[0].AppID)
 		s.users[devTools] = first
 		for _, a := range apps {
 			s.fake.AcceptAnyCode(s.fake.Same(first, a.AppID), devToolsPhone)
 		}
 	}
 	s.fake.KeepCodes(maxCodes)
-	s.fake.KeepCalls(0) // nobody could read them, and they hold secrets
+	s.fake.KeepCalls(0) // they hold secrets, and nobody could read them without a playground
 	if len(apps) == 1 {
 		s.appid = apps[0].AppID
 	}
