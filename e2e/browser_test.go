@@ -47,10 +47,11 @@ func TestWebPagesInABrowser(t *testing.T) {
 	n.start()
 
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(evil.URL, "http://"))
-	got := runBrowser(t, map[string]string{
+	var got map[string]string
+	runBrowser(t, "browser.mjs", map[string]string{
 		"api": n.url, "listed": listed.URL, "evil": evil.URL, "elsewhere": "http://localhost:" + port,
 		"code": w.fake.LoginCode(alice), "recipe": recipe(t),
-	})
+	}, &got)
 	for name, want := range map[string]string{
 		"login":                             "200 " + alice.OpenID,
 		"get":                               "GET " + alice.OpenID,
@@ -99,9 +100,9 @@ func recipe(t *testing.T) string {
 	return scripts[0]
 }
 
-// runBrowser gives tests/browser its questions and returns what it found. Its package is installed
-// into a copy, so that the checkout stays as it is; the browser is the machine's own.
-func runBrowser(t *testing.T, questions map[string]string) (found map[string]string) {
+// runBrowser gives a script of tests/browser its questions and decodes what it found. Its package is
+// installed into a copy, so that the checkout stays as it is; the browser is the machine's own.
+func runBrowser(t *testing.T, script string, questions map[string]string, found any) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../tests/browser")); err != nil {
@@ -137,8 +138,7 @@ func runBrowser(t *testing.T, questions map[string]string) (found map[string]str
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(run(string(input), "node", "browser.mjs"), &found); err != nil {
+	if err := json.Unmarshal(run(string(input), "node", script), found); err != nil {
 		t.Fatal(err)
 	}
-	return found
 }

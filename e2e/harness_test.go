@@ -205,7 +205,11 @@ func (n *node) writeConfig() string {
 // launch runs the process and does not wait for it to serve.
 func (n *node) launch() {
 	n.t.Helper()
-	file := n.writeConfig()
+	n.run(n.writeConfig())
+}
+
+func (n *node) run(file string) {
+	n.t.Helper()
 	log, err := os.OpenFile(n.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		n.t.Fatal(err)
