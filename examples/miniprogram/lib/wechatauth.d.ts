@@ -39,8 +39,8 @@ export class WechatAuth {
    * Without tokens a request goes out as it is: an answer of a `public` path costs no login. A 401 makes it log in and
    * repeats it, once. Where a path is known to need a user, or is `optional` and should know him, `auth: 'required'`
    * saves that round trip. A 401 repeats a request of any method, since it was refused; so do 429 and 503
-   * if the server says when to come again and that is within `maxWait`. What was lost on the way
-   * is repeated for GET, HEAD and OPTIONS alone, once; if WeChat interrupted it in the background, when the app is shown again.
+   * if the server says when to come again and that is within `maxWait`. What broke on the way is repeated for GET, HEAD
+   * and OPTIONS alone, once; if WeChat interrupted it in the background, when the app is shown again. What timed out is not.
    */
   request<T = any>(options: RequestOptions): Promise<RequestResult<T>>
 
@@ -349,6 +349,7 @@ export interface WxLike {
   /** May throw, or return anything: then the client lives in memory */
   getStorageSync(key: string): any
   setStorageSync(key: string, data: any): void
+  removeStorageSync(key: string): void
   getAccountInfoSync?(): any
   /** `success({ networkType })`, where 'none' is offline */
   getNetworkType?(options: any): any

@@ -121,11 +121,12 @@ class Device {
   // What a fail callback was given, as an error.
   async failure(e) {
     if (e instanceof WechatAuthError) return e
-    const { networkType } = await new Promise((done) => {
-      if (this.wx.getNetworkType) this.wx.getNetworkType({ success: done, fail: () => done({}) })
-      else done({})
+    const { networkType } = await new Promise((success) => {
+      if (!this.wx.getNetworkType) success({})
+      else this.wx.getNetworkType({ success, fail: success })
     })
-    return failure(CALLS, e, networkType === 'none' ? ['offline', 'the phone has no network'] : ['network', 'the connection failed'])
+    const offline = networkType === 'none'
+    return failure(CALLS, e, offline ? ['offline', 'the phone has no network'] : ['network', 'the connection failed'])
   }
 
   // Runs `send` while less than `most` others run.
@@ -141,17 +142,17 @@ class Device {
   }
 
   // Repeats what got lost, as often as `repeats` says, and once what the server asks to repeat soon.
-  async persist(send, { repeats, maxWait, within = Infinity }) {
+  async persist(send, { repeats, maxWait, within = Infinity, lost = LOST }) {
     const began = Date.now()
-    for (let lost = 0, busy = 0; ;) {
+    for (let repeated = 0, waited = 0; ;) {
       try {
         return await send()
       } catch (e) {
         const soon = e.retryAfter * 1000 <= maxWait // not so without retryAfter
-        if ((e.status === 429 || e.status === 503) && soon && !busy++) await pause(e.retryAfter * 1000 + Math.random() * 300)
-        else if (!LOST.includes(e.code) || Date.now() - began > within || lost++ >= repeats) throw e
+        if ((e.status === 429 || e.status === 503) && soon && !waited++) await pause(e.retryAfter * 1000 + Math.random() * 300)
+        else if (!lost.includes(e.code) || Date.now() - began > within || repeated++ >= repeats) throw e
         else if (e.code === 'interrupted' && this.hidden) await new Promise((resume) => this.onShown.push(resume))
-        else await pause(300 * lost * lost)
+        else await pause(300 * repeated * repeated)
       }
     }
   }
@@ -199,9 +200,14 @@ class Session {
 
   save(change) {
     Object.assign(this.kept, change, { rev: Math.max(Date.now(), this.kept.rev + 1) })
+    const { wx: app } = this.device
     try {
-      this.device.wx.setStorageSync(this.storageKey, { ...this.kept })
-    } catch (e) { /* the tokens live as long as the app */ }
+      app.setStorageSync(this.storageKey, { ...this.kept })
+    } catch (e) { // these tokens live as long as the app; those of before must not come back after it
+      try {
+        app.removeStorageSync(this.storageKey)
+      } catch (again) { /* nothing can be stored */ }
+    }
     this.tell()
   }
 
@@ -211,6 +217,13 @@ class Session {
     this.told = text
     this.listeners.forEach((listener) => Promise.resolve(now).then(listener)) // what throws there harms nobody here
   }
+
+  get bearer() {
+    if (!this.kept.access) throw loggedOut()
+    return this.kept.access.token
+  }
+
+  get hasPhone() { return Boolean(this.kept.user && this.kept.user.phone) }
 
   keep(answer) {
     const change = { access: grant(answer.access_token, answer.expires_in), user: answer.user }
@@ -236,8 +249,10 @@ class Session {
     }, { repeats, within, maxWait: this.maxWait })
     const body = parsed(res.data)
     if (empty && res.statusCode === 204) return null
-    if (!empty && body && body.access_token && typeof body.access_token === 'string' && body.user && body.user.openid) return body
-    throw new WechatAuthError('bad_answer', `what answers at ${this.base} is not wechatauth`, { status: res.statusCode, response: res })
+    const { access_token: made, user } = body || {}
+    if (!empty && made && typeof made === 'string' && user && user.openid) return body
+    const text = `what answers at ${this.base} is not wechatauth`
+    throw new WechatAuthError('bad_answer', text, { status: res.statusCode, response: res })
   }
 
   async send(name, options, onTask) {
@@ -262,7 +277,7 @@ class Session {
       try {
         await this.refresh(refresh.token)
       } catch (e) {
-        if (e.status !== 401 && e.status !== 400) throw e
+        if (e.status !== 401 && e.status !== 400 && e.code !== 'refresh_reused') throw e
         if (epoch !== this.epoch) throw loggedOut()
         await this.logIn()
       }
@@ -275,13 +290,17 @@ class Session {
     const before = () => {
       const { spent } = this.kept
       if (!spent) this.save({ spent: Date.now() })
-      else if (Math.abs(Date.now() - spent) > REPLAY) throw new WechatAuthError('refresh_reused', 'spent', { status: 401 })
+      else if (Math.abs(Date.now() - spent) > REPLAY) throw new WechatAuthError('refresh_reused', 'this would seem so')
     }
-    const answer = await this.own('/refresh', { data: { refresh_token: token }, within: REPLAY, before })
+    const data = { refresh_token: token }
+    const answer = await this.own('/refresh', { data, within: REPLAY, before }).catch((e) => {
+      if (e.status < 500 && epoch === this.epoch) this.save({ spent: 0 })
+      throw e
+    })
     this.sync()
     if (epoch !== this.epoch) throw loggedOut()
     // What the user gave meanwhile may be missing in this token.
-    this.keep(edits === this.edits ? answer : { ...answer, access_token: this.kept.access.token, user: this.kept.user })
+    this.keep(edits === this.edits ? answer : { ...answer, access_token: this.bearer, user: this.kept.user })
   }
 
   // Logs in, with what a phone button gave if there is any.
@@ -310,14 +329,13 @@ class Session {
   }
 
   async code() {
-    try {
-      const { code } = await this.device.persist(() => this.device.call('login', { timeout: this.timeout }), { repeats: 1 })
-      if (code) return code
-    } catch (e) {
+    const call = () => this.device.call('login', { timeout: this.timeout })
+    const { code, errno, errMsg } = await this.device.persist(call, { repeats: 1 }).catch((e) => {
       if (e.code !== 'network') throw e
-      throw new WechatAuthError('login_failed', `wx.login fails (${e.errMsg})`, { errno: e.errno, errMsg: e.errMsg })
-    }
-    throw new WechatAuthError('login_failed', 'wx.login gives no code')
+      return { errno: e.errno, errMsg: e.errMsg }
+    })
+    if (!code) throw new WechatAuthError('login_failed', `wx.login gives no code (${errMsg})`, { errno, errMsg })
+    return code
   }
 
   // A token that is valid for a while. Unless one is needed, it can be ''.
@@ -327,7 +345,7 @@ class Session {
     if (!out && access && lives(access, Math.min(60000, access.life / 5))) return access.token
     if (!needed && !this.renewal && this.state !== 'logged_in') return ''
     await this.renew().catch((e) => { if (!lives(this.kept.access)) throw e })
-    return this.kept.access.token
+    return this.bearer
   }
 
   // Has a request sent with a token, and once more with another if it is refused.
@@ -344,14 +362,14 @@ class Session {
       if (!this.renewable(e)) throw e
       if (failed) throw failed
       const another = await this.another(token, e)
-      if (e.status === 403 && !this.kept.user.phone) throw e
+      if (e.status === 403 && !this.hasPhone) throw e
       return send(another)
     }
   }
 
   // Two codes are about WeChat's codes and not the token. A 403 may be of a token that lacks the phone the user has.
   renewable(e) {
-    if (e.status === 403) return e.code === 'phone_required' && Boolean(this.kept.user && this.kept.user.phone)
+    if (e.status === 403) return e.code === 'phone_required' && this.hasPhone
     return e.status === 401 && e.code !== 'code_invalid' && e.code !== 'code_used'
   }
 
@@ -367,7 +385,7 @@ class Session {
       Object.assign(this, { futile: this.futile + 1, renewed: Date.now() })
     }
     await this.renew({ ended: e.code === 'session_revoked' })
-    return this.kept.access.token
+    return this.bearer
   }
 
   // Changes the user's data: one change at a time, so that the last answer has them all.
@@ -395,13 +413,10 @@ class Session {
   async end() {
     for (const { refresh_token, all } of this.kept.ending.slice()) {
       const done = () => this.save({ ending: this.kept.ending.filter((e) => e.refresh_token !== refresh_token) })
-      try {
-        await this.own('/logout', { data: { refresh_token, all }, empty: true })
-      } catch (e) {
+      await this.own('/logout', { data: { refresh_token, all }, empty: true }).then(done, (e) => {
         if (e.status >= 400 && e.status < 429) done() // there is no such session
         throw e
-      }
-      done()
+      })
     }
   }
 }
@@ -409,10 +424,13 @@ class Session {
 // --- for apps ---
 
 class WechatAuth {
-  constructor({ baseURL, basePath = '/auth', wx: given, appid, storageKey = 'wechatauth', timeout = 10000, maxWait = 5000, maxConcurrent = MOST }) {
-    const app = given || (typeof wx === 'undefined' ? null : wx)
+  constructor({
+    baseURL, basePath = '/auth', appid, storageKey = 'wechatauth', timeout = 10000, maxWait = 5000, maxConcurrent = MOST,
+    wx: app = typeof wx === 'undefined' ? null : wx,
+  }) {
     if (!app || !app.request) throw new TypeError('wechatauth: hand in wx')
-    if (!/^https?:\/\/[^/?#\\@\s]+(\/[^?#\\\s]*)?$/i.test(baseURL)) throw new TypeError('wechatauth: baseURL is a URL without query')
+    const isURL = /^https?:\/\/[^/?#\\@\s]+(\/[^?#\\\s]*)?$/i.test(baseURL)
+    if (!isURL) throw new TypeError('wechatauth: baseURL must be a URL without query')
     this._site = baseURL.replace(/\/+$/, '')
     this._most = Math.max(1, Math.min(maxConcurrent, MOST))
     if (!devices.has(app)) devices.set(app, new Device(app))
@@ -422,12 +440,11 @@ class WechatAuth {
 
   // Late, for an app is often not ready when it makes its client.
   get _session() {
-    if (!this._found) {
-      const { wx: app, sessions } = this._device, key = storageKeyOf(app, this._options)
-      if (!sessions.has(key)) sessions.set(key, new Session(this._device, { ...this._options, storageKey: key }))
-      this._found = sessions.get(key)
-      this._found.sync()
-    }
+    if (this._found) return this._found
+    const { wx: app, sessions } = this._device, key = storageKeyOf(app, this._options)
+    if (!sessions.has(key)) sessions.set(key, new Session(this._device, { ...this._options, storageKey: key }))
+    this._found = sessions.get(key)
+    this._found.sync()
     return this._found
   }
 
@@ -441,10 +458,8 @@ class WechatAuth {
 
   on(event, listener) {
     if (event !== 'change') throw new TypeError(`wechatauth: there is no event ${event}`)
-    const { listeners } = this._session
-    const own = (now) => listener(now)
-    listeners.add(own)
-    return () => { listeners.delete(own) }
+    this._session.listeners.add(listener)
+    return () => { this._session.listeners.delete(listener) }
   }
 
   async login({ phone, force = false } = {}) {
@@ -480,8 +495,8 @@ class WechatAuth {
   async setAvatar(event, nickname) {
     const filePath = typeof event === 'string' ? event : detailOf(event).avatarUrl
     if (!filePath) throw no(detailOf(event))
-    const formData = nickname ? { nickname } : {}
-    return this._session.edit('/profile', { repeats: 1, upload: { filePath, name: 'avatar', formData } })
+    const upload = { filePath, name: 'avatar', formData: nickname ? { nickname } : {} }
+    return this._session.edit('/profile', { upload, repeats: 1 })
   }
 
   async setNickname(event) {
@@ -517,11 +532,13 @@ class WechatAuth {
   async downloadFile(options) { return this._send('downloadFile', 'required', 1, options) }
 
   async _send(name, mode, repeats, { auth = mode, onTask, ...options }) {
-    if (options.success || options.fail || options.complete) throw new WechatAuthError('request_invalid', 'there are no callbacks here')
+    const { success, fail, complete } = options
+    if (success || fail || complete) throw new WechatAuthError('request_invalid', 'there are no callbacks here')
     const s = this._session, url = this.url(options.url)
     const once = (token) => this._device.queued(this._most, () => s.send(name, withToken(token, options, url), onTask))
     const send = async (token) => {
-      const res = await this._device.persist(() => once(token), { repeats, maxWait: s.maxWait })
+      const how = { repeats, maxWait: s.maxWait, lost: ['network', 'interrupted'] }
+      const res = await this._device.persist(() => once(token), how)
       s.futile = 0
       return res
     }
@@ -529,8 +546,8 @@ class WechatAuth {
   }
 
   // The token goes to the own site alone, and nowhere where the app sends another.
-  _takesToken(auth, url, { header }) {
-    return auth !== 'none' && originOf(url) === originOf(this._site) && !Object.keys(header || {}).some((k) => /^authorization$/i.test(k))
+  _takesToken(auth, url, options) {
+    return auth !== 'none' && originOf(url) === originOf(this._site) && headerOf(options, 'authorization') === undefined
   }
 
   async connectSocket({ auth = 'required', onTask, ...options }) {
@@ -541,7 +558,8 @@ class WechatAuth {
     try {
       return await open(token)
     } catch (e) { // WeChat does not say whether it was the token
-      const { access } = s.kept, young = access && access.token === token && age(access) >= 0 && age(access) < 10000
+      const { access } = s.kept
+      const young = access && access.token === token && lives(access, access.life - 10000)
       if (e.code !== 'socket_failed' || young) throw e
       return open(await s.another(token, e))
     }
@@ -558,8 +576,8 @@ class WechatAuth {
         task.onClose(reject)
       }, reject)
     }).catch(async (e) => {
-      const why = await this._device.failure(e), { errno, errMsg } = why
-      throw why.code === 'network' ? new WechatAuthError('socket_failed', 'the WebSocket did not open', { errno, errMsg }) : why
+      const why = await this._device.failure(e), { code, errno, errMsg } = why
+      throw code === 'network' ? new WechatAuthError('socket_failed', 'the WebSocket did not open', { errno, errMsg }) : why
     })
   }
 }
