@@ -55,7 +55,11 @@ func (w *workplace) follow(doc string) {
 			fmt.Fprintf(&script, "echo '%s'\n", end)
 		}
 	}
-	fmt.Fprintf(&script, "node '%s/guide.mjs' miniprogram\n", interop)
+	i := slices.IndexFunc(fences, func(f *fence) bool { return strings.HasPrefix(f.text, "getCurrentPages()") })
+	if i < 0 {
+		w.t.Fatalf("%s has no line for the Console", doc)
+	}
+	fmt.Fprintf(&script, "node '%s/guide.mjs' miniprogram <<'END OF LINE'\n%sEND OF LINE\n", interop, fences[i].text)
 
 	command(w.t, "", "node") // fails when it is missing
 	file := filepath.Join(w.root, "script.sh")

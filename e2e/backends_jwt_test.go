@@ -220,7 +220,7 @@ func TestBackendExampleInPHPChecksClaims(t *testing.T) {
 	writeFile(t, dir, "vendor/autoload.php", readText(t, "testdata/phpjwt.php"))
 	file := writeFile(t, dir, "verify.php", readText(t, "../examples/backends/php/verify.php"))
 	address := runBackend(t, []string{"JWKS_URL=http://127.0.0.1:9/", "AUDIENCE=wx00000000000000aa," + appID},
-		findProgram(t, "php"), "-S", "127.0.0.1:PORT", file)
+		findProgram(t, "php"), "-n", "-d", "display_errors=1", "-S", "127.0.0.1:PORT", file) // as PHP is without a php.ini
 	backend := newClient(t, "http://"+address)
 	now := time.Now().Unix()
 	good := gojwt.MapClaims{"iss": "wechat_auth", "aud": appID, "appid": appID, "openid": "o-alice", "exp": now + 600}
