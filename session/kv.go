@@ -16,6 +16,7 @@ const (
 	kindReplay     = 'n' // + Digest: when its time is over, and the value
 	kindCount      = 'c' // + Digest: likewise
 	kindRevocation = 'r' // + the digest of a SID: a Revocation
+	kindPush       = 'p' // pushes: see kv_push.go
 	kindKeys       = 'k' // the signing keys: version and value
 )
 

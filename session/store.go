@@ -106,7 +106,7 @@ type Store interface {
 	Import(ctx context.Context, users []User, now time.Time) error
 
 	// Dump calls each with all accounts, revocations and signing keys, in parts. They are those of
-	// one moment only if nobody writes. Counters and replays stay behind. An account may come
+	// one moment only if nobody writes. Counters, replays and pushes stay behind. An account may come
 	// twice.
 	Dump(ctx context.Context, each func(Dump) error) error
 
@@ -124,6 +124,26 @@ type Store interface {
 
 	// Replay returns a replay's value, nil if there is none.
 	Replay(ctx context.Context, key Digest, now time.Time) ([]byte, error)
+
+	// AddPush adds a push to its queue, and takes it until the end of a lease if it is the first of
+	// its line. It never blocks what an account needs: a queue has room for so much.
+	AddPush(ctx context.Context, p Push, room PushRoom, lease, now time.Time) (PushPlace, error)
+
+	// TakePush takes the push of a queue that is due the longest, until the end of a lease: nobody
+	// else gets it before. Only the first of a line is ever due. It returns nil if none is.
+	TakePush(ctx context.Context, queue Digest, lease, now time.Time) (*Push, error)
+
+	// EndPush removes a push, and the next of its line is due. DelayPush makes it due later. Both do
+	// nothing if somebody else has taken it meanwhile.
+	EndPush(ctx context.Context, p Push, now time.Time) error
+	DelayPush(ctx context.Context, p Push, due time.Time) error
+
+	// HurryPush makes the first push of a line due now, and reports false if it is taken or there is
+	// none.
+	HurryPush(ctx context.Context, queue, line Digest, now time.Time) (bool, error)
+
+	// Pushes returns the pushes of a queue, the oldest first.
+	Pushes(ctx context.Context, queue Digest) ([]Push, error)
 
 	// Keys returns the signing keys, in a form that the store does not look into, and their
 	// version: nil and 0 before the first.

@@ -29,6 +29,39 @@ func (r revokingStore) Replay(ctx context.Context, key session.Digest, now time.
 	return value, call.counted(err)
 }
 
+// AddPush implements session.Store.
+func (r revokingStore) AddPush(ctx context.Context, p session.Push, room session.PushRoom, lease, now time.Time) (session.PushPlace, error) {
+	call := r.begin(ctx, "add_push")
+	place, err := r.Store.AddPush(ctx, p, room, lease, now)
+	return place, call.counted(err)
+}
+
+// EndPush implements session.Store.
+func (r revokingStore) EndPush(ctx context.Context, p session.Push, now time.Time) error {
+	call := r.begin(ctx, "end_push")
+	return call.counted(r.Store.EndPush(ctx, p, now))
+}
+
+// DelayPush implements session.Store.
+func (r revokingStore) DelayPush(ctx context.Context, p session.Push, due time.Time) error {
+	call := r.begin(ctx, "delay_push")
+	return call.counted(r.Store.DelayPush(ctx, p, due))
+}
+
+// HurryPush implements session.Store.
+func (r revokingStore) HurryPush(ctx context.Context, queue, line session.Digest, now time.Time) (bool, error) {
+	call := r.begin(ctx, "hurry_push")
+	hurried, err := r.Store.HurryPush(ctx, queue, line, now)
+	return hurried, call.counted(err)
+}
+
+// Pushes implements session.Store.
+func (r revokingStore) Pushes(ctx context.Context, queue session.Digest) ([]session.Push, error) {
+	call := r.begin(ctx, "pushes")
+	all, err := r.Store.Pushes(ctx, queue)
+	return all, call.counted(err)
+}
+
 // Keys implements session.Store.
 func (r revokingStore) Keys(ctx context.Context) ([]byte, int64, error) {
 	call := r.begin(ctx, "keys")

@@ -39,6 +39,7 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 	u := session.Update{SID: token.SID, User: user, Claims: claims, DropKey: []byte("secret"), Now: at}
 	_, version, _ := s.Keys(ctx)
 	banned := session.UserID{AppID: user.AppID, OpenID: "secret-" + at.String()}
+	push := session.Push{Line: session.Digest{1}, ID: session.Digest{2}, Body: []byte("secret-push"), Until: at.Add(time.Hour)}
 	first := func(_ any, err error) error { return err }
 	return []call{
 		{"Refresh", 1, func() error {
@@ -67,6 +68,14 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 			return err
 		}},
 		{"Withdraw", 2, func() error { return first(s.Withdraw(ctx, banned.Tag(), session.Withdrawal{Phone: true}, at)) }},
+		{"AddPush", 1, func() error {
+			return first(s.AddPush(ctx, push, session.PushRoom{Pushes: 9, Bytes: 99, Line: 9}, at, at))
+		}},
+		{"TakePush", 1, func() error { return first(s.TakePush(ctx, push.Queue, at, at)) }},
+		{"Pushes", 1, func() error { return first(s.Pushes(ctx, push.Queue)) }},
+		{"HurryPush", 1, func() error { return first(s.HurryPush(ctx, push.Queue, push.Line, at)) }},
+		{"DelayPush", 1, func() error { return s.DelayPush(ctx, push, at) }},
+		{"EndPush", 1, func() error { return s.EndPush(ctx, push, at) }},
 		{"Unban", 2, func() error { return s.Unban(ctx, banned.Tag(), at) }},
 		{"Users by phone", 3, func() error { return first(s.Users(ctx, session.UserQuery{Phone: user.Phone})) }},
 		{"Users by unionid", 2, func() error { return first(s.Users(ctx, session.UserQuery{UnionID: user.UnionID})) }},

@@ -25,6 +25,14 @@ var (
 	revokeLua string
 	//go:embed find.lua
 	findLua string
+	//go:embed push_add.lua
+	pushAddLua string
+	//go:embed push_take.lua
+	pushTakeLua string
+	//go:embed push_end.lua
+	pushEndLua string
+	//go:embed push_hurry.lua
+	pushHurryLua string
 )
 
 var (
@@ -35,6 +43,11 @@ var (
 	keysScript    = redis.NewScript(keysLua)
 	revokeScript  = redis.NewScript(revokeLua)
 	findScript    = redis.NewScript(findLua)
+
+	pushAddScript   = redis.NewScript(pushAddLua)
+	pushTakeScript  = redis.NewScript(pushTakeLua)
+	pushEndScript   = redis.NewScript(pushEndLua)
+	pushHurryScript = redis.NewScript(pushHurryLua)
 )
 
 // run runs a script and returns its reply. What it writes has reached the replicas asked for when

@@ -41,12 +41,20 @@ func calls(ctx context.Context, s session.Store, at time.Time, claims json.RawMe
 			return first(s.Ban(ctx, tag, session.Ban{Reason: "secret-reason"}, ending(at)))
 		},
 		"Withdraw": func() error { return first(s.Withdraw(ctx, tag, session.Withdrawal{Phone: true}, at)) },
-		"Unban":    func() error { return s.Unban(ctx, tag, at) },
-		"Users":    func() error { return first(s.Users(ctx, session.UserQuery{Phone: l.User.Phone})) },
-		"AllUsers": func() error { return first(s.Users(ctx, session.UserQuery{})) },
-		"Stats":    func() error { return first(s.Stats(ctx)) },
-		"Import":   func() error { return s.Import(ctx, []session.User{l.User}, at) },
-		"Dump":     func() error { return s.Dump(ctx, func(session.Dump) error { return nil }) },
+		"AddPush": func() error {
+			return first(s.AddPush(ctx, newPush("q", "a", "a1", at), pushRoom, at, at))
+		},
+		"TakePush":  func() error { return first(s.TakePush(ctx, digest("q"), at, at)) },
+		"EndPush":   func() error { return s.EndPush(ctx, newPush("q", "a", "a1", at), at) },
+		"DelayPush": func() error { return s.DelayPush(ctx, newPush("q", "a", "a1", at), at) },
+		"HurryPush": func() error { return first(s.HurryPush(ctx, digest("q"), digest("a"), at)) },
+		"Pushes":    func() error { return first(s.Pushes(ctx, digest("q"))) },
+		"Unban":     func() error { return s.Unban(ctx, tag, at) },
+		"Users":     func() error { return first(s.Users(ctx, session.UserQuery{Phone: l.User.Phone})) },
+		"AllUsers":  func() error { return first(s.Users(ctx, session.UserQuery{})) },
+		"Stats":     func() error { return first(s.Stats(ctx)) },
+		"Import":    func() error { return s.Import(ctx, []session.User{l.User}, at) },
+		"Dump":      func() error { return s.Dump(ctx, func(session.Dump) error { return nil }) },
 		"Restore": func() error {
 			account := session.Account{User: l.User, Sessions: []session.Session{l.Session}}
 			return s.Restore(ctx, session.Dump{Accounts: []session.DumpedAccount{{Tag: tag, Account: account}}}, at)
