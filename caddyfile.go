@@ -41,6 +41,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	            token            <secret>
 //	            aes_key          <43 characters>
 //	            previous_aes_key <43 characters>
+//	            forward          <path>
 //	        }
 //	    }
 //	    api            <base_url>...

@@ -352,6 +352,9 @@ func (h *Handler) Cleanup() error {
 		errs = append(errs, err)
 	}
 	h.acquired = nil
+	if h.site != nil {
+		h.site.Close()
+	}
 	return errors.Join(errs...)
 }
 

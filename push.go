@@ -24,6 +24,13 @@ type Push struct {
 	// The EncodingAESKey before it, for pushes that are under way when the key is changed. Default:
 	// none.
 	PreviousAESKey string `json:"previous_aes_key,omitempty"`
+
+	// The backend's path that gets every push as a POST of plain JSON, with `X-WX-SOURCE: wx_push`,
+	// `X-WX-APPID` and, where there is a user, `X-WX-OPENID`, through the handlers behind this one.
+	// A push that is not answered with 2xx in 4 seconds is kept in the store and sent again, with
+	// growing pauses, for a day: at least once, and in order for each user. Default: pushes go no
+	// further.
+	Forward string `json:"forward,omitempty"`
 }
 
 func (a *App) unmarshalPush(d *caddyfile.Dispenser) error {
@@ -40,8 +47,10 @@ func (a *App) unmarshalPush(d *caddyfile.Dispenser) error {
 			return oneArg(d, &p.AESKey)
 		case "previous_aes_key":
 			return oneArg(d, &p.PreviousAESKey)
+		case "forward":
+			return oneArg(d, &p.Forward)
 		}
-		return d.Err("unrecognized subdirective of push: write token, aes_key or previous_aes_key") // as above
+		return d.Err("unrecognized subdirective of push: write token, aes_key, previous_aes_key or forward") // as above
 	})
 	if err == nil && (p.Token == "" || p.AESKey == "") {
 		err = d.Err("push needs both: write token {env.PUSH_TOKEN} and aes_key {env.PUSH_AES_KEY}")
@@ -75,6 +84,11 @@ func (p *provisioner) push(a *App, appID string) (err error) {
 	}
 	if err := cfg.Check(); err != nil {
 		return err
+	}
+	if a.Push.Forward != "" {
+		if cfg.Forward, err = resolve(p.repl, "forward", a.Push.Forward); err != nil {
+			return err
+		}
 	}
 	if p.cfg.Push == nil {
 		p.cfg.Push = map[string]sidecar.PushConfig{}

@@ -50,7 +50,7 @@ type pushQueue struct {
 }
 
 // AddPush implements Store.
-func (k *kvStore) AddPush(ctx context.Context, p Push, room PushRoom, lease, now time.Time) (place PushPlace, err error) {
+func (k *kvStore) AddPush(ctx context.Context, p *Push, room PushRoom, lease, now time.Time) (place PushPlace, err error) {
 	err = k.update(ctx, "add a push", func(tx records) error {
 		place, err = pushQueue{tx, p.Queue}.add(p, room, lease, now)
 		return err
@@ -170,7 +170,7 @@ func splitPlace(text []byte) (line Digest, seq int64, ok bool) {
 	return Digest(text[:len(line)]), int64(binary.BigEndian.Uint64(text[len(line):])), true
 }
 
-func (q pushQueue) add(p Push, room PushRoom, lease, now time.Time) (PushPlace, error) {
+func (q pushQueue) add(p *Push, room PushRoom, lease, now time.Time) (PushPlace, error) {
 	known, err := q.Get(q.key(pushKnown, p.ID[:]))
 	if err != nil {
 		return 0, err
@@ -197,6 +197,7 @@ func (q pushQueue) add(p Push, room PushRoom, lease, now time.Time) (PushPlace, 
 	r, result := pushRecord{ID: p.ID, Label: p.Label, Since: p.Since, Until: p.Until, Due: now, Size: len(p.Body)}, PushWaits
 	if inLine == 0 {
 		r.Tries, r.Due, r.Taken, result = 1, lease, true, PushTaken
+		p.Seq, p.Tries = total.Last, r.Tries
 		err = q.Put(q.dueKey(lease, p.Line), nil, r.dropped())
 	}
 	at := place(p.Line, total.Last)

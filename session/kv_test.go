@@ -53,7 +53,7 @@ func everything(ctx context.Context, s session.Store, sid session.SID) map[strin
 	_, errs["Ban"] = s.Ban(ctx, bob.Tag(), session.Ban{Until: start}, e)
 	_, errs["Withdraw"] = s.Withdraw(ctx, bob.Tag(), session.Withdrawal{Phone: true}, start)
 	push := session.Push{ID: session.Digest{1}, Until: start}
-	_, errs["AddPush"] = s.AddPush(ctx, push, session.PushRoom{Pushes: 1, Bytes: 1, Line: 1}, start, start)
+	_, errs["AddPush"] = s.AddPush(ctx, &push, session.PushRoom{Pushes: 1, Bytes: 1, Line: 1}, start, start)
 	_, errs["TakePush"] = s.TakePush(ctx, push.Queue, start, start)
 	errs["EndPush"] = s.EndPush(ctx, push, start)
 	errs["DelayPush"] = s.DelayPush(ctx, push, start)

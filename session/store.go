@@ -126,8 +126,8 @@ type Store interface {
 	Replay(ctx context.Context, key Digest, now time.Time) ([]byte, error)
 
 	// AddPush adds a push to its queue, and takes it until the end of a lease if it is the first of
-	// its line. It never blocks what an account needs: a queue has room for so much.
-	AddPush(ctx context.Context, p Push, room PushRoom, lease, now time.Time) (PushPlace, error)
+	// its line, and sets its Seq and Tries then.
+	AddPush(ctx context.Context, p *Push, room PushRoom, lease, now time.Time) (PushPlace, error)
 
 	// TakePush takes the push of a queue that is due the longest, until the end of a lease: nobody
 	// else gets it before. Only the first of a line is ever due. It returns nil if none is.

@@ -47,6 +47,7 @@ type PushConfig struct {
 type pushes struct {
 	prefix   string
 	apps     map[string]*pushedApp
+	forward  *forwarder // nil: nowhere
 	store    *StoreHandle
 	policy   session.Policy
 	pictures *pictures
@@ -73,6 +74,10 @@ func newPushes(cfg Config, deps Deps, p *pictures) (*pushes, error) {
 		prefix: cfg.BasePath + pushPath, apps: map[string]*pushedApp{}, store: deps.Store, policy: cfg.Session, pictures: p,
 		count: deps.Count, now: deps.Now, log: deps.Logger, journal: journal{deps.Logger, deps.Server},
 	}
+	var err error
+	if all.forward, err = newForwarder(cfg, deps); err != nil {
+		return nil, err
+	}
 	for id, push := range cfg.Push {
 		receiver, err := wechat.NewPushReceiver(push.PushConfig)
 		if err != nil {
@@ -81,6 +86,13 @@ func newPushes(cfg Config, deps Deps, p *pictures) (*pushes, error) {
 		all.apps[id] = &pushedApp{PushReceiver: receiver, id: id}
 	}
 	return all, nil
+}
+
+// see keeps what stands behind the site, for what goes on to the backend.
+func (p *pushes) see(r *http.Request, next Handler) {
+	if p != nil {
+		p.forward.see(r, next)
+	}
 }
 
 // push answers GET and POST push/{appid}.
@@ -127,7 +139,7 @@ func (p *pushes) take(w http.ResponseWriter, r *http.Request, app *pushedApp) (s
 	// WeChat may hang up, and would push it again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pushTime)
 	defer cancel()
-	repeated, err := p.once(ctx, app, push)
+	repeated, err := p.once(ctx, app, push, r.Host)
 	if repeated {
 		return "repeated", nil
 	}
@@ -171,7 +183,7 @@ func (p *pushes) refused(app *pushedApp, err error) error {
 }
 
 // once deals with a push that did not come before, on any node, and reports whether it did.
-func (p *pushes) once(ctx context.Context, app *pushedApp, push wechat.Push) (repeated bool, err error) {
+func (p *pushes) once(ctx context.Context, app *pushedApp, push wechat.Push, host string) (repeated bool, err error) {
 	store, err := p.store.get()
 	if err != nil {
 		return false, err
@@ -190,10 +202,17 @@ func (p *pushes) once(ctx context.Context, app *pushedApp, push wechat.Push) (re
 			return false, err
 		}
 	}
+	send := func(context.Context) {}
+	if p.forward != nil && p.forward.targets[app.id] != nil {
+		if send, err = p.forward.add(ctx, store, app, push, host, seen.Key); err != nil {
+			return false, err
+		}
+	}
 	if err := store.PutReplay(ctx, seen, now); err != nil {
 		return false, err
 	}
 	p.journal.happened(EventPush, app.id, userOfPush(app, push), slog.String("kind", push.Kind()))
+	send(ctx)
 	return false, nil
 }
 

@@ -32,6 +32,10 @@ type Server interface {
 	// set.
 	Refuse(w http.ResponseWriter, r *http.Request, e *Error) error
 
+	// Internal returns what makes requests of this program's own ready for the handlers that
+	// this one came to.
+	Internal(r *http.Request) func(http.ResponseWriter, *http.Request) *http.Request
+
 	// Emit publishes an event.
 	Emit(event string, data map[string]any)
 }

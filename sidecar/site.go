@@ -138,6 +138,7 @@ func (c *Config) check() error {
 // the rest.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, next Handler) error {
 	s.identity.strip(r)
+	s.pushes.see(r, next)
 	if r.URL.Path == "" && r.URL.Opaque == "" {
 		r.URL.Path = "/" // as the upstream will see it
 	}
@@ -209,6 +210,13 @@ func routes(count Count, l *logins, s *sessions, p *profiles, k *published) map[
 func (s *Site) LogStart() {
 	s.failures.logger.Info("wechat_auth is at work", "version", version(), "apps", s.profiles.apps.IDs(),
 		"store", s.store.kind, "routes", s.base+"/*", "hook", s.hooked)
+}
+
+// Close ends what the site does by itself. Requests under way go on.
+func (s *Site) Close() {
+	if s.pushes != nil {
+		s.pushes.forward.close()
+	}
 }
 
 // Routes returns the paths below the base path that the site answers.

@@ -42,6 +42,9 @@ func (plainServer) BehindTrustedProxy(*http.Request) bool  { return false }
 func (plainServer) OriginalURL(*http.Request) *url.URL     { return nil }
 func (plainServer) Identify(*http.Request, *jwt.Claims)    {}
 func (plainServer) Emit(event string, data map[string]any) {}
+func (plainServer) Internal(*http.Request) func(http.ResponseWriter, *http.Request) *http.Request {
+	return func(_ http.ResponseWriter, r *http.Request) *http.Request { return r }
+}
 func (plainServer) Refuse(w http.ResponseWriter, _ *http.Request, e *Error) error {
 	e.Write(w)
 	return nil

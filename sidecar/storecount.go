@@ -30,7 +30,7 @@ func (r revokingStore) Replay(ctx context.Context, key session.Digest, now time.
 }
 
 // AddPush implements session.Store.
-func (r revokingStore) AddPush(ctx context.Context, p session.Push, room session.PushRoom, lease, now time.Time) (session.PushPlace, error) {
+func (r revokingStore) AddPush(ctx context.Context, p *session.Push, room session.PushRoom, lease, now time.Time) (session.PushPlace, error) {
 	call := r.begin(ctx, "add_push")
 	place, err := r.Store.AddPush(ctx, p, room, lease, now)
 	return place, call.counted(err)

@@ -69,7 +69,7 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 		}},
 		{"Withdraw", 2, func() error { return first(s.Withdraw(ctx, banned.Tag(), session.Withdrawal{Phone: true}, at)) }},
 		{"AddPush", 1, func() error {
-			return first(s.AddPush(ctx, push, session.PushRoom{Pushes: 9, Bytes: 99, Line: 9}, at, at))
+			return first(s.AddPush(ctx, &push, session.PushRoom{Pushes: 9, Bytes: 99, Line: 9}, at, at))
 		}},
 		{"TakePush", 1, func() error { return first(s.TakePush(ctx, push.Queue, at, at)) }},
 		{"Pushes", 1, func() error { return first(s.Pushes(ctx, push.Queue)) }},

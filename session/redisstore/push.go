@@ -34,7 +34,7 @@ func (r *store) pushKeys(queue session.Digest) []string {
 }
 
 // AddPush implements session.Store. It is one round trip.
-func (r *store) AddPush(ctx context.Context, p session.Push, room session.PushRoom, lease, now time.Time) (session.PushPlace, error) {
+func (r *store) AddPush(ctx context.Context, p *session.Push, room session.PushRoom, lease, now time.Time) (session.PushPlace, error) {
 	const op = "add a push"
 	keys := r.pushKeys(p.Queue)
 	body, err := r.seal.seal(place(keys[3], text(p.ID[:])), p.Body)
@@ -48,9 +48,13 @@ func (r *store) AddPush(ctx context.Context, p session.Push, room session.PushRo
 	if err != nil {
 		return 0, err
 	}
-	result, ok := reply.(int64)
-	if !ok {
+	parts, _ := reply.([]any)
+	if len(parts) != 2 {
 		return 0, r.failure(ctx, op, &Error{Cause: BadRecord})
+	}
+	result, _ := parts[0].(int64)
+	if p.Seq, _ = parts[1].(int64); result == int64(session.PushTaken) {
+		p.Tries = 1
 	}
 	return session.PushPlace(result), nil
 }

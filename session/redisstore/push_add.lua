@@ -1,15 +1,16 @@
 -- KEYS: the lines by when they are due, all places, the records, the bodies, the known names. ARGV: the line, the
 -- name, the label, since, until, now, the end of the lease, the size, the body, the most pushes, bytes and pushes in a
--- line, and the life of all. A place is the line and a number. Returns what became of the push.
+-- line, and the life of all. A place is the line and a number. Returns what became of the push,
+-- and its number.
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ARGV[6])
 if redis.call('ZSCORE', KEYS[5], ARGV[2]) then
-	return 0
+	return {0, 0}
 end
 local bytes = tonumber(redis.call('HGET', KEYS[3], 'bytes') or '0')
 local before = redis.call('ZLEXCOUNT', KEYS[2], '[' .. ARGV[1] .. ':', '(' .. ARGV[1] .. ';')
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[10]) or bytes + tonumber(ARGV[8]) > tonumber(ARGV[11])
 	or before >= tonumber(ARGV[12]) then
-	return 1
+	return {1, 0}
 end
 local number = redis.call('HINCRBY', KEYS[3], 'last', 1)
 local place = ARGV[1] .. ':' .. string.format('%016d', number)
@@ -28,4 +29,4 @@ redis.call('ZADD', KEYS[5], ARGV[5], ARGV[2])
 for i = 1, 5 do
 	redis.call('PEXPIRE', KEYS[i], ARGV[13])
 end
-return before == 0 and 3 or 2
+return {before == 0 and 3 or 2, number}

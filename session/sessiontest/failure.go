@@ -42,7 +42,8 @@ func calls(ctx context.Context, s session.Store, at time.Time, claims json.RawMe
 		},
 		"Withdraw": func() error { return first(s.Withdraw(ctx, tag, session.Withdrawal{Phone: true}, at)) },
 		"AddPush": func() error {
-			return first(s.AddPush(ctx, newPush("q", "a", "a1", at), pushRoom, at, at))
+			p := newPush("q", "a", "a1", at)
+			return first(s.AddPush(ctx, &p, pushRoom, at, at))
 		},
 		"TakePush":  func() error { return first(s.TakePush(ctx, digest("q"), at, at)) },
 		"EndPush":   func() error { return s.EndPush(ctx, newPush("q", "a", "a1", at), at) },
