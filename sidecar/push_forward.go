@@ -62,8 +62,10 @@ type forwarder struct {
 
 	behind atomic.Pointer[behind] // nil before the first request
 	wake   chan struct{}
-	mu     sync.Mutex // guards what follows
+	start  func()
 	stop   context.CancelFunc
+
+	mu     sync.Mutex // guards what follows
 	closed bool
 }
 
@@ -108,6 +110,8 @@ func newForwarder(cfg Config, deps Deps) (*forwarder, error) {
 	if len(f.targets) == 0 {
 		return nil, nil
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f.start, f.stop = func() { go f.store.keep(ctx, f.run) }, cancel
 	return f, nil
 }
 
@@ -130,9 +134,7 @@ func (f *forwarder) see(r *http.Request, next Handler) {
 		return
 	}
 	f.behind.Store(&behind{next, f.server.Internal(r)})
-	ctx, cancel := context.WithCancel(context.Background())
-	f.stop = cancel
-	go f.store.keep(ctx, f.run)
+	f.start()
 }
 
 // close ends the look into the queue. What is on its way to the backend goes on.
@@ -142,9 +144,8 @@ func (f *forwarder) close() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed = true; f.stop != nil {
-		f.stop()
-	}
+	f.closed = true
+	f.stop()
 }
 
 // run forwards what is due until ctx ends.

@@ -45,6 +45,7 @@ func (plainServer) Emit(event string, data map[string]any) {}
 func (plainServer) Internal(*http.Request) func(http.ResponseWriter, *http.Request) *http.Request {
 	return func(_ http.ResponseWriter, r *http.Request) *http.Request { return r }
 }
+
 func (plainServer) Refuse(w http.ResponseWriter, _ *http.Request, e *Error) error {
 	e.Write(w)
 	return nil
