@@ -357,10 +357,16 @@ func TestAttackEcho(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{"GET", "/auth/push/" + rigAppA + "?echostr=1", 401}, {"GET", "/auth/push/" + rigAppB + "?echostr=1", 404},
-		{"HEAD", "/auth/push/" + rigAppA, 405}, {"PUT", "/auth/push/" + rigAppA, 405}, {"POST", "/auth/push/" + rigAppA + "/", 404},
-		{"POST", "/auth/push//" + rigAppA, 404}, {"POST", "/auth/push/%77xaaaaaaaaaaaaaaaa", 404}, {"POST", "/auth//push/" + rigAppA, 404},
-		{"POST", "/auth/push", 404}, {"POST", "/auth/push/../push/" + rigAppA, 404},
+		{"GET", "/auth/push/" + rigAppA + "?echostr=1", 401},
+		{"GET", "/auth/push/" + rigAppB + "?echostr=1", 404},
+		{"HEAD", "/auth/push/" + rigAppA, 405},
+		{"PUT", "/auth/push/" + rigAppA, 405},
+		{"POST", "/auth/push/" + rigAppA + "/", 404},
+		{"POST", "/auth/push//" + rigAppA, 404},
+		{"POST", "/auth/push/%77xaaaaaaaaaaaaaaaa", 404},
+		{"POST", "/auth//push/" + rigAppA, 404},
+		{"POST", "/auth/push", 404},
+		{"POST", "/auth/push/../push/" + rigAppA, 404},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), row.method, m.addr+row.path, http.NoBody)
 		if err != nil {
