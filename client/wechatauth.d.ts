@@ -164,7 +164,10 @@ export interface User {
 }
 
 export interface LoginOptions {
-  /** The event of a phone button: login and phone in one request. If only the phone fails, it rejects and the login stands. */
+  /**
+   * The event of a phone button: login and phone in one request. If only the phone fails, it rejects and the login
+   * stands; bindPhone takes the same event again, for instance after wechat_unavailable.
+   */
   phone?: PhoneEvent
   /** A new login even if there is a session, for instance for new claims of the hook. Default: false */
   force?: boolean
@@ -349,7 +352,7 @@ export interface WxLike {
   /** May throw, or return anything: then the client lives in memory */
   getStorageSync(key: string): any
   setStorageSync(key: string, data: any): void
-  removeStorageSync(key: string): void
+  removeStorageSync?(key: string): void
   getAccountInfoSync?(): any
   /** `success({ networkType })`, where 'none' is offline */
   getNetworkType?(options: any): any

@@ -139,6 +139,15 @@ test('a refresh that the server cannot do now is no end of the session, and publ
   assert.equal(phone.logins, 1)
 })
 
+test('public answers come while logins hang', async () => {
+  const { auth } = newUser({ timeout: 100 })
+  site.wire.next('POST /auth/login', 'silence', Infinity)
+  const login = failure(auth.request({ url: '/hello' }))
+  while (!site.wire.count('POST /auth/login')) await pause(5)
+  assert.equal((await auth.request({ url: '/products/1' })).statusCode, 200)
+  assert.equal((await login).code, 'timeout')
+})
+
 test('a captive portal is no login', async () => {
   const { auth } = newUser()
   for (const text of ['<html>log in to the WiFi</html>', '{}', 'null', '"x"', '{"access_token":7,"user":{"openid":"o"}}', '{"access_token":"x"}', '']) {

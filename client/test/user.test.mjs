@@ -102,7 +102,14 @@ test('one tap login: without a session the code goes along with the login', asyn
 
   const failing = newUser().auth
   const e = await failure(failing.login({ phone: { code: 'made-up' } }))
-  assert.deepEqual([e.code, e.errcode, failing.state], ['code_invalid', 40029, 'logged_in'])
+  assert.deepEqual([e.code, e.errcode, e.status, failing.state], ['code_invalid', 40029, undefined, 'logged_in'])
+
+  const busy = newUser() // WeChat, at the phone alone: the tap is not gone
+  site.wechat.next('POST /wxa/business/getuserphonenumber', answer(200, {}, '{"errcode":-1,"errmsg":"system error"}'), 5)
+  const tap = { detail: await site.code(busy.name, 'phone', '13800138000') }
+  assert.equal((await failure(busy.auth.bindPhone(tap))).code, 'wechat_unavailable')
+  site.wechat.calm()
+  assert.equal((await busy.auth.bindPhone(tap)).phone, '13800138000')
 })
 
 test('data that cannot be decrypted: the next tap works', async () => {

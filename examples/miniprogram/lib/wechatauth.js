@@ -4,7 +4,7 @@
 
 const REPLAY = 25000 // the server repeats its answer for 30 s: to a login, and to a refresh within its grace
 const PHONE_REPLAY = 55000 // and for 60 s to a phone code
-const LOST = ['timeout', 'network', 'interrupted'] // the server may have got the request
+const UNANSWERED = ['timeout', 'network', 'interrupted'] // the server may have got the request
 const MOST = 8 // of WeChat's ten requests at once; a login or renewal and a change of the user's data take the others
 
 class WechatAuthError extends Error {
@@ -38,7 +38,7 @@ function parsed(data) {
 
 // The error of an answer, whose body can be the server's, the backend's, or the HTML of a proxy in between.
 function refusal(res) {
-  const body = parsed(res.data) || {}, status = res.statusCode
+  const body = parsed(res.data) || {}, status = Number(res.statusCode) || undefined
   const code = typeof body.error === 'string' ? body.error : headerOf(res, 'x-auth-error') || `http_${status}`
   const text = typeof body.error_description === 'string' ? body.error_description : `the server answered ${status}`
   const after = headerOf(res, 'retry-after')
@@ -55,18 +55,17 @@ const FAILURES = [
   ['too_frequent', 'WeChat limits these calls', [1003, 600007]],
   ['login_blocked', "WeChat has banned this app's login", [1402101]],
 ]
-const CALLS = FAILURES.concat([
-  ['request_invalid', 'WeChat refuses the request as it is',
-    [100, 101, 102, 600002, 600004, 600009, 600010, 600011], /domain list|invalid url/i],
-])
-const BUTTONS = FAILURES.concat([
+const CALLS = [...FAILURES, ['request_invalid', 'WeChat refuses the request as it is',
+  [100, 101, 102, 600002, 600004, 600009, 600010, 600011], /domain list|invalid url/i]]
+const BUTTONS = [
+  ...FAILURES,
   ['phone_quota', 'the quota of phone numbers is used up', [1400001]],
   ['phone_blocked', "WeChat has banned this app's phone ability", [1421102]],
   ['phone_not_permitted', 'this account lacks the phone ability', [102], /no permission|没有权限/],
-  ['privacy_refused', 'the user does not agree to the privacy guideline', [103, 104, 101102], /permission is not authorized/],
+  ['privacy_refused', 'the user does not agree to the privacy guideline', [103, 104, 101102], /is not authorized/],
   ['privacy_undeclared', 'the privacy guideline does not declare this', [112, 101100], /not declared in the privacy/],
   ['privacy_banned', 'there is no privacy guideline, or one that collects nothing', [1025, 101101], /privacy api banned/],
-])
+]
 
 function failure(known, e, otherwise) {
   const { errno, errMsg = String((e && e.message) || '') } = e || {}
@@ -141,8 +140,8 @@ class Device {
     }
   }
 
-  // Repeats what got lost, as often as `repeats` says, and once what the server asks to repeat soon.
-  async persist(send, { repeats, maxWait, within = Infinity, lost = LOST }) {
+  // Repeats what got no answer, as often as `repeats` says, and once what the server asks to repeat soon.
+  async persist(send, { repeats, maxWait, within = Infinity, codes = UNANSWERED }) {
     const began = Date.now()
     for (let repeated = 0, waited = 0; ;) {
       try {
@@ -150,7 +149,7 @@ class Device {
       } catch (e) {
         const soon = e.retryAfter * 1000 <= maxWait // not so without retryAfter
         if ((e.status === 429 || e.status === 503) && soon && !waited++) await pause(e.retryAfter * 1000 + Math.random() * 300)
-        else if (!lost.includes(e.code) || Date.now() - began > within || repeated++ >= repeats) throw e
+        else if (!codes.includes(e.code) || Date.now() - began > within || repeated++ >= repeats) throw e
         else if (e.code === 'interrupted' && this.hidden) await new Promise((resume) => this.onShown.push(resume))
         else await pause(300 * repeated * repeated)
       }
@@ -170,7 +169,7 @@ const random = () => Math.random().toString(36).slice(2)
 // The tokens of one site, shared by all its clients.
 class Session {
   constructor(device, options) {
-    Object.assign(this, options, { device, listeners: new Set(), renewal: null, editing: Promise.resolve(), told: '' })
+    Object.assign(this, options, { device, listeners: new Set(), renewal: null, editing: Promise.resolve(), notified: '' })
     // Late answers are known by `epoch`, which changes at a login or logout, and `edits`, at a change of the user's data.
     Object.assign(this, { epoch: 0, edits: 0, futile: 0, renewed: 0, kept: { rev: 0, user: null, ending: [] } })
   }
@@ -195,7 +194,7 @@ class Session {
       user: user && typeof user.openid === 'string' ? user : null,
       ending: Array.isArray(ending) ? ending.filter((e) => e && e.refresh_token) : [],
     }
-    this.tell()
+    this.notify()
   }
 
   save(change) {
@@ -208,13 +207,13 @@ class Session {
         app.removeStorageSync(this.storageKey)
       } catch (again) { /* nothing can be stored */ }
     }
-    this.tell()
+    this.notify()
   }
 
-  tell() {
+  notify() {
     const now = { user: this.kept.user, state: this.state }, text = JSON.stringify(now)
-    if (text === this.told) return
-    this.told = text
+    if (text === this.notified) return
+    this.notified = text
     this.listeners.forEach((listener) => Promise.resolve(now).then(listener)) // what throws there harms nobody here
   }
 
@@ -241,14 +240,13 @@ class Session {
   // Sends a request to a route of wechatauth, which all can be asked again. Returns the answer with the tokens, or null
   // where 204 is the answer.
   async own(path, { method = 'POST', data, token, upload, repeats = 2, within, before = () => {}, empty = false }) {
-    const header = token ? { Authorization: `Bearer ${token}` } : {}
-    const options = { ...(upload || { method, data, timeout: this.timeout }), url: this.base + path, header }
+    const options = withToken(token, upload || { method, data, timeout: this.timeout }, this.base + path)
     const res = await this.device.persist(() => {
       before()
       return this.send(upload ? 'uploadFile' : 'request', options)
     }, { repeats, within, maxWait: this.maxWait })
     const body = parsed(res.data)
-    if (empty && res.statusCode === 204) return null
+    if (empty && Number(res.statusCode) === 204) return null
     const { access_token: made, user } = body || {}
     if (!empty && made && typeof made === 'string' && user && user.openid) return body
     const text = `what answers at ${this.base} is not wechatauth`
@@ -286,7 +284,7 @@ class Session {
 
   async refresh(token) {
     const { epoch, edits } = this
-    // A token whose answer got lost longer ago would be taken for a stolen one. This mark outlives a restart.
+    // A token that was sent longer ago, without an answer, would be taken for a stolen one. This mark outlives a restart.
     const before = () => {
       const { spent } = this.kept
       if (!spent) this.save({ spent: Date.now() })
@@ -352,7 +350,7 @@ class Session {
   async authorized(needed, send) {
     let failed
     const token = await this.token(needed).catch((e) => {
-      if (needed || LOST.includes(e.code) || e.code === 'offline') throw e
+      if (needed || e.code === 'offline') throw e
       failed = e // public paths take any token, and by the server's clock this one may be valid
       return this.kept.access ? this.kept.access.token : ''
     })
@@ -537,7 +535,7 @@ class WechatAuth {
     const s = this._session, url = this.url(options.url)
     const once = (token) => this._device.queued(this._most, () => s.send(name, withToken(token, options, url), onTask))
     const send = async (token) => {
-      const how = { repeats, maxWait: s.maxWait, lost: ['network', 'interrupted'] }
+      const how = { repeats, maxWait: s.maxWait, codes: ['network', 'interrupted'] }
       const res = await this._device.persist(() => once(token), how)
       s.futile = 0
       return res
