@@ -5,6 +5,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -50,6 +51,21 @@ func TestExampleMiniProgram(t *testing.T) {
 		runIn(t, root, nil, "bash", "-euc", copyCommand(t, filepath.Join(root, "examples/miniprogram", doc)))
 		if _, err := os.Stat(copied); err != nil {
 			t.Errorf("%s: its command does not copy the client: %v", doc, err)
+		}
+	}
+}
+
+// The example has a copy of the client, because WeChat DevTools reads nothing outside the project's
+// folder.
+func TestMiniProgramClientInTheExample(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"wechatauth.js", "wechatauth.d.ts"} {
+		original, err := os.ReadFile("../client/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if copied, err := os.ReadFile("../examples/miniprogram/lib/" + name); err != nil || !bytes.Equal(copied, original) {
+			t.Errorf("examples/miniprogram/lib/%s is not client/%[1]s (%v), so run: %s", name, err, copyCommand(t, "../examples/miniprogram/README.md"))
 		}
 	}
 }

@@ -128,13 +128,6 @@ test('everything required lies in the folder, which DevTools does not leave', ()
   }
 })
 
-test('the copy of the client is the client', () => {
-  for (const file of ['wechatauth.js', 'wechatauth.d.ts']) {
-    assert.ok(readFileSync(join(root, 'client', file)).equals(readFileSync(join(dir, 'lib', file))),
-      `examples/miniprogram/lib/${file} is not client/${file}: cp client/wechatauth.js client/wechatauth.d.ts examples/miniprogram/lib/`)
-  }
-})
-
 test('a class that a template uses has a style', () => {
   const shared = readFileSync(join(dir, 'app.wxss'), 'utf8')
   for (const unit of [...pages, ...components]) {
