@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -101,4 +102,15 @@ func fileNames(text string) map[int]string {
 		names[strings.Count(text[:m[1]], "\n")+1] = text[m[2]:m[3]]
 	}
 	return names
+}
+
+// The line that the pages about backends change is there to be changed.
+func TestDocumentedBackendLine(t *testing.T) {
+	t.Parallel()
+	for _, doc := range []string{"docs/backends.md", "docs/backends.zh-CN.md"} {
+		lines := matches(t, doc, "`(reverse_proxy [^`]+)`")
+		if len(lines) != 2 || !strings.Contains(readText(t, "Caddyfile.example"), "\t"+lines[0]+"\n") {
+			t.Errorf("%s: got %q, want a line of Caddyfile.example and another", doc, lines)
+		}
+	}
 }
