@@ -29,25 +29,26 @@ describe('chaos', { concurrency: true }, () => {
       t.after(() => wire.close())
       wire.plan = () => (next() < 0.35 ? HOWS[Math.floor(next() * HOWS.length)] : undefined)
       const phone = site.phone(name)
-      let auth = new WechatAuth({ baseURL: wire.url, wx: phone.wx, timeout: 400 })
+      let auth = new WechatAuth({ baseURL: wire.url, wx: phone.wx, timeout: 800 })
       let calls = 0
       const { openid } = await auth.login().catch(() => auth.login())
       const actions = [
-        () => auth.request({ url: '/hello', timeout: 400 }), () => auth.request({ url: '/hello', timeout: 400 }),
-        () => auth.request({ url: '/products/1', timeout: 400 }), () => auth.request({ url: '/order', method: 'POST', timeout: 400 }),
+        () => auth.request({ url: '/hello', timeout: 800 }), () => auth.request({ url: '/hello', timeout: 800 }),
+        () => auth.request({ url: '/products/1', timeout: 800 }), () => auth.request({ url: '/order', method: 'POST', timeout: 800 }),
         () => auth.setNickname(`N${calls}`), () => auth.token(), () => auth.login({ force: next() < 0.3 }),
         async () => auth.bindPhone(await site.code(name, 'phone', '13800138000')),
         async () => { await site.service('POST', `users/-/${openid}/logout`) },
-        async () => { auth = new WechatAuth({ baseURL: wire.url, wx: phone.start(), timeout: 400 }) }, // the app is closed and opened
+        async () => { auth = new WechatAuth({ baseURL: wire.url, wx: phone.start(), timeout: 800 }) }, // the app is closed and opened
       ]
       for (const until = Date.now() + 5000; Date.now() < until; await pause(next() * 60)) {
         calls += 3
         await Promise.all(Array.from({ length: 3 }, () => actions[Math.floor(next() * actions.length)]().catch((e) => {
           assert.ok(e instanceof WechatAuthError, e.stack)
-          assert.ok(['network', 'timeout', 'code_invalid', 'session_revoked'].includes(e.code), e.message)
+          assert.ok(['network', 'timeout', 'code_invalid', 'session_revoked', 'token_expired'].includes(e.code), e.message)
         })))
       }
       wire.plan = undefined
+      auth = new WechatAuth({ baseURL: wire.url, wx: phone.start() })
       assert.equal((await auth.request({ url: '/hello' })).data.openid, openid)
       await auth.bindPhone(await site.code(name, 'phone', '13800138000'))
       assert.equal((await auth.request({ url: '/orders/1' })).data.phone, '13800138000')

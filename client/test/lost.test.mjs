@@ -16,13 +16,15 @@ async function newUser(t, options) {
   const name = `lost-${++users}`, phone = site.phone(name), wire = await Wire.to(site.wire.target)
   t.after(() => wire.close())
   phone.files.set('http://tmp/x.png', PIXEL)
-  return { name, phone, wire, auth: new WechatAuth({ baseURL: wire.url, wx: phone.wx, timeout: 800, ...options }) }
+  return { name, phone, wire, auth: new WechatAuth({ baseURL: wire.url, wx: phone.wx, ...options }) }
 }
 
-describe('cut', { concurrency: true }, () => {
+describe('cut', { concurrency: 8 }, () => {
   for (const cut of CUTS) {
+    const patience = cut === 'silence' ? { timeout: 2500 } : {}
+
     test(`a login whose connection breaks (${cut}) takes one code and makes one session`, async (t) => {
-      const { phone, wire, auth } = await newUser(t)
+      const { phone, wire, auth } = await newUser(t, patience)
       wire.next('POST /auth/login', cut)
       assert.equal((await auth.request({ url: '/hello' })).data.openid, auth.user.openid)
       assert.deepEqual([phone.logins, wire.count('POST /auth/login')], [1, 2])
@@ -30,7 +32,7 @@ describe('cut', { concurrency: true }, () => {
     })
 
     test(`a refresh whose connection breaks (${cut}) goes on with the same session`, async (t) => {
-      const { phone, wire, auth } = await newUser(t)
+      const { phone, wire, auth } = await newUser(t, patience)
       const token = await auth.token()
       wire.next('POST /auth/refresh', cut, 2)
       assert.notEqual(await auth.token({ refused: token }), token)
@@ -39,7 +41,7 @@ describe('cut', { concurrency: true }, () => {
     })
 
     test(`a phone tap whose connection breaks (${cut}) is not paid twice`, async (t) => {
-      const { name, wire, auth } = await newUser(t)
+      const { name, wire, auth } = await newUser(t, patience)
       await auth.login()
       wire.next('POST /auth/phone', cut, 2)
       const detail = { errMsg: 'getPhoneNumber:ok', ...await site.code(name, 'phone', '13800138000') }
@@ -49,7 +51,7 @@ describe('cut', { concurrency: true }, () => {
     })
 
     test(`a one tap login whose connection breaks (${cut}) has the phone`, async (t) => {
-      const { name, phone, wire, auth } = await newUser(t)
+      const { name, phone, wire, auth } = await newUser(t, patience)
       wire.next('POST /auth/login', cut, 2)
       assert.equal((await auth.bindPhone({ detail: await site.code(name, 'phone', '13800138000') })).phone, '13800138000')
       assert.deepEqual([phone.logins, wire.count('POST /auth/login'), wire.count('POST /auth/phone')], [1, 3, 0])
@@ -58,7 +60,7 @@ describe('cut', { concurrency: true }, () => {
     // The avatar's own upload takes WeChat's time-out, so that a slow network can carry it: silence would take a minute.
     if (cut !== 'silence') {
       test(`an avatar whose connection breaks (${cut}) arrives`, async (t) => {
-        const { wire, auth } = await newUser(t)
+        const { wire, auth } = await newUser(t, patience)
         await auth.login()
         wire.next('POST /auth/profile', cut)
         const { avatar, nickname } = await auth.setAvatar({ detail: { avatarUrl: 'http://tmp/x.png' } }, 'Alice')
@@ -69,7 +71,7 @@ describe('cut', { concurrency: true }, () => {
     }
 
     test(`a nickname, a logout and an erasure whose connection breaks (${cut}) are done`, async (t) => {
-      const { wire, auth } = await newUser(t)
+      const { wire, auth } = await newUser(t, patience)
       const { openid } = await auth.login()
       wire.next('POST /auth/profile', cut)
       assert.equal((await auth.setNickname({ detail: { value: 'Alice' } })).nickname, 'Alice')
@@ -84,12 +86,12 @@ describe('cut', { concurrency: true }, () => {
     })
 
     test(`a request whose connection breaks (${cut}) is repeated if that can do no harm`, async (t) => {
-      const { wire, auth } = await newUser(t)
+      const { wire, auth } = await newUser(t, patience)
       await auth.login()
       wire.next('GET /hello', cut)
-      if (cut === 'silence') assert.equal((await failure(auth.request({ url: '/hello', timeout: 500 }))).code, 'timeout')
-      else assert.equal((await auth.request({ url: '/hello', timeout: 500 })).statusCode, 200)
-      for (const send of [() => auth.request({ url: '/order', method: 'POST', timeout: 500 }), () => auth.request({ url: '/order', method: 'DELETE', timeout: 500 })]) {
+      if (cut === 'silence') assert.equal((await failure(auth.request({ url: '/hello', ...patience }))).code, 'timeout')
+      else assert.equal((await auth.request({ url: '/hello', ...patience })).statusCode, 200)
+      for (const send of [() => auth.request({ url: '/order', method: 'POST', ...patience }), () => auth.request({ url: '/order', method: 'DELETE', ...patience })]) {
         wire.seen = []
         wire.next('', cut)
         const { code, status } = await failure(send())
@@ -127,7 +129,7 @@ describe('cut', { concurrency: true }, () => {
       ['POST /auth/profile', (auth) => auth.setNickname('Alice')],
       ['POST /auth/login', (auth) => auth.login({ force: true })],
     ]) {
-      const { name, wire, auth } = await newUser(t, { timeout: 5000 })
+      const { name, wire, auth } = await newUser(t, { timeout: 20000 })
       const { openid } = await auth.login()
       wire.next(route, how)
       wire.seen = []
@@ -143,7 +145,7 @@ describe('cut', { concurrency: true }, () => {
 
   test('a phone number and a refresh that overlap leave a token with the number', async (t) => {
     for (const [slowPhone, slowRefresh] of [[0, 300], [300, 0], ['late', 'late'], [0, 'late'], ['late', 0]]) {
-      const { name, wire, auth } = await newUser(t, { timeout: 5000 })
+      const { name, wire, auth } = await newUser(t, { timeout: 20000 })
       const token = await auth.token()
       const detail = await site.code(name, 'phone', '13800138000')
       if (slowPhone) wire.next('POST /auth/phone', slowPhone)
@@ -155,7 +157,7 @@ describe('cut', { concurrency: true }, () => {
   })
 
   test('two changes at once leave a user with both, in whichever order the answers come', async (t) => {
-    const { name, wire, auth } = await newUser(t, { timeout: 5000 })
+    const { name, wire, auth } = await newUser(t, { timeout: 20000 })
     await auth.login()
     wire.next('POST /auth/profile', 'late')
     await Promise.all([auth.setNickname('Alice'), auth.bindPhone(await site.code(name, 'phone', '13800138000'))])
@@ -163,7 +165,7 @@ describe('cut', { concurrency: true }, () => {
   })
 
   test('a change that was sent before a new login brings no token of the old session', async (t) => {
-    const { phone, wire, auth } = await newUser(t, { timeout: 5000 })
+    const { phone, wire, auth } = await newUser(t, { timeout: 20000 })
     const { openid } = await auth.login()
     const [{ sid }] = await site.sessions(openid)
     wire.next('POST /auth/profile', 'late')

