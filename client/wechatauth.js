@@ -456,8 +456,9 @@ class WechatAuth {
 
   on(event, listener) {
     if (event !== 'change') throw new TypeError(`wechatauth: there is no event ${event}`)
-    this._session.listeners.add(listener)
-    return () => { this._session.listeners.delete(listener) }
+    const own = (now) => listener(now) // two pages may give the same function
+    this._session.listeners.add(own)
+    return () => { this._session.listeners.delete(own) }
   }
 
   async login({ phone, force = false } = {}) {

@@ -216,3 +216,25 @@ test('a logout that cannot be stored leaves no tokens to come back after a resta
   phone.storageBroken = false
   assert.equal(new WechatAuth({ baseURL: site.url, wx: phone.start() }).user, null)
 })
+
+test('two pages may listen with the same function', async () => {
+  const { auth } = newUser()
+  let calls = 0
+  const listener = () => { calls++ }
+  const [stop] = [auth.on('change', listener), auth.on('change', listener)]
+  stop()
+  await auth.login()
+  await pause(0)
+  assert.equal(calls, 1)
+})
+
+test('a WebSocket of another host gets no token', async () => {
+  const { phone, auth } = newUser()
+  await auth.login()
+  const sent = []
+  phone.wx.connectSocket = ({ header, fail }) => void (sent.push(header), setImmediate(fail, { errMsg: 'connectSocket:fail' }))
+  for (const url of ['wss://evil.example.com/', 'https://evil.example.com/', `wss://${site.wire.address}/`]) {
+    assert.equal((await failure(auth.connectSocket({ url }))).code, 'socket_failed')
+  }
+  assert.deepEqual(sent, [{}, {}, {}])
+})
