@@ -32,6 +32,7 @@ var (
 const (
 	ipNotAllowed = "ip_not_allowed"
 	hookDenies   = "hook_denies"
+	shortTokens  = "short_tokens"
 )
 
 var faults = []fault{
@@ -42,6 +43,7 @@ var faults = []fault{
 	{"user_blocked", 40226, loginOnly},
 	{name: ipNotAllowed},
 	{name: hookDenies},
+	{name: shortTokens},
 }
 
 // elsewhere is the whole IP whitelist of an app when our address is not to be in it (RFC 5737).
@@ -82,11 +84,25 @@ func (g *playground) postFault(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &in) {
 		return
 	}
-	if !g.state.breakOrMend(in.Name, in.On) {
+	if !g.possible(in.Name) || !g.state.breakOrMend(in.Name, in.On) {
 		invalid(w, "there is no fault of that name")
 		return
 	}
+	if in.Name == shortTokens {
+		go g.reload(in.On)
+	}
 	write(w, http.StatusOK, g.switches())
+}
+
+// possible reports whether this site can have a fault.
+func (g *playground) possible(name string) bool {
+	switch name {
+	case hookDenies:
+		return len(g.hookSecret) > 0
+	case shortTokens:
+		return g.admin != ""
+	}
+	return true
 }
 
 // postExpire ends the access tokens that WeChat gave the site.
@@ -110,7 +126,7 @@ func (g *playground) switches() []toggle {
 	defer g.state.mu.Unlock()
 	all := make([]toggle, 0, len(faults))
 	for _, f := range faults {
-		if f.name != hookDenies || len(g.hookSecret) > 0 {
+		if g.possible(f.name) {
 			all = append(all, toggle{f.name, g.state.broken[f.name]})
 		}
 	}

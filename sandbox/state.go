@@ -48,11 +48,13 @@ type state struct {
 
 	refused   atomic.Bool // a public caller was logged as a warning
 	announced atomic.Bool // where the playground is
+	reloading sync.Mutex
 
 	mu     sync.Mutex
 	users  map[string]*wechattest.User // by name, in the app they came by first
 	serial int                         // of the last name made up
 	broken map[string]bool             // by the name of a fault
+	ttls   map[string]any              // of tokens, in the configuration before they were shortened; guarded by reloading
 	side   []sideCall                  // of the hook and the push, oldest first
 	count  int                         // of them all
 }
@@ -97,7 +99,7 @@ func (h *Handler) poolKey(apps []App) string {
 func newState(apps []App, openPlatform, anyCode bool) *state {
 	s := &state{
 		fake: wechattest.New(), started: time.Now(),
-		users: make(map[string]*wechattest.User), broken: make(map[string]bool),
+		users: make(map[string]*wechattest.User), broken: make(map[string]bool), ttls: make(map[string]any),
 	}
 	for _, a := range apps {
 		app := wechattest.App{ID: a.AppID, Secret: a.Secret, OpenPlatform: openPlatform}

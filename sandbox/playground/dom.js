@@ -40,7 +40,7 @@ export function json(value) {
 export function table(caption, rows) {
   return el('table', {},
     el('caption', { i18n: caption }),
-    el('tbody', {}, ...rows.map(([name, value, note]) => el('tr', {},
+    el('tbody', {}, ...rows.map(([name, value, note]) => el('tr', typeof name === 'string' ? { 'data-name': name } : {},
       el('th', { scope: 'row' }, name),
       el('td', {}, value instanceof Node ? value : String(value), note ? el('small', { i18n: note }) : null)))))
 }

@@ -37,6 +37,7 @@ const texts = {
     code_used: 'code 已被使用', 'code_used.hint': '40163 · 登录',
     user_blocked: '高风险用户被拦截', 'user_blocked.hint': '40226 · 登录',
     ip_not_allowed: '服务器 IP 不在白名单', 'ip_not_allowed.hint': '40164 · 登录',
+    short_tokens: '令牌 10 秒过期', 'short_tokens.hint': 'Caddy 改配置并重载',
     hook_denies: '你的后端（hook）拒绝', 'hook_denies.hint': '登录、手机号、刷新',
 
     'inspector.title': '观察',
@@ -106,6 +107,7 @@ const texts = {
     code_used: 'Code used before', 'code_used.hint': '40163 · login',
     user_blocked: 'WeChat blocks the user', 'user_blocked.hint': '40226 · login',
     ip_not_allowed: 'Server IP not allowed', 'ip_not_allowed.hint': '40164 · login',
+    short_tokens: 'Tokens expire in 10 s', 'short_tokens.hint': 'Caddy reloads with another ttl',
     hook_denies: 'Backend (hook) says no', 'hook_denies.hint': 'login, phone, refresh',
 
     'inspector.title': 'Inspector',

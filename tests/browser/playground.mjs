@@ -178,6 +178,18 @@ async function story() {
   check('the phone with an old access_token', await code(page), '')
   await seen(page, 'an old access_token', 'wechat', '42001')
 
+  await flip(page, 'short_tokens', true) // which Caddy loads in its own time
+  for (let life = 3600; life !== 10;) {
+    await tap(page, '#orders')
+    life = await page.evaluate(() => { const of = (name) => parseInt(document.querySelector(`#token tr[data-name=${name}] td`).textContent, 10); return of('exp') - of('iat') })
+  }
+  check('orders with a short-lived token', [await code(page), await page.locator('#order-list li').count()], ['', 2])
+  await page.waitForFunction(() => document.querySelector('#expiry').textContent.match(/已过期|expired/))
+  await tap(page, '#orders')
+  check('orders with an expired token', [await code(page), await page.locator('#order-list li').count()], ['', 2])
+  check('an expired token is renewed first', await page.locator('.tap:not([hidden]) >> nth=0 >> li[data-lane="site"]').allInnerTexts().then((rows) => rows.map((row) => row.match(/\/\S+/)[0])), ['/auth/refresh', '/orders/'])
+  await flip(page, 'short_tokens', false)
+
   await page.click('#tab-sessions')
   await page.waitForSelector('#sessions tr:has(th:text-is("phone"))')
   await tapping(page, () => page.click('#push'))
