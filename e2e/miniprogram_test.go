@@ -35,9 +35,13 @@ func TestNginxServesTheMiniProgramClient(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		changes []string
+		away    string // what the client says when Caddy is away: of the backend's path, and of a login
 	}{
-		{"JSON", nil},
-		{"HTML", []string{"error_page 401 403 @wechat_refused;", "", "error_page 500 = @wechat_failed;", ""}},
+		{"JSON", nil, `[["auth_unavailable",503,2],["auth_unavailable",503,2]]`},
+		{
+			"HTML", []string{"error_page 401 403 @wechat_refused;", "", "error_page 500 = @wechat_failed;", ""},
+			`[["http_500",500,null],["auth_unavailable",503,2]]`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +61,12 @@ func TestNginxServesTheMiniProgramClient(t *testing.T) {
 			want := `["` + alice.OpenID + `","` + alice.OpenID + `",403,"13800138000","Alice",[1,1]]`
 			if got := strings.TrimSpace(out); got != want {
 				t.Errorf("got %s, want %s", got, want)
+			}
+
+			f.wire.cut()
+			out = runIn(t, "../client/test", []string{"NODE_EXTRA_CA_CERTS=" + f.ca}, "node", "nginx.mjs", f.url)
+			if got := strings.TrimSpace(out); got != c.away {
+				t.Errorf("without Caddy: got %s, want %s", got, c.away)
 			}
 		})
 	}

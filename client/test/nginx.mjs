@@ -1,6 +1,8 @@
 // A user's day behind nginx, which asks Caddy whose each request is.
 //
 //   node nginx.mjs <site> <where codes come from>
+//
+// Without codes: what a client says that has no tokens, and finds Caddy away.
 import { WechatAuth } from '../wechatauth.js'
 import { Phone } from './wx.mjs'
 
@@ -13,7 +15,14 @@ phone.wx.request = (options) => {
   if (options.url.endsWith('/auth/refresh')) refreshes.count++
   return request(options)
 }
-const auth = new WechatAuth({ baseURL: site, wx: phone.wx })
+const auth = new WechatAuth({ baseURL: site, wx: phone.wx, maxWait: codes ? 5000 : 0 })
+if (!codes) {
+  phone.loginCode = async () => 'code'
+  const why = ({ code, status, retryAfter }) => [code, status, retryAfter]
+  console.log(JSON.stringify([await auth.request({ url: '/hello' }).catch(why), await auth.login().catch(why)]))
+  process.exit()
+}
+
 const openid = async () => (await auth.request({ url: '/hello' })).data.Identity['X-WX-OPENID']
 
 const seen = [await openid()]
