@@ -39,7 +39,8 @@ func TestNginxServesTheMiniProgramClient(t *testing.T) {
 	}{
 		{"JSON", nil, `[["auth_unavailable",503,2],["auth_unavailable",503,2]]`},
 		{
-			"HTML", []string{"error_page 401 403 @wechat_refused;", "", "error_page 500 = @wechat_failed;", ""},
+			"HTML",
+			[]string{"error_page 401 403 @wechat_refused;", "", "error_page 500 = @wechat_failed;", ""},
 			`[["http_500",500,null],["auth_unavailable",503,2]]`,
 		},
 	} {
