@@ -84,6 +84,9 @@ func userCommands() []*cobra.Command {
 		command("import <file>", "Brings users along, from JSON lines; - is the standard input", 1, importUsers),
 		command("backup <file>", "Copies an SQLite store to a new file while it is used", 1, backup),
 		command("rotate", "Has the automatic keys replaced, once the next ones were published long enough", 0, rotate),
+		withFlags(command("pushes", "Lists the pushes of WeChat's that wait for the backend, or tries one now", 0, pushes), func(c *cobra.Command) {
+			c.Flags().String("repeat", "", "Try the push with this id now, before its time")
+		}),
 		convertCommand(),
 	}
 }

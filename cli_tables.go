@@ -166,6 +166,9 @@ type statusReport struct {
 	Apps []struct {
 		AppID    string `json:"appid"`
 		TokenAge *int64 `json:"access_token_age"`
+
+		Pushes     int       `json:"pushes_waiting"`
+		OldestPush time.Time `json:"oldest_push"`
 	} `json:"apps"`
 	Sites []struct {
 		BasePath string `json:"base_path"`
@@ -196,6 +199,9 @@ func statusLines(s statusReport) (lines []string) {
 			age = "access token fetched " + (time.Duration(*app.TokenAge) * time.Second).String() + " ago"
 		}
 		line("app", "%s, %s", app.AppID, age)
+		if app.Pushes > 0 {
+			line("pushes", "%d of %s wait for the backend, the oldest since %s", app.Pushes, app.AppID, shown(app.OldestPush))
+		}
 	}
 	return append(lines, s.siteLines()...)
 }

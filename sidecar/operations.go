@@ -150,6 +150,7 @@ func (o *operations) routes() map[string]route {
 		}},
 		"backup":      {[]string{http.MethodPost}, o.backup},
 		"keys/rotate": {[]string{http.MethodPost}, o.rotate},
+		"pushes":      {[]string{http.MethodGet, http.MethodPost}, o.pushes},
 		"sign":        {[]string{http.MethodPost}, o.sign},
 		"decrypt":     {[]string{http.MethodPost}, o.decrypt},
 		"token":       {[]string{http.MethodGet}, o.token},

@@ -35,6 +35,10 @@ type appStatus struct {
 	// TokenAge is the time since the access token was fetched, in seconds; absent before the first
 	// call that needs one.
 	TokenAge *int64 `json:"access_token_age,omitempty"`
+
+	// Pushes is how many wait for the backend, OldestPush since when the oldest of them does.
+	Pushes     int       `json:"pushes_waiting,omitempty"`
+	OldestPush time.Time `json:"oldest_push,omitzero"`
 }
 
 type siteStatus struct {
@@ -71,6 +75,14 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 	if answer.Store.Up && o.store.outage.lasts() {
 		answer.Store.Up = false
 		degraded("the store fails when it is written; the log has the reason")
+	}
+	if queues, err := o.queues(r.Context()); err == nil {
+		for i := range answer.Apps {
+			app := &answer.Apps[i]
+			if app.Pushes, app.OldestPush = waitingOf(queues, app.AppID); app.Pushes > 0 && o.now().Sub(app.OldestPush) > lateQueue {
+				degraded("pushes wait for the backend, which does not take them; the log has the reason")
+			}
+		}
 	}
 	if o.store.deny != nil {
 		age := o.store.deny.Age()

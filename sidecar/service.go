@@ -28,7 +28,7 @@ const (
 // serviceRoutes are the operations on the network that are not about one user. A backup writes
 // files of Caddy's user and holds what other sites keep in the store: it stays on the machine. What
 // is added to the admin API is not on the network until it is listed here.
-var serviceRoutes = []string{"status", "users", "keys/rotate", "sign", "decrypt", "token"}
+var serviceRoutes = []string{"status", "users", "pushes", "keys/rotate", "sign", "decrypt", "token"}
 
 var (
 	errNoServiceSecret = withDescription(errTokenMissing, "send the service secret as Authorization: Bearer")
