@@ -43,11 +43,11 @@ func newPushes(t *testing.T) *pushes {
 // come has the backend listen until the test ends.
 func (p *pushes) come() {
 	p.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:"+p.port) //nolint:noctx // it is there at once
+	listener, err := net.Listen("tcp", "127.0.0.1:"+p.port)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	server := &http.Server{Handler: p} //nolint:gosec // of a test
+	server := &http.Server{Handler: p}
 	go func() { _ = server.Serve(listener) }()
 	p.t.Cleanup(func() { _ = server.Close() })
 }
