@@ -6,7 +6,8 @@
  * The client of one site. It needs no `login()`: it logs in silently when a request needs it, renews tokens before they
  * expire and whenever an answer is 401, and repeats the request once.
  *
- * Several clients of one site (pages, independent subpackages) share tokens, one login, one renewal and one queue.
+ * Several clients of one site share tokens, one login, one renewal and one queue; copies of the file, as in independent
+ * subpackages, share the tokens through the storage.
  *
  *     const auth = new WechatAuth({ baseURL: 'https://api.example.com' })
  *     const { data } = await auth.request({ url: '/orders/1' })
