@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -89,7 +90,7 @@ func (g *playground) postFault(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if in.Name == shortTokens {
-		go g.reload(in.On)
+		go g.reload(context.WithoutCancel(r.Context()), in.On)
 	}
 	write(w, http.StatusOK, g.switches())
 }

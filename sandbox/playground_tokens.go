@@ -22,8 +22,8 @@ const (
 
 // reload has Caddy load its configuration with short-lived tokens, or with those it had. It must
 // not run within a request: Caddy waits for all of them before it ends the old configuration.
-func (g *playground) reload(short bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), reloadTime)
+func (g *playground) reload(ctx context.Context, short bool) {
+	ctx, cancel := context.WithTimeout(ctx, reloadTime)
 	defer cancel()
 	g.state.reloading.Lock()
 	defer g.state.reloading.Unlock()
@@ -69,7 +69,7 @@ func (g *playground) config(ctx context.Context, method string, body []byte) ([]
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
 	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("Caddy answered %d to a %s of its servers", res.StatusCode, method)
+		err = fmt.Errorf("%s of Caddy's servers: status %d", method, res.StatusCode)
 	}
 	return text, err
 }
