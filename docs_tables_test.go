@@ -23,9 +23,9 @@ import (
 func TestDocumentedOptions(t *testing.T) {
 	t.Parallel()
 	known, defaults := adaptedOptions(t), wechatauth.Defaults()
-	for i, readme := range readmes {
+	for i, page := range options {
 		for block, names := range known {
-			doc := readme
+			doc := page
 			if block == "push" {
 				doc = []string{"docs/push.md", "docs/push.zh-CN.md"}[i]
 			}
@@ -90,7 +90,7 @@ func adaptedOptions(t *testing.T) map[string][]string {
 // The table of errors is the one in the code.
 func TestDocumentedErrors(t *testing.T) {
 	t.Parallel()
-	for _, doc := range readmes {
+	for _, doc := range apiDocs {
 		table := findTable(t, doc, func(table [][]string) bool { return table[0][1] == "`error`" })
 		var got []string
 		for _, row := range table[1:] {
@@ -120,7 +120,7 @@ func TestDocumentedIdentity(t *testing.T) {
 	claimNames := jwt.Names()
 	sameNames(t, "claims of a token", slices.Collect(maps.Keys(claims(t, token))), claimNames)
 
-	for _, doc := range readmes {
+	for _, doc := range apiDocs {
 		for first, known := range map[string][]string{"X-WX-OPENID": headers, "iss": claimNames} {
 			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(codeSpans(table[1][0]), first) })
 			var got []string
@@ -142,7 +142,7 @@ func TestDocumentedRoutesAndNeeds(t *testing.T) {
 	if len(needs) < 7 {
 		t.Fatalf("got needs %v, want more", needs)
 	}
-	for _, doc := range readmes {
+	for _, doc := range apiDocs {
 		table := findTable(t, doc, func(table [][]string) bool { return strings.Contains(table[1][0], "/auth/login") })
 		var got []string
 		for _, row := range table[1:] {
@@ -152,6 +152,8 @@ func TestDocumentedRoutesAndNeeds(t *testing.T) {
 			}
 		}
 		sameNames(t, doc+": routes", got, routes)
+	}
+	for _, doc := range readmes {
 		for _, name := range needs {
 			if !strings.Contains(readText(t, doc), name) {
 				t.Errorf("%s does not say that the tests install %s", doc, name)
@@ -160,7 +162,7 @@ func TestDocumentedRoutesAndNeeds(t *testing.T) {
 	}
 }
 
-// Links within the repository lead somewhere, and the two READMEs to each other at once.
+// Links within the repository lead somewhere, and each page to that in the other language at once.
 func TestDocumentedLinks(t *testing.T) {
 	t.Parallel()
 	for _, doc := range allDocs {

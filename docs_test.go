@@ -12,10 +12,17 @@ import (
 
 var (
 	readmes    = []string{"README.md", "README.zh-CN.md"}
-	operations = []string{"docs/operations.md", "docs/operations.zh-CN.md"}
+	operations = inBoth("docs/operations")
+	tours      = inBoth("docs/curl")
+	keyDocs    = inBoth("docs/keys")
+	apiDocs    = inBoth("docs/api")
+	options    = inBoth("docs/options")
 	allDocs    = slices.Concat([]string{"xcaddy.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
 		readmes, found("docs/*.md"), found("client/*.md"), found("examples/*/*.md"))
 )
+
+// inBoth returns a document in English and in Chinese.
+func inBoth(name string) []string { return []string{name + ".md", name + ".zh-CN.md"} }
 
 // languagePairs returns the documents that there are in English and in Chinese.
 func languagePairs() (pairs [][]string) {

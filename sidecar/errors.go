@@ -44,7 +44,7 @@ func (e *Error) Status() int { return e.status }
 // Write answers with the error as JSON.
 func (e *Error) Write(w http.ResponseWriter) { writeJSON(w, e.status, e) }
 
-// The whole table of errors; README.md shows it.
+// The whole table of errors; docs/api.md shows it.
 var (
 	errNotFound    = entry(404, "not_found", "there is no such route")
 	errNoPicture   = withDescription(errNotFound, "there is no such picture: it was removed or replaced, its user was erased, or it lies on a machine with a storage of its own")
