@@ -15,7 +15,7 @@ let auth
 let claims = null
 let sessionsShown = ''
 let sessionsOld = true // something happened that may have changed them
-let asking = false
+let polling = false
 
 onLanguage(() => { $('language').textContent = t('language') })
 $('language').lang = ''
@@ -30,15 +30,18 @@ async function ask(route, body) {
   return response.status === 204 ? null : response.json()
 }
 
+/** A listener that asks the sandbox; without an answer, the page says that Caddy is away. */
+const asking = (run) => () => run().catch(() => connected(false))
+
 /** Takes in what happened at the sandbox since the last time. */
 async function poll() {
-  if (asking) return
-  asking = true
+  if (polling) return
+  polling = true
   try {
     const state = await ask(`state?calls=${seen.calls}&side=${seen.side}`)
     if (seen.start && seen.start !== state.start) { // Caddy began anew, and so do the numbers
       Object.assign(seen, { start: state.start, calls: 0, side: 0 })
-      asking = false
+      polling = false
       return await poll()
     }
     seen.start = state.start
@@ -52,7 +55,7 @@ async function poll() {
   } catch {
     connected(false)
   } finally {
-    asking = false
+    polling = false
   }
 }
 
@@ -89,7 +92,7 @@ async function pollSessions(possible) {
   const shown = JSON.stringify([known, claims?.sid])
   if (shown === sessionsShown) return
   sessionsShown = shown
-  showSessions(known, claims?.sid, endSession)
+  showSessions(known, claims?.sid, (sid) => asking(() => endSession(sid))())
 }
 
 async function endSession(sid) {
@@ -113,31 +116,31 @@ function addSwitch(name) {
   const button = el('button', { type: 'button', id: name, role: 'switch', 'aria-checked': 'false' },
     el('span', { className: 'text' }, el('span', { i18n: name }), el('small', { i18n: `${name}.hint` })),
     el('i', { 'aria-hidden': 'true' }))
-  button.addEventListener('click', async () => {
+  button.addEventListener('click', asking(async () => {
     showSwitches(await ask('faults', { name, on: button.getAttribute('aria-checked') !== 'true' }))
-  })
+  }))
   $('faults').append(button)
 }
 
-$('mend').addEventListener('click', async () => {
+$('mend').addEventListener('click', asking(async () => {
   for (const button of $('faults').children) {
     if (button.getAttribute('aria-checked') === 'true') showSwitches(await ask('faults', { name: button.id, on: false }))
   }
   toast('done.mend')
-})
-$('expire').addEventListener('click', async () => {
+}))
+$('expire').addEventListener('click', asking(async () => {
   await ask('expire', {})
   toast('done.expire')
-})
-$('push').addEventListener('click', async () => {
+}))
+$('push').addEventListener('click', asking(async () => {
   beginTap('push')
   const event = { user: owner, event: 'user_authorization_revoke', revoke_info: '8' } // 8 is the phone number
   const response = await fetch('/sandbox/pushes', { method: 'POST', body: JSON.stringify(event) })
   if (response.ok) toast('done.push')
   else toast('error.other', `push ${response.status}`)
   await poll()
-})
-$('end-session').addEventListener('click', () => { if (claims) endSession(claims.sid) })
+}))
+$('end-session').addEventListener('click', asking(async () => { if (claims) await endSession(claims.sid) }))
 
 /** Shows the token that the client keeps, whenever it changes. */
 function lookAtToken() {

@@ -223,6 +223,7 @@ async function story() {
 
   await fetch(`${control}/stop`)
   await page.waitForSelector('#connection.off')
+  for (const button of ['busy', 'expire', 'push', 'end-session']) await page.click(`#${button}`)
   await accessible(page, 'without Caddy')
   await tap(page, '#orders')
   check('orders without Caddy', await code(page), 'network')
