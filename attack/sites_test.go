@@ -2,6 +2,8 @@
 
 package attack_test
 
+import "slices"
+
 // rigGlobals are the options of all sites. HTTP/2 goes without TLS, so that frames can be written
 // by hand; the log is as talkative as it gets.
 const rigGlobals = `{
@@ -40,9 +42,12 @@ const rigGlobals = `{
 }
 `
 
-// rigSites are the sites, each with a port of its own. A site that names $PORT is written out
-// whole.
-var rigSites = []struct{ name, caddyfile string }{
+// rigSite is a site with a port of its own. One that names $PORT is written out whole.
+type rigSite struct{ name, caddyfile string }
+
+var rigSites = slices.Concat(commonSites, sessionSites)
+
+var commonSites = []rigSite{
 	{"main", `
 	wechat_auth {
 		$APP_A

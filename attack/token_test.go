@@ -287,6 +287,14 @@ func TestHeadersOfTokens(t *testing.T) {
 	})
 }
 
+// utf16LE writes ASCII in two bytes a character.
+func utf16LE(s string) (out []byte) {
+	for _, c := range []byte(s) {
+		out = append(out, c, 0)
+	}
+	return out
+}
+
 // T39, T40, T41, T43: claims of tokens that are signed with the right key.
 func TestClaimsOfTokens(t *testing.T) {
 	t.Parallel()
@@ -347,6 +355,11 @@ func TestClaimsOfTokens(t *testing.T) {
 		{"phone with a line break", f.with("phone", `"1\r\nX-Admin: 1"`), "token_invalid"},
 		{"phone a number", f.with("phone", "13800138000"), "token_invalid"},
 		{"unionid a placeholder", f.with("unionid", `"{env.PATH}"`), "token_invalid"},
+		{"sub and openid empty", f.with("openid", `""`, "sub", `""`), "token_invalid"},
+		{"sub and openid a number", f.with("openid", "1", "sub", "1"), "token_invalid"},
+		{"openid of 300 characters", f.with("openid", `"`+strings.Repeat("o", 300)+`"`, "sub", `"`+strings.Repeat("o", 300)+`"`), "token_invalid"},
+		{"openid with a blank", f.with("openid", `"o a"`, "sub", `"o a"`), "token_invalid"},
+		{"UTF-16", string(utf16LE(good)), "token_invalid"},
 		{"invalid UTF-8", f.with("role", "\"\xff\""), "token_invalid"},
 		{"trailing text", good + "x", "token_invalid"},
 		{"array", "[" + good + "]", "token_invalid"},
