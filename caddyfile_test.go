@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite the expected halves of testdata
 const adaptSeparator = "----------\n"
 
 // Each file is a Caddyfile, a line of dashes, and the JSON it adapts to or the error it gives.
+// Threats: T91.
 func TestAdapt(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
@@ -68,6 +69,7 @@ func adapt(input string) string {
 	return out.String() + "\n"
 }
 
+// Threats: T91.
 func FuzzCaddyfile(f *testing.F) {
 	files, _ := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	for _, file := range files {

@@ -13,6 +13,7 @@ import (
 
 // A shared exchange runs in a goroutine of its own, where nothing of net/http recovers: a fault
 // there must cost its requests, and not the process with all sites.
+// Threats: F18.
 func TestPanicInSharedExchangeIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -252,6 +252,21 @@ func TestDocumentedOperations(t *testing.T) {
 	}
 }
 
+// The checklists name each thing that the doctor finds once, and nothing else.
+func TestDocumentedDoctor(t *testing.T) {
+	t.Parallel()
+	for _, doc := range append([]string{"SECURITY.md", "SECURITY.zh-CN.md"}, operations...) {
+		table := findTable(t, doc, func(table [][]string) bool {
+			return slices.Contains(wechatauth.DoctorChecks(), codeSpans(table[1][0])[0])
+		})
+		var got []string
+		for _, row := range table[1:] {
+			got = append(got, codeSpans(row[0])...)
+		}
+		sameNames(t, doc+": the doctor's checks", got, wechatauth.DoctorChecks())
+	}
+}
+
 // readTables returns the tables of a document, each with its heading as the first row.
 func readTables(t *testing.T, doc string) (tables [][][]string) {
 	t.Helper()

@@ -99,6 +99,7 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 	}
 }
 
+// Threats: F20.
 func TestDoctorFindsEachMistake(t *testing.T) {
 	t.Parallel()
 	readable := filepath.Join(t.TempDir(), "readable.db")

@@ -101,7 +101,8 @@ func TestPreviousSessionKey(t *testing.T) {
 	want(t, s.do("POST", "/auth/phone", token, old), 409, "session_key_stale")
 }
 
-// T81, C48, W4: whatever is wrong, the answer is the same.
+// Whatever is wrong, the answer is the same.
+// Threats: T81, C48.
 func TestEncryptedDataHasOneAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "encrypted_data on", "limit phone off")
@@ -182,8 +183,9 @@ func TestDamagedEncryptedDataIsNoAttempt(t *testing.T) {
 	want(t, s.do("POST", "/auth/phone", token, object("encryptedData", data, "iv", iv)), 200, "")
 }
 
-// W4: whoever may ask often enough can decrypt and encrypt without the key (a padding oracle). Five
+// Whoever may ask often enough can decrypt and encrypt without the key (a padding oracle). Five
 // failures end the session, and in this hour the key is not tried again in another.
+// Threats: T81.
 func TestAttackPaddingOracle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "encrypted_data on", "limit phone off", "limit login off")

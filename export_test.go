@@ -95,6 +95,14 @@ func CommandNames() (names []string) {
 	return names
 }
 
+// DoctorChecks returns the names of what the doctor can find.
+func DoctorChecks() (names []string) {
+	for _, check := range doctorChecks {
+		names = append(names, check[0])
+	}
+	return names
+}
+
 // Finding is one of the doctor's.
 type Finding = finding
 

@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// Threats: T03, T04.
 func TestGuardForwardsTheIdentity(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "header X-User-Id openid", "header X-Session sid", "header X-Expires exp", "header X-Nobody nickname")
@@ -57,6 +58,7 @@ func TestGuardWithoutHeadersForwardsNone(t *testing.T) {
 }
 
 // sealed: whoever holds the token cannot read the phone in it, the upstream still gets it whole.
+// Threats: C52.
 func TestSealedPhone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "token {\nphone sealed\n}", "phone_required /orders")
@@ -75,6 +77,7 @@ func TestSealedPhone(t *testing.T) {
 	}
 }
 
+// Threats: T01, T14.
 func TestGuardOpensOnlyWhatIsNamed(t *testing.T) {
 	s := newSite(t,
 		"public /health /assets/* *.css", "public GET HEAD /news/*",
@@ -140,6 +143,7 @@ func TestGuardOpensOnlyWhatIsNamed(t *testing.T) {
 	}
 }
 
+// Threats: T02.
 func TestPublicAndAnonymousRequestsCarryNoIdentity(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "public /open", "optional /feed")
@@ -158,6 +162,7 @@ func TestPublicAndAnonymousRequestsCarryNoIdentity(t *testing.T) {
 	}
 }
 
+// Threats: T48, T49, T50.
 func TestTokenPlaces(t *testing.T) {
 	header, query, cookie := newSite(t), newSite(t, "token_from query t"), newSite(t, "token_from cookie sid", "authorization strip")
 	strip := newSite(t, "token_from query t", "authorization strip")
@@ -215,6 +220,7 @@ func TestTokenPlaces(t *testing.T) {
 	}
 }
 
+// Threats: T29, C25, C26, C28.
 func TestRefusalsFollowRFC6750(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "phone_required /orders")

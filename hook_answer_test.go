@@ -75,6 +75,7 @@ func TestHookErrors(t *testing.T) {
 
 // A hook that decided against a user was asked and did answer: on_error allow, which is for a hook
 // that is away, must not let the user in because the answer is badly written.
+// Threats: F05.
 func TestHookSaysNoBadly(t *testing.T) {
 	t.Parallel()
 	status := func(code int, body string) http.HandlerFunc {

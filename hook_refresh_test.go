@@ -44,6 +44,7 @@ func TestHookIsAskedAtRefresh(t *testing.T) {
 }
 
 // A banned user holds a refresh token for half a year.
+// Threats: F06.
 func TestHookEndsASessionAtRefresh(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, says(`{"allow":true}`))

@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// Threats: F17.
 func TestOneSessionsRefreshesAreLimited(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

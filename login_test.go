@@ -48,6 +48,7 @@ func TestLoginAnswersWithATokenForTheUser(t *testing.T) {
 	}
 }
 
+// Threats: T67.
 func TestLoginCodeWorksOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -187,6 +188,7 @@ func TestOneTapLoginStandsWithoutThePhone(t *testing.T) {
 
 func goodPhone(s *site, u *wechattest.User) string { return s.fake.PhoneCode(u, "13800138000") }
 
+// Threats: T09, T68, T69, T70, T71, T80, C42.
 func TestLoginErrorsOfWeChat(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -244,6 +246,7 @@ func TestLoginCanBeRepeatedAfterAnOutage(t *testing.T) {
 	want(t, s.login("code", code), 200, "")
 }
 
+// Threats: T27, T73, T83.
 func TestLoginRefusesBadRequestsBeforeWeChatIsCalled(t *testing.T) {
 	s := newSite(t)
 	long := strings.Repeat("a", 129)
@@ -372,6 +375,7 @@ func TestLoginChoosesTheApp(t *testing.T) {
 
 // Two sites may serve one mini program and make different tokens. An answer of the one, remembered
 // or under way, must not be given out by the other (compare CVE-2026-71326).
+// Threats: F02.
 func TestLoginAnswersAreNotSharedBetweenSites(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -13,6 +13,7 @@ import (
 
 // A user who was robbed logs out everywhere with whatever the phone still holds. 204 means that it
 // is over.
+// Threats: F03.
 func TestLogoutIsTrue(t *testing.T) {
 	t.Parallel()
 	all := func(token string) string { return `{"all":true,"refresh_token":"` + token + `"}` }
@@ -115,6 +116,7 @@ func TestARevokedTokenEndsNothing(t *testing.T) {
 
 // One node's clock is ten minutes ahead when the user logs in there; the logout comes at a right
 // one.
+// Threats: F08.
 func TestLogoutOfAllDoesNotGoByClocks(t *testing.T) {
 	t.Parallel()
 	for name, step := range map[string]time.Duration{"ahead": 10 * time.Minute, "behind": -10 * time.Minute, "right": 0} {
@@ -145,6 +147,7 @@ func TestLogoutOfAllDoesNotGoByClocks(t *testing.T) {
 }
 
 // The logout-all is made while a clock is ahead for a moment; nobody is locked out until then.
+// Threats: F08.
 func TestLogoutOfAllWhileTheClockIsAheadLocksNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

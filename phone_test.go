@@ -85,6 +85,7 @@ func TestPhoneReplaysToTheSameSession(t *testing.T) {
 
 // Mallory has a session of her own and somebody else's phone code, by a page of hers that the
 // victim tapped: she must not get the number into her session.
+// Threats: T75, T76, C37.
 func TestPhoneCodeOfAnotherUserIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, errcode := range []int{40029, 40013, 40003} {
@@ -100,6 +101,7 @@ func TestPhoneCodeOfAnotherUserIsRefused(t *testing.T) {
 	}
 }
 
+// Threats: T74.
 func TestPhoneNeedsAToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -110,6 +112,7 @@ func TestPhoneNeedsAToken(t *testing.T) {
 	}
 }
 
+// Threats: T78.
 func TestPhoneErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -145,6 +148,7 @@ func TestPhoneErrors(t *testing.T) {
 	}
 }
 
+// Threats: T77.
 func TestPhoneLimitCountsUsers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -252,7 +252,8 @@ func TestPictureThatIsNoForm(t *testing.T) {
 	}
 }
 
-// T99: a flood of uploads is refused, and one user's does not disturb another.
+// A flood of uploads is refused, and one user's does not disturb another.
+// Threats: T99.
 func TestAttackUploadFlood(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "limit profile 3/1h")

@@ -19,6 +19,7 @@ import (
 )
 
 // A configuration that would be unsafe does not start, and the error says what to write.
+// Threats: T26, T52, C04.
 func TestProvisionRefuses(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	t.Setenv("SHORT", "0123456789abcdef0123456789abcde")

@@ -17,7 +17,8 @@ import (
 	gojwt "github.com/golang-jwt/jwt/v5"
 )
 
-// T61: a remembered token ends with its session, and with all sessions of its user.
+// A remembered token ends with its session, and with all sessions of its user.
+// Threats: T61.
 func TestRememberedTokenEndsWithItsSession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

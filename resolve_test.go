@@ -63,6 +63,7 @@ func TestResolveURLRefusesEmptyPlaceholders(t *testing.T) {
 }
 
 // A secret with a blank in it is two arguments, and Caddy's own error would show the second.
+// Threats: F19.
 func TestCaddyfileErrorsShowNoSecrets(t *testing.T) {
 	t.Parallel()
 	const half = "4f9d1c0e7a"

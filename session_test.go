@@ -44,6 +44,7 @@ func TestRefreshRotates(t *testing.T) {
 
 // Ten requests of a mini program find the token expired and refresh at once: none may log the user
 // out.
+// Threats: C19, C45.
 func TestRefreshAtTheSameMomentGivesOneSuccessor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -64,6 +65,7 @@ func TestRefreshAtTheSameMomentGivesOneSuccessor(t *testing.T) {
 
 // A thief and the user both hold the token. Whoever comes second shows that there are two, and both
 // lose it.
+// Threats: T57, C18, C19.
 func TestRefreshReuseEndsTheSession(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -78,6 +80,7 @@ func TestRefreshReuseEndsTheSession(t *testing.T) {
 	want(t, s.refresh(next.text("refresh_token")), 401, "refresh_invalid")
 }
 
+// Threats: T59, C20, C21.
 func TestRefreshTokensDie(t *testing.T) {
 	t.Parallel()
 	t.Run("unused", func(t *testing.T) {
@@ -101,6 +104,7 @@ func TestRefreshTokensDie(t *testing.T) {
 	})
 }
 
+// Threats: T37.
 func TestRefreshRefuses(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -130,6 +134,7 @@ func TestRefreshRefuses(t *testing.T) {
 	want(t, s.do("GET", "/", good, ""), 401, "token_invalid")
 }
 
+// Threats: T53, T54, T55.
 func TestLogout(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

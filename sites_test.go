@@ -16,6 +16,7 @@ const siteKey = "token {\nalgorithm HS256\nkey 9b1f0c5e7a3d48264f8e6d1b2c7a9053"
 
 // The shop lets everybody in; the back office asks a hook. Both share mini program, store and key.
 // Whoever is logged in at the one must not become anybody at the other.
+// Threats: T58, F02.
 func TestSessionsBelongToTheirSite(t *testing.T) {
 	t.Parallel()
 	crosses := map[string]bool{"refresh": true, "logout": true, "access token": true, "phone": true, "profile": true}
@@ -125,6 +126,7 @@ func TestSharedExchangesAreOfOneSite(t *testing.T) {
 }
 
 // The memory of a store that keeps nothing ends with its process: a logout of before is not undone.
+// Threats: F14.
 func TestStoreMemoryRefusesTokensFromBeforeItsStart(t *testing.T) {
 	t.Parallel()
 	own := func(h *wechatauth.Handler) { h.StoreRaw = []byte(`{"type":"memory","max_mib":64}`) }

@@ -25,7 +25,8 @@ func TestTooLargeUploadHearsIt(t *testing.T) {
 	}
 }
 
-// A11: one user's uploads that never end are two, and everybody else goes on.
+// One user's uploads that never end are two, and everybody else goes on.
+// Threats: T99, F11.
 func TestAttackUploadsOfOneUser(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "limit profile off")
@@ -55,9 +56,11 @@ func TestAttackUploadsOfOneUser(t *testing.T) {
 	want(t, s.upload(other, red), 200, "")
 }
 
-// A11: 413 MB, where there were 58. It measures, so it cannot run beside other tests:
+// 413 MB, where there were 58. It measures, so it cannot run beside other tests:
 //
 //	go test . -run TestAttackUploadsFillMemory -v
+//
+// Threats: F11.
 func TestAttackUploadsFillMemory(t *testing.T) {
 	const size, most = 4_000_000, 160 << 20
 	s := newSite(t, "limit profile off", "limit login off")

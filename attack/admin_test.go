@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// 5.6: whoever may read Caddy's configuration, its log or its autosave need not know the secrets.
+// Whoever may read Caddy's configuration, its log or its autosave need not know the secrets.
 // They stand there as placeholders, and stay so when they are wrong.
 func TestAdminAPIShowsNoSecret(t *testing.T) {
 	t.Parallel()

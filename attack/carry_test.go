@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// T10: with `authorization strip` no access token gets behind the guard, on any path; with `keep`
+// With `authorization strip` no access token gets behind the guard, on any path; with `keep`
 // it does.
+// Threats: T10.
 func TestAuthorizationKeepAndStrip(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -56,7 +57,8 @@ func TestAuthorizationKeepAndStrip(t *testing.T) {
 	})
 }
 
-// T50: a token in the query or a cookie is no token unless the site says so.
+// A token in the query or a cookie is no token unless the site says so.
+// Threats: T50, C22.
 func TestTokenElsewhereIsNoToken(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -85,6 +87,7 @@ func TestTokenElsewhereIsNoToken(t *testing.T) {
 }
 
 // token_from: more places, never a second token.
+// Threats: T50, C27.
 func TestTokenFromOtherPlaces(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

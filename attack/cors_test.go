@@ -91,8 +91,9 @@ func TestUpstreamWithCORSOfItsOwnIsLogged(t *testing.T) {
 	}
 }
 
-// T28: a preflight of a listed page is answered on every path and opens none; every other OPTIONS
+// A preflight of a listed page is answered on every path and opens none; every other OPTIONS
 // is guarded as ever.
+// Threats: T28.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -142,6 +143,7 @@ func TestPreflight(t *testing.T) {
 // The page an attacker lures the user to has a form that changes the nickname, logs out everywhere,
 // or posts to the backend: the browser sends the cookie along. Seen with enctype=text/plain, which
 // is JSON to a server that ignores the content type.
+// Threats: C40, F07.
 func TestForeignPageActsWithTheCookie(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -34,6 +34,7 @@ func heap() int64 {
 }
 
 // A cache of refusals would be a way to fill the memory: every text is another token.
+// Threats: T63.
 func TestFloodOfGarbageLeavesNothing(t *testing.T) { // not parallel: it measures the process
 	r := caddyRig(t)
 	head, rest, _ := strings.Cut(r.login(t, "small").token, ".")
@@ -63,6 +64,7 @@ func TestFloodOfGarbageLeavesNothing(t *testing.T) { // not parallel: it measure
 
 // Whoever logs in often enough pushes others out of a memory that is bounded. What is pushed out
 // must be no revocation.
+// Threats: T64.
 func TestFloodOfLoginsUndoesNoLogout(t *testing.T) { // not parallel: it takes both processors
 	r := caddyRig(t)
 	ended, alive := r.login(t, "small"), r.login(t, "small")

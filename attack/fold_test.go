@@ -115,6 +115,7 @@ func lines(names []string, value string) (fields []string) {
 // Mallory sends her own token and `X~WX~OPENID: o-victim`. Caddy lets the name pass, lighttpd makes
 // HTTP_X_WX_OPENID of it, and the backend serves the victim; without any token on public paths. A
 // list of spellings did not have the tilde: so all that the servers let through is tried.
+// Threats: T06, F01.
 func TestIdentityInNamesThatLighttpdFolds(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -180,6 +181,7 @@ func TestIdentityInTrailersThatLighttpdFolds(t *testing.T) {
 
 // Connection names the victim of the removal that a proxy behind may do by a folded name. Nothing
 // of it arrives, also not beside an upgrade.
+// Threats: T08.
 func TestConnectionCannotDropIdentityByAFoldedName(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -202,6 +204,7 @@ func TestConnectionCannotDropIdentityByAFoldedName(t *testing.T) {
 // A rule for DELETE is a rule for the method in the request line. The backend's framework takes a
 // POST with X-HTTP-Method-Override: DELETE for a DELETE, and so a user without a phone deletes what
 // needs one, and somebody without a token what only the POST was opened for.
+// Threats: T24, F12.
 func TestMethodOverrideCannotPassARuleForMethods(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -245,6 +248,7 @@ func TestMethodOverrideCannotPassARuleForMethods(t *testing.T) {
 // Two readers of one query: the server that asks appends phone=required to what the client sent,
 // and a reader of the first value sees the client's. A query of which a part is dropped is no
 // query.
+// Threats: F16.
 func TestPhoneOfVerifyIsRequiredIfAnyValueSaysSo(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -280,6 +284,7 @@ func TestPhoneOfVerifyIsRequiredIfAnyValueSaysSo(t *testing.T) {
 }
 
 // `public GET HEAD /` opens the front page alone and `public OPTIONS /*` preflights alone.
+// Threats: T26.
 func TestFrontPageAndPreflightsOpenNothingElse(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

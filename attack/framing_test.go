@@ -74,6 +74,7 @@ func TestPipelinedRequestsAreGuardedOneByOne(t *testing.T) {
 	}
 }
 
+// Threats: C39.
 func TestSmuggledRequestsMeetTheGuard(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

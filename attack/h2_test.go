@@ -188,6 +188,7 @@ func withPseudo(id string, fields []string) []string {
 func h2Bearer(token string) string { return "authorization: Bearer " + token }
 
 // The same identity attacks over HTTP/2, where names are lower case on the wire.
+// Threats: T01, T02, T03.
 func TestHTTP2CannotSpoofIdentity(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -222,6 +223,7 @@ func TestHTTP2CannotSpoofIdentity(t *testing.T) {
 }
 
 // What HTTP/2 forbids is reset by Go's server; nothing of it reaches the upstream.
+// Threats: C39.
 func TestHTTP2Malformed(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -271,6 +273,7 @@ func TestHTTP2Malformed(t *testing.T) {
 }
 
 // The path attacks in :path.
+// Threats: T15, T16, T18, T20.
 func TestHTTP2PathsAreClosed(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -302,6 +305,7 @@ func TestHTTP2PathsAreClosed(t *testing.T) {
 }
 
 // Two tokens are two in HTTP/2 as well, and crumbs of cookies are joined before they are read.
+// Threats: T48, C27.
 func TestHTTP2Tokens(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

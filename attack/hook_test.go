@@ -9,6 +9,7 @@ import (
 )
 
 // The hook's no counts, however it is written and whatever becomes of the hook later.
+// Threats: F05, F06.
 func TestHookSaysNo(t *testing.T) { // not parallel: it changes the hook's answer
 	r := caddyRig(t)
 	defer r.hook.then.Store(nil)

@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-// T08 (GHSA-w9mr-28mw-j8hg, CVE-2024-45410, CVE-2026-29054): a client names the identity header in
+// GHSA-w9mr-28mw-j8hg, CVE-2024-45410, CVE-2026-29054: a client names the identity header in
 // Connection, and the reverse proxy drops what the handler has just set. Without an openid the
 // backend would serve the request as that of a trusted service, or of nobody.
+// Threats: T08.
 func TestConnectionCannotDropIdentity(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -60,6 +61,7 @@ func TestConnectionCannotDropIdentity(t *testing.T) {
 }
 
 // The same while the connection really is upgraded, where Connection must keep a part of its value.
+// Threats: T08.
 func TestConnectionCannotDropIdentityFromAnUpgrade(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -158,6 +160,7 @@ type trailerAttack struct {
 }
 
 // Malformed fields are the server's business; here it is only proven that they do not get past it.
+// Threats: C39.
 func TestMalformedFieldsAreRefused(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

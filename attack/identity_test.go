@@ -103,8 +103,9 @@ var spoofs = []struct {
 	{"white space around", []string{"X-WX-OPENID:   evil\t"}},
 }
 
-// T02, T03, T04, T05: whatever the client says it is, the upstream sees the token's identity or
+// Whatever the client says it is, the upstream sees the token's identity or
 // none.
+// Threats: T01, T02, T03, T04, T05, T06, C24.
 func TestSpoofedIdentityHeadersNeverReachTheUpstream(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -135,6 +136,7 @@ func TestSpoofedIdentityHeadersNeverReachTheUpstream(t *testing.T) {
 
 // The same where Caddy itself was told to let underscores and dots pass, as the sites of PHP
 // applications are: only the module folds names there.
+// Threats: T06.
 func TestSpoofedAliasesWhereCaddyLetsThemPass(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -161,6 +163,7 @@ func TestSpoofedAliasesWhereCaddyLetsThemPass(t *testing.T) {
 }
 
 // A user with a phone: the upstream gets that one, in the header and in the configured one.
+// Threats: T04, C52.
 func TestPhoneHeadersCarryTheVerifiedPhone(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -179,8 +182,9 @@ func TestPhoneHeadersCarryTheVerifiedPhone(t *testing.T) {
 	}
 }
 
-// T07 (CVE-2026-33433): names that were not written canonically in the configuration protect as
+// CVE-2026-33433: names that were not written canonically in the configuration protect as
 // well, and with `headers none` the prefix X-WX- is still reserved.
+// Threats: T07.
 func TestConfiguredNamesAreCanonical(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -239,7 +243,8 @@ func TestPlaceholdersOfTheUser(t *testing.T) {
 	}
 }
 
-// T11, T12: neither forwarded-path headers (CVE-2026-40575) nor who one claims to be opens a door.
+// Neither forwarded-path headers (CVE-2026-40575) nor who one claims to be opens a door.
+// Threats: T11, T12.
 func TestHeadersNeverDecideAboutPathOrMethod(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -14,6 +14,7 @@ import (
 
 // GHSA-3h23-rrpc-3p87, CVE-2024-21494: a limit on addresses is useless against a client that may
 // name its own. The address is Caddy's: the peer's, unless the peer is a trusted proxy.
+// Threats: C43.
 func TestLoginLimitIsOnTheRealAddress(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	calls := r.fake.Count(wechattest.Login)
@@ -44,6 +45,7 @@ func TestLoginLimitIsOnTheRealAddress(t *testing.T) { // not parallel: it counts
 
 // Behind a trusted proxy every client has a limit of its own; what a client writes before the
 // proxy's entry does not count, and an IPv6 subscriber is one client.
+// Threats: C43.
 func TestLoginLimitBehindATrustedProxy(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -80,8 +82,9 @@ func TestLoginLimitBehindATrustedProxy(t *testing.T) {
 	}
 }
 
-// T77: phone taps cost the owner money. The limit is the user's, over all sessions, addresses and
+// Phone taps cost the owner money. The limit is the user's, over all sessions, addresses and
 // ways, and what it refuses never reaches WeChat.
+// Threats: T77, C41.
 func TestPhoneLimitIsOnTheUser(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	u := r.fake.NewUser(rigAppB)
@@ -101,7 +104,8 @@ func TestPhoneLimitIsOnTheUser(t *testing.T) { // not parallel: it counts calls 
 	}
 }
 
-// T86, CVE-2021-32701: under load from many users, on several sites, nobody is taken for another.
+// CVE-2021-32701: under load from many users, on several sites, nobody is taken for another.
+// Threats: T86.
 func TestUsersAreNeverMixedUp(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -17,8 +17,9 @@ import (
 
 const rigPhone = "13800138099"
 
-// T15, T72, T88 and security.md 6: after logins, phones and failures of every kind, with all levels
+// After logins, phones and failures of every kind, with all levels
 // logged, no secret is in what the module logged or in what it told a client it is not for.
+// Threats: T72, T88, T89, C46.
 func TestNothingSecretIsLoggedOrTold(t *testing.T) { // not parallel: it makes the fake WeChat fail
 	r := caddyRig(t)
 	s := newSecretive(t, r, "main")
@@ -223,8 +224,9 @@ func (s *secretive) check() {
 	}
 }
 
-// T88: nothing the client sends makes a line of its own in the log, and session keys stay where
+// Nothing the client sends makes a line of its own in the log, and session keys stay where
 // they are.
+// Threats: T72.
 func TestSessionKeysStayInside(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

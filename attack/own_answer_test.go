@@ -12,6 +12,7 @@ import (
 
 // Tokens, phones and refusals stay in no cache, are taken for nothing but JSON, and say nothing of
 // the program or of what was sent.
+// Threats: T87, C29, C30, C32, C51.
 func TestOwnAnswers(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -65,8 +65,9 @@ var protectedTargets = []string{
 	"/public/..%5c..%2fapi", "/public/%5c..%5capi", "/public/..%2f%5capi", "/public/.//..//api", "/public/.;/..;/api",
 }
 
-// TestNothingIsOpenByAccident: default deny (T14 to T23). A path that is not canonical is never
+// TestNothingIsOpenByAccident: default deny. A path that is not canonical is never
 // public, and what is not public needs a token.
+// Threats: T14, T15, T16, T17, T18, T19, T20, T21, T22, T23.
 func TestNothingIsOpenByAccident(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -116,7 +117,8 @@ func TestPublicPathsAreOpen(t *testing.T) {
 	}
 }
 
-// T24, T28: what is public for one method is not for another, however it is spelled.
+// What is public for one method is not for another, however it is spelled.
+// Threats: T24, T28.
 func TestPublicIsPerMethod(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -150,8 +152,9 @@ func TestPublicIsPerMethod(t *testing.T) {
 	})
 }
 
-// T25: the sidecar's own routes are their exact spelling; what is near them is protected or not
+// The sidecar's own routes are their exact spelling; what is near them is protected or not
 // there, with a token as well as without.
+// Threats: T25.
 func TestNearMissesOfOwnRoutes(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -230,7 +233,8 @@ func TestNearMissesOfOwnRoutes(t *testing.T) {
 	}
 }
 
-// T27: own routes with the wrong method answer the allowed ones, and WeChat is not called.
+// Own routes with the wrong method answer the allowed ones, and WeChat is not called.
+// Threats: T27, C38.
 func TestOwnRoutesRefuseOtherMethods(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

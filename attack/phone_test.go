@@ -32,6 +32,7 @@ var vipTargets = []string{
 
 // TestPhoneRequiredInEverySpelling: phone_required matches as widely as Caddy's own matcher does,
 // so that what an upstream may read as the path is covered.
+// Threats: C28.
 func TestPhoneRequiredInEverySpelling(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

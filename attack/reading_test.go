@@ -83,6 +83,7 @@ func TestEarlyDataHeaderOfAnyForm(t *testing.T) {
 
 // A JWT in JSON serialization is a token, and not one that is taken (RFC 8725bis, format
 // confusion).
+// Threats: T47, C12.
 func TestTokenInJSONSerialization(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -93,6 +94,7 @@ func TestTokenInJSONSerialization(t *testing.T) {
 
 // A refused request goes to the site's error service: with authorization strip, the token must not
 // go along (CVE-2026-41181).
+// Threats: T10.
 func TestErrorServiceGetsNoToken(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

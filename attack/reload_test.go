@@ -23,7 +23,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// T85: a reload, accepted or rejected, loses nothing. These tests load configurations, which are
+// A reload, accepted or rejected, loses nothing. These tests load configurations, which are
 // global to a process, so each runs in one of its own.
 
 // reloader is a Caddy that is reloaded, with users who stay.
@@ -258,6 +258,7 @@ func expect(a answer, err error, text string) error {
 	return nil
 }
 
+// Threats: T85.
 func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
 	if !inChild(t) {

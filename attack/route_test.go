@@ -15,6 +15,7 @@ import (
 )
 
 // Bodies of own routes as they come over the wire.
+// Threats: T73, T83, C44.
 func TestOwnRoutesReadBodiesStrictly(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	alice := r.login(t, "main")
@@ -75,7 +76,8 @@ func TestOwnRoutesReadBodiesStrictly(t *testing.T) { // not parallel: it counts 
 	}
 }
 
-// What a client says about itself is not listened to: identity comes from WeChat (T65, T75).
+// What a client says about itself is not listened to: identity comes from WeChat.
+// Threats: T65, T75, T76, C37.
 func TestClientsCannotChooseWhoTheyAre(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -111,7 +113,8 @@ func TestClientsCannotChooseWhoTheyAre(t *testing.T) {
 	}
 }
 
-// T09: what WeChat says is checked as what a client says, before it becomes a header or a claim.
+// What WeChat says is checked as what a client says, before it becomes a header or a claim.
+// Threats: T09.
 func TestOpenIDsOfWeChatAreChecked(t *testing.T) { // not parallel: it makes the fake WeChat fail
 	r := caddyRig(t)
 	for _, openid := range []any{

@@ -43,8 +43,9 @@ func newRigHook() *rigHook {
 
 func (h *rigHook) answer(then http.HandlerFunc) { h.then.Store(&then) }
 
-// T72, T88 and security.md 6, of what came with the profile, the hook and the older ways to the
+// The same of what came with the profile, the hook and the older ways to the
 // phone.
+// Threats: T72, T88, T89.
 func TestNothingSecretOfProfileAndHookIsLoggedOrTold(t *testing.T) { // not parallel: it makes the fake WeChat and the hook fail
 	r := caddyRig(t)
 	s := newSecretive(t, r, "full")

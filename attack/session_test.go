@@ -19,6 +19,7 @@ func (u rigUser) refreshToken() string { return answer{body: u.body}.text("refre
 
 // An access token is good for requests, a refresh token for the next one, and neither gets through
 // the other's door, however it is sent.
+// Threats: T37, C11.
 func TestTokensDoNotStandInForEachOther(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -37,6 +38,7 @@ func TestTokensDoNotStandInForEachOther(t *testing.T) {
 
 // The user logs out on a phone that was stolen. The thief goes on with the token that the site
 // remembers as verified, with another text of the same token, and with the refresh token.
+// Threats: T53, T54, T55, T56, T61, C35.
 func TestNothingOutlivesTheLogout(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -82,6 +84,7 @@ func twins(token string) (all []string) {
 }
 
 // A logout that is answered with success has ended something; what ends nothing is not.
+// Threats: T54, F03.
 func TestLogoutThatEndsNothingIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -104,6 +107,7 @@ func TestLogoutThatEndsNothingIsNoSuccess(t *testing.T) {
 // Twenty requests of a mini program refresh with one token at once and get one successor; within the
 // grace time a lost answer can be asked for again. The thief comes later, and then both have
 // nothing.
+// Threats: T57, C17, C18, C19, C45.
 func TestStolenRefreshTokenEndsTheSession(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -137,6 +141,7 @@ func TestStolenRefreshTokenEndsTheSession(t *testing.T) {
 
 // A token is remembered as verified, and asked for until it is too old; a session is refreshed all
 // the time, and ends all the same.
+// Threats: T59, T60, T62, C20, C21.
 func TestNothingOutlivesItsTime(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -186,6 +191,7 @@ func TestNothingOutlivesItsTime(t *testing.T) {
 
 // A refresh token counts at the site that gave it, is not spent by another, and takes no claim of a
 // hook along. These sites share mini program, store and, but for issuer and audience, the key.
+// Threats: T58, F02.
 func TestRefreshTokensOfOtherSites(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -206,6 +212,7 @@ func TestRefreshTokensOfOtherSites(t *testing.T) {
 }
 
 // What a fresh token says, and that no two logins share anything that could be guessed.
+// Threats: T66, C31, C33, C34, C52.
 func TestFreshTokens(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -18,7 +18,8 @@ import (
 	gojwt "github.com/golang-jwt/jwt/v5"
 )
 
-// T29: no token is no error; RFC 6750 section 3 has the challenge say nothing but the scheme.
+// No token is no error; RFC 6750 section 3 has the challenge say nothing but the scheme.
+// Threats: T29, T49, C25.
 func TestMissingTokenIsPlainlyChallenged(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -58,7 +59,8 @@ func TestMissingTokenIsPlainlyChallenged(t *testing.T) {
 	}
 }
 
-// T48: two tokens, or what a reader could take for two, are refused whatever they are.
+// Two tokens, or what a reader could take for two, are refused whatever they are.
+// Threats: T48, C27.
 func TestTwoTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -92,7 +94,8 @@ func TestTwoTokensAreRefused(t *testing.T) {
 	}
 }
 
-// T49: the scheme's case and the number of spaces do not count.
+// The scheme's case and the number of spaces do not count.
+// Threats: T49.
 func TestSchemeForms(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -106,9 +109,10 @@ func TestSchemeForms(t *testing.T) {
 	}
 }
 
-// T42, CVE-2026-33496: a token counts at the sites of its app, issuer, audience and key, and
+// CVE-2026-33496: a token counts at the sites of its app, issuer, audience and key, and
 // nowhere else, remembered or not. Sites main and b share Caddy, the default issuer and the
 // automatic key.
+// Threats: T42, C07.
 func TestTokensOfOtherSites(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -161,8 +165,9 @@ func TestTwoAppsOnOneSite(t *testing.T) {
 	want(t, r.post(t, "both", "/auth/login", "", object("code", code), "Referer", "https://servicewechat.com/"+rigAppA+"/1/page-frame.html"), 200, "")
 }
 
-// T32: the public key, which everybody can fetch, is no HMAC secret in any form; nor is what the
+// The public key, which everybody can fetch, is no HMAC secret in any form; nor is what the
 // JWKS says.
+// Threats: T32, C02.
 func TestPublicKeysAreNoSecrets(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -221,8 +226,9 @@ func jwkMember(t *testing.T, jwks []byte, names ...string) []byte {
 	return nil
 }
 
-// T33 and the reverse of T32: a site with a secret takes no other length of it and publishes
+// The reverse: a site with a secret takes no other length of it and publishes
 // nothing.
+// Threats: T33, C01.
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -256,6 +262,7 @@ func TestSecretsStaySecret(t *testing.T) {
 }
 
 // RSA with another padding, or a key of the forger's own, at the site with an RSA key.
+// Threats: C02.
 func TestOtherKeysOfTheSameKind(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -327,6 +327,7 @@ func TestRefusedUploadsAreNotRead(t *testing.T) {
 }
 
 // The sidecar's own routes stop at their limit, announced or not.
+// Threats: T83.
 func TestOwnRoutesLimitTheirBodies(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -67,6 +67,7 @@ func TestAbsoluteFormIsReadAsItsPath(t *testing.T) {
 
 // CVE-2026-71324: a proxied CONNECT poisons connections to the upstream that users share. TRACE
 // echoes credentials. Neither is ever forwarded, not even where everything else is.
+// Threats: C38.
 func TestConnectAndTraceAreRefused(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

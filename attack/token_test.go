@@ -16,7 +16,7 @@ import (
 )
 
 // wantInvalid checks the one answer to every token that is not valid: which check it failed is
-// nobody's business (T51, CVE-2019-7644).
+// nobody's business (CVE-2019-7644).
 func wantInvalid(t *testing.T, got reply) {
 	t.Helper()
 	wantRefused(t, got, 401, "token_invalid")
@@ -104,7 +104,8 @@ func signWith(t *testing.T, method gojwt.SigningMethod, key any, head, payload s
 	return text + "." + base64url(string(signature))
 }
 
-// T30, T44, T45, T47: what is not one compact token is refused, all in the same words.
+// What is not one compact token is refused, all in the same words.
+// Threats: T30, T44, T45, T51, C03, C12.
 func TestGarbageTokensAreRefusedAlike(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -179,7 +180,8 @@ func TestGarbageTokensAreRefusedAlike(t *testing.T) {
 	}
 }
 
-// T46, CVE-2022-21449 and kin: signatures that a careless verifier takes.
+// CVE-2022-21449 and kin: signatures that a careless verifier takes.
+// Threats: T46.
 func TestForgedECDSASignatures(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -219,8 +221,9 @@ func TestForgedECDSASignatures(t *testing.T) {
 	wantInvalid(t, r.exchange(t, "es", raw("GET /api", bearer(signed+"."+base64url(string(der))))))
 }
 
-// T31 to T38, T43: headers of tokens, most of them signed with the right key as a second service
+// Headers of tokens, most of them signed with the right key as a second service
 // that shares it might.
+// Threats: T31, T34, T35, T36, T38, T43, C09, C10, C13, C14, C16.
 func TestHeadersOfTokens(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -295,7 +298,8 @@ func utf16LE(s string) (out []byte) {
 	return out
 }
 
-// T39, T40, T41, T43: claims of tokens that are signed with the right key.
+// Claims of tokens that are signed with the right key.
+// Threats: T39, T40, T41, T43, T51, C05, C06, C07, C08, C15, C26.
 func TestClaimsOfTokens(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -16,7 +16,8 @@ var wsLines = []string{
 	"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13",
 }
 
-// T90: a WebSocket stands behind the guard as everything else does.
+// A WebSocket stands behind the guard as everything else does.
+// Threats: T90, C40.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -93,6 +94,7 @@ func TestWebSocket(t *testing.T) {
 
 // The WebSocket of HTTP/2 is an extended CONNECT (RFC 8441), which goes on as GET. Go's server
 // speaks it only when told at start.
+// Threats: T90.
 func TestHTTP2WebSocket(t *testing.T) {
 	t.Parallel()
 	if !inChild(t, "GODEBUG=http2xconnect=1") {

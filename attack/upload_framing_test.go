@@ -60,6 +60,7 @@ func TestUploadsOverEveryFraming(t *testing.T) {
 
 // Uploads that never end, by as many as there are decoders and more, keep nobody else from
 // uploading.
+// Threats: T99, F11.
 func TestAttackSlowUploads(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

@@ -50,7 +50,8 @@ func (r *rig) upload(t *testing.T, site, token string, picture []byte) (a, serve
 	return a, served
 }
 
-// T92, T93, T94: what is no picture, or too much of one, is refused whatever it is called.
+// What is no picture, or too much of one, is refused whatever it is called.
+// Threats: T92, T93, T94, C49.
 func TestAttackUploadOfAnythingElse(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -104,7 +105,8 @@ func TestAttackUploadOfAnythingElse(t *testing.T) {
 	})
 }
 
-// T95, T96: nothing of a file survives but what can be seen of it.
+// Nothing of a file survives but what can be seen of it.
+// Threats: T95, T96, C49.
 func TestAttackPolyglotsAndMetadata(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -133,7 +135,8 @@ func TestAttackPolyglotsAndMetadata(t *testing.T) {
 	}
 }
 
-// T97: no name that the client chose becomes a name here.
+// No name that the client chose becomes a name here.
+// Threats: T97, C49.
 func TestAttackFileNames(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -162,7 +165,8 @@ func TestAttackFileNames(t *testing.T) {
 	}
 }
 
-// T98: how pictures are served, to whoever asks.
+// How pictures are served, to whoever asks.
+// Threats: T98, C49.
 func TestServedPictures(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -259,7 +263,8 @@ func TestAttackAvatarPaths(t *testing.T) {
 	}
 }
 
-// T99: a user changes the profile ten times a minute, and no more.
+// A user changes the profile ten times a minute, and no more.
+// Threats: T99, C49.
 func TestAttackUploadFlood(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

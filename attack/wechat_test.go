@@ -14,6 +14,7 @@ import (
 
 // What WeChat answers decides the status, never more calls than one repeat, and nothing of the
 // answer gets to the client. A redirect would take AppSecret and code along.
+// Threats: T68, T69, T70, T71, T76, T78, T80, C42, C50.
 func TestWeChatsRefusals(t *testing.T) { // not parallel: it makes the fake WeChat fail and counts its calls
 	r := caddyRig(t)
 	canary, err := listenWire()
@@ -86,6 +87,7 @@ func TestWeChatsRefusals(t *testing.T) { // not parallel: it makes the fake WeCh
 }
 
 // A code is worth one session, and nobody without a session costs a call.
+// Threats: T67, T74, C23.
 func TestCodesWorkOnce(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	u := r.login(t, "main")
@@ -108,6 +110,7 @@ func TestCodesWorkOnce(t *testing.T) { // not parallel: it counts calls to WeCha
 }
 
 // The access token ends while a whole town taps. WeChat is asked for one.
+// Threats: T79.
 func TestStampedeForTheAccessToken(t *testing.T) { // not parallel: it counts calls to WeChat
 	r := caddyRig(t)
 	users, codes := make([]rigUser, 100), make([]string, 100)
@@ -129,6 +132,7 @@ func TestStampedeForTheAccessToken(t *testing.T) { // not parallel: it counts ca
 
 // Whether an openid is known is the user's own business: the answers have the same form, and say it
 // to nobody who is not that user.
+// Threats: T82.
 func TestAnswersShowNobodyWhoIsKnown(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)
@@ -155,6 +159,7 @@ func TestAnswersShowNobodyWhoIsKnown(t *testing.T) {
 }
 
 // encryptedData is off unless a site says so; where it is on, all that fails has one answer.
+// Threats: T81, C48.
 func TestEncryptedDataIsOffOrHasOneAnswer(t *testing.T) {
 	t.Parallel()
 	r := caddyRig(t)

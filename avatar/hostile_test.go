@@ -147,6 +147,7 @@ func zeros(t testing.TB, n int) []byte {
 	return out.Bytes()
 }
 
+// Threats: T93, T94.
 func TestHostileFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range refused(t) {
@@ -160,6 +161,7 @@ func TestHostileFilesAreRefused(t *testing.T) {
 }
 
 // What a picture carries besides its pixels is gone.
+// Threats: T95, T96.
 func TestNothingButPixelsSurvives(t *testing.T) {
 	t.Parallel()
 	const script = "<script>alert(document.domain)</script>"

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 // No file within the bounds takes more memory than a small server has, however often it is sent.
+// Threats: T93.
 func TestWorstFiles(t *testing.T) {
 	const w, h = avatar.MaxSide, avatar.MaxPixels / avatar.MaxSide
 	half := component{1, 0x22, 0}

@@ -29,6 +29,7 @@ func (n *node) writesFail(alice *wechattest.User, login answer) {
 }
 
 // The machine comes up before Redis does.
+// Threats: T84, C47.
 func TestNodesStartWithoutRedisAndHealWhenItComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -56,6 +57,7 @@ func TestNodesStartWithoutRedisAndHealWhenItComes(t *testing.T) {
 
 // Redis dies while people are at work: who is logged in goes on for a while, and nobody is told
 // that something happened that did not.
+// Threats: T84, C47.
 func TestRedisStopsUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -107,6 +107,7 @@ func countedKeys(t *testing.T, site string) (jwks string, asked *atomic.Int64) {
 
 // A backend that verifies tokens takes those of its apps and no others, follows a new key without a
 // restart, and cannot be made to ask for keys again and again.
+// Threats: T13.
 func TestBackendExamplesVerifyTokens(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T, env []string) (address string){

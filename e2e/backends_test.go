@@ -85,6 +85,7 @@ func runBackend(t *testing.T, env []string, name string, args ...string) (addres
 
 // A backend that trusts the headers knows the user who is logged in, whatever else the client sends,
 // and is reached through Caddy alone.
+// Threats: T03, T13.
 func TestBackendExamplesTrustHeaders(t *testing.T) {
 	t.Parallel()
 	for _, example := range []struct {

@@ -22,6 +22,7 @@ import (
 
 // What pages of other origins can do, and cannot, is up to browsers: this is one, with the page of
 // docs/web.md.
+// Threats: F07.
 func TestWebPagesInABrowser(t *testing.T) {
 	t.Parallel()
 	const html = "<!doctype html><title>page</title><body></body>"

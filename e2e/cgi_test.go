@@ -178,6 +178,7 @@ func (c client) getWith(t *testing.T, path, token string, names []string) string
 
 // An upstream that speaks CGI names X~WX~OPENID as it names X-WX-OPENID: whoever logs in could be
 // anybody, and on public paths without logging in.
+// Threats: T06, F01.
 func TestNoSpellingIsAnIdentityToCGI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

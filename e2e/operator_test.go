@@ -49,6 +49,7 @@ func (n *node) tryLogin(u *wechattest.User) answer {
 
 // A ban on one of two nodes holds on the other within a second, against a token, a refresh and a
 // login, and over a restart.
+// Threats: C36.
 func TestOperatorBansOnAllNodes(t *testing.T) {
 	w := newWorld(t)
 	redis := redistest.Start(t)

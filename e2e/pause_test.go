@@ -14,6 +14,7 @@ import (
 // Redis hangs for a moment while users log out. The first logout that is answered with 204 must
 // hold at this very node, although its follower of the revocations is still waiting to try again;
 // and a login must not give a token that is refused for want of the list.
+// Threats: F04.
 func TestLogoutRightAfterRedisHung(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

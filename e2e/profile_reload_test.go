@@ -45,7 +45,8 @@ func (n *node) visits(clients int, picture []byte) *load {
 	})
 }
 
-// T85, with all that a reload has to keep: signing, a hook, uploads.
+// A reload, with all that it has to keep: signing, a hook, uploads.
+// Threats: T85.
 func TestReloadUnderUploadsAndHooks(t *testing.T) {
 	w := newSigned(t)
 	hook := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {

@@ -124,7 +124,8 @@ func TestErasedAtOneNodeIsGoneAtTheOther(t *testing.T) {
 	}
 }
 
-// W4: a user a user who tries at two nodes has five tries in all.
+// A user who tries at two nodes has five tries in all.
+// Threats: T81.
 func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -167,8 +168,9 @@ func TestAttackPaddingOracleAtTwoNodes(t *testing.T) {
 	}
 }
 
-// W3: a session_key is worth as much as the phones. What Redis writes down has none, sealed or not,
+// A session_key is worth as much as the phones. What Redis writes down has none, sealed or not,
 // and nothing of a user who was erased.
+// Threats: T72.
 func TestDumpHasNoSessionKey(t *testing.T) {
 	t.Parallel()
 	for name, seal := range map[string]string{"clear": "", "sealed": sealed} {

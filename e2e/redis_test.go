@@ -55,6 +55,7 @@ func TestNodesThatStartTogetherAgree(t *testing.T) {
 	}
 }
 
+// Threats: T53, T57, C35, C45.
 func TestTwoNodes(t *testing.T) {
 	w := newWorld(t)
 	redis := redistest.Start(t)

@@ -94,6 +94,7 @@ func (n *node) files() int {
 }
 
 // An operator's tool reloads all the time. Nobody may notice.
+// Threats: T85.
 func TestReloadUnderLoad(t *testing.T) {
 	redis := redistest.Start(t)
 	for name, tt := range map[string]struct {

@@ -63,8 +63,9 @@ func (n *node) peak() (megabytes int) {
 	return kilobytes >> 10
 }
 
-// T93: whatever a picture claims, and however many come at once, the process stays small: one is
+// Whatever a picture claims, and however many come at once, the process stays small: one is
 // decoded at a time. Without a bound each of these would take some 100 MB, and the largest 1.8 GB.
+// Threats: T93.
 func TestPicturesTakeLittleMemory(t *testing.T) {
 	w := newWorld(t)
 	n := w.newNode("limit profile off").patient()

@@ -13,6 +13,7 @@ import (
 
 // Caddy says what is wrong, and the line to write, when it reads a configuration, and prints no
 // secret.
+// Threats: F19, F20.
 func TestMistakesAreLoggedWhenAConfigurationIsRead(t *testing.T) {
 	n := newWorld(t).newNode()
 	const other = "fedcba98765432100123456789abcdef"

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/jwt"
 )
 
+// Threats: T39, T40, T41, C05, C06, C07, C08, C15.
 func TestClaimsAreChecked(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "HS256")
@@ -124,6 +125,7 @@ func TestClaimsThatFit(t *testing.T) {
 
 // TestPayloadHasOneReading: two readers of one payload must not see two users,
 // two lifetimes or two types.
+// Threats: T43.
 func TestPayloadHasOneReading(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "HS256")
@@ -182,6 +184,7 @@ func TestPayloadHasOneReading(t *testing.T) {
 // TestExpiredIsOnlySaidOfVerifiedTokens: golang-jwt v4 could answer "expired"
 // and "bad signature" at once, and callers that looked for the first accepted
 // a forgery (CVE-2024-51744). "Expired" is also a proof that the rest is right.
+// Threats: T51.
 func TestExpiredIsOnlySaidOfVerifiedTokens(t *testing.T) {
 	t.Parallel()
 	s, other := newSite(t, "ES256"), siteWithKey(t, freshKey(t, "ES256"))

@@ -22,6 +22,7 @@ import (
 
 // TestAlgNone: the oldest of all. A library that takes from the header the algorithm finds that
 // there is nothing to verify (CVE-2015-9235), and a block-list misses the next spelling.
+// Threats: T31.
 func TestAlgNone(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "HS256"} {
@@ -43,6 +44,7 @@ func TestAlgNone(t *testing.T) {
 
 // TestAlgorithmConfusion: the public key is public, so a verifier that lets the
 // header turn it into an HMAC secret lets everybody sign (CVE-2016-5431).
+// Threats: T32, C02.
 func TestAlgorithmConfusion(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
@@ -83,6 +85,7 @@ func TestAlgorithmConfusion(t *testing.T) {
 
 // TestOtherAlgorithmOfTheSameKey: the key is right and the header honest, but
 // the key is bound to one algorithm.
+// Threats: T33, C01.
 func TestOtherAlgorithmOfTheSameKey(t *testing.T) {
 	t.Parallel()
 	for key, others := range map[string][]string{
@@ -100,6 +103,7 @@ func TestOtherAlgorithmOfTheSameKey(t *testing.T) {
 
 // TestKidIsOnlyAName: a kid that is a path, a query or a command must not be
 // followed. /dev/null is the favourite, for its content is a known secret.
+// Threats: T34, C09.
 func TestKidIsOnlyAName(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "HS256")
@@ -117,6 +121,7 @@ func TestKidIsOnlyAName(t *testing.T) {
 
 // TestKeysAreNeverFetched: jku and x5u name a server of the attacker's, whose
 // key then verifies the attacker's signature. Even asking would be SSRF.
+// Threats: T35, C09.
 func TestKeysAreNeverFetched(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "ES256")
@@ -143,6 +148,7 @@ func TestKeysAreNeverFetched(t *testing.T) {
 
 // TestEmbeddedKey: the token brings the key it was signed with, and a verifier
 // that uses it accepts anything (CVE-2018-0114).
+// Threats: C16.
 func TestEmbeddedKey(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "ES256")
@@ -167,6 +173,7 @@ func TestEmbeddedKey(t *testing.T) {
 // TestHeaderIsAllowListed: all of these are signed with the right key. They
 // change how a token is to be understood, or mean that another reader would
 // see another header. golang-jwt alone accepts most of them.
+// Threats: T36, T38, C10, C13, C14.
 func TestHeaderIsAllowListed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "ES256")
@@ -230,6 +237,7 @@ func utf16LE(s string) string {
 
 // TestOnlyCompactSerialization: proxies, caches and logs see the text of a
 // token. Everything that has the same meaning under another text is refused.
+// Threats: T30, T44, T47, C12.
 func TestOnlyCompactSerialization(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "ES256")
@@ -284,6 +292,7 @@ func TestOnlyCompactSerialization(t *testing.T) {
 }
 
 // TestDotsCostNothing: golang-jwt once split on every dot an attacker sent (CVE-2025-30204).
+// Threats: T45.
 func TestDotsCostNothing(t *testing.T) {
 	s := newSite(t, "ES256")
 	for _, token := range []string{strings.Repeat(".", 500_000), strings.Repeat("a.", 4000)} {
@@ -294,6 +303,7 @@ func TestDotsCostNothing(t *testing.T) {
 }
 
 // TestEightKiBIsTheLimit: the token of 8192 bytes is the last one.
+// Threats: T45.
 func TestEightKiBIsTheLimit(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "HS256")

@@ -22,6 +22,7 @@ const base64urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 // TestTrailingBits: the last character of a part carries bits that belong to no
 // byte. A lax decoder passes over them, and anyone can make from a valid token
 // a second text that is as valid: past a cache or a list of revoked texts.
+// Threats: T44, T56.
 func TestTrailingBits(t *testing.T) {
 	t.Parallel()
 	for _, alg := range jwt.Algorithms() {
@@ -63,6 +64,7 @@ func TestEveryFlippedBitCounts(t *testing.T) {
 
 // TestPsychicSignature: r = s = 0 verified under every key in one Java release
 // (CVE-2022-21449). The neighbours of the group order are next of kin.
+// Threats: T46.
 func TestPsychicSignature(t *testing.T) {
 	t.Parallel()
 	for alg, size := range map[string]int{"ES256": 32, "ES384": 48, "ES512": 66} {
@@ -91,6 +93,7 @@ func TestPsychicSignature(t *testing.T) {
 
 // TestDERSignature: the signature is right and written in ASN.1, as TLS does
 // it. JOSE has one encoding; a second one is a second text of the same token.
+// Threats: T46.
 func TestDERSignature(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "ES256")
@@ -158,6 +161,7 @@ func TestSplicedTokens(t *testing.T) {
 }
 
 // TestOtherSitesToken: same issuer name, same appid, other key; under its own kid and under ours.
+// Threats: T42.
 func TestOtherSitesToken(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "EdDSA", "HS256", "RS256"} {
@@ -168,6 +172,7 @@ func TestOtherSitesToken(t *testing.T) {
 }
 
 // TestWellKnownSecrets: what a cracker tries first against a token.
+// Threats: C04.
 func TestWellKnownSecrets(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "HS256")
@@ -178,6 +183,7 @@ func TestWellKnownSecrets(t *testing.T) {
 
 // TestErrorsTellNothing: the text of a refusal once held the right signature
 // (CVE-2019-7644). Here all refusals are one value.
+// Threats: T51.
 func TestErrorsTellNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "HS256")

@@ -281,6 +281,7 @@ func TestPrintingAKeyDoesNotRevealIt(t *testing.T) {
 	}
 }
 
+// Threats: T52, C04.
 func TestWeakSecretsAreRefused(t *testing.T) {
 	t.Parallel()
 	const random = "q8ZrT2vXw5LkB9nHs3JdY6mPc1GfA7uE"

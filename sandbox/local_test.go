@@ -16,6 +16,7 @@ const askForCode = `{"user":"alice","kind":"login"}`
 
 // DNS rebinding: the name of a web page leads to 127.0.0.1 all at once, and the page may read what
 // it gets there. Its name stays in the Host header.
+// Threats: F15.
 func TestAttackRebindingFindsNoSandbox(t *testing.T) {
 	t.Parallel()
 	h := provision(t, &sandbox.Handler{Apps: []sandbox.App{{AppID: t.Name(), Secret: "s"}}, Hosts: []string{"WeChat.internal", "fake"}})
@@ -65,6 +66,7 @@ func TestAttackRebindingFindsNoSandbox(t *testing.T) {
 }
 
 // A page cannot read the answer to a post it may not make, but the post arrives.
+// Threats: F15.
 func TestAttackBlindPostIsRefused(t *testing.T) {
 	t.Parallel()
 	h := oneApp(t)

@@ -251,6 +251,7 @@ func TestEndAllCountsTheAskerOnce(t *testing.T) {
 }
 
 // Found with two nodes, ttl 2s and ttl 1h: a token was good again two minutes after the logout.
+// Threats: F09.
 func TestARevocationOutlivesTheTokensOfOtherNodes(t *testing.T) {
 	t.Parallel()
 	last := start.Add(time.Hour)

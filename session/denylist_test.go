@@ -142,6 +142,7 @@ func TestADenylistFollowsItsStore(t *testing.T) {
 
 // Redis stopped and continued: the logout was 204, and for half a second the token still passed,
 // because nobody listened to this node's own revocations.
+// Threats: F04.
 func TestOwnRevocationsCountWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	store := &followed{kept: []session.Revocation{{SID: "kept", Until: time.Now().Add(1000 * 24 * time.Hour)}}}
@@ -243,6 +244,7 @@ func TestRevocationsAreDroppedWhenOver(t *testing.T) {
 }
 
 // A clock that was a day ahead for some minutes emptied the list and made tokens good again.
+// Threats: F10.
 func TestAClockAheadDropsNoRevocation(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{24 * time.Hour, 10 * 365 * 24 * time.Hour, -24 * time.Hour} {

@@ -66,6 +66,7 @@ func TestMalformedTokensAreNone(t *testing.T) {
 	}
 }
 
+// Threats: T66, C33.
 func TestTokensAreAllDifferent(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

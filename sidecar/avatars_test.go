@@ -54,6 +54,7 @@ func wantAvatar(t *testing.T, a *pictures, hash string, want []byte) {
 	}
 }
 
+// Threats: T97.
 func TestAvatarNames(t *testing.T) {
 	t.Parallel()
 	a, s := testAvatars(t)
@@ -88,6 +89,7 @@ func TestAvatarsOfTwoUsersAreApart(t *testing.T) {
 
 // Two stores of one app, such as staging and production on one machine, delete each other's
 // avatars: both know the user.
+// Threats: F13.
 func TestAttackPicturesOfAnotherStore(t *testing.T) {
 	t.Parallel()
 	s := newFaultyStorage(t)
@@ -308,6 +310,7 @@ func TestAvatarHoldGivesUp(t *testing.T) {
 	})
 }
 
+// Threats: T98.
 func TestAvatarServed(t *testing.T) {
 	t.Parallel()
 	a, _ := testAvatars(t)

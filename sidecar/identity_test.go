@@ -28,6 +28,7 @@ func TestHeaderValue(t *testing.T) {
 	}
 }
 
+// Threats: T07.
 func TestHeaderNamesThatServersReadTwoWaysAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "X_User", "X.User", "X User", "X-Üser", "X:User", "Connection", "content-length", "AUTHORIZATION"} {
@@ -57,6 +58,7 @@ func cgiName(name string) string {
 }
 
 // A list of spellings was never complete: each byte at each position of a name counts.
+// Threats: T06, F01.
 func TestNamesThatAnyServerReadsAsOursAreRemoved(t *testing.T) {
 	t.Parallel()
 	id, err := newIdentity("cloudrun", []*Header{{Name: "X-User-Id", Claim: "openid"}, {Name: "Role", Claim: "role"}})
@@ -79,6 +81,7 @@ func TestNamesThatAnyServerReadsAsOursAreRemoved(t *testing.T) {
 }
 
 // Whatever the client calls its header, no upstream may read it as one of ours.
+// Threats: T06, F01.
 func FuzzHeaderFold(f *testing.F) {
 	for _, seed := range []string{
 		"X-WX-OPENID", "x_wx_openid", "X.Wx-Phone", "X-User-Id", "X_USER.ID", "X~WX~OPENID", "X!User'Id", "X-Wx", "Connection",

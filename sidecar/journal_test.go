@@ -69,6 +69,7 @@ func (w *witness) hooked(t *testing.T, answer http.HandlerFunc) func(*Config, *D
 }
 
 // Each thing that happens to a user is one line and one event, and neither names the user.
+// Threats: T88.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	w, allow := &witness{}, `{"allow":true}`

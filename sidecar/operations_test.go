@@ -50,6 +50,7 @@ func text(v any, path ...string) string {
 	return s
 }
 
+// Threats: C36.
 func TestBan(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// Threats: T26.
 func TestPatternsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	const everything = "would open everything"

@@ -48,6 +48,7 @@ func TestMatchPattern(t *testing.T) {
 }
 
 // What opens must stay below the public folder however the upstream decodes and cleans it.
+// Threats: T15, T16, T17, T18, T19, T20, T21.
 func FuzzPublicPath(f *testing.F) {
 	for _, seed := range []string{
 		"/public/x", "/public/../admin", "/public/%2e%2e/admin", "/public/..%2fadmin", "/public/%252e%252e/admin",

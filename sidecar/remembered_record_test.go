@@ -73,7 +73,8 @@ func TestUnusualTokensAreNotRemembered(t *testing.T) {
 	s.want("endless", strings.Repeat("A", 1<<20), "401 token_invalid")
 }
 
-// T63: what is not a token of this site leaves no trace.
+// What is not a token of this site leaves no trace.
+// Threats: T63.
 func TestInvalidTokensAreNotRemembered(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
@@ -101,7 +102,8 @@ func TestInvalidTokensAreNotRemembered(t *testing.T) {
 	}
 }
 
-// T64: a flood of logins fills the memory and no more. Who is pushed out is verified anew.
+// A flood of logins fills the memory and no more. Who is pushed out is verified anew.
+// Threats: T64.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
@@ -125,6 +127,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 // Many at once, while keys come and go: everybody is who they are.
+// Threats: T86.
 func TestMemoryIsShared(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)

@@ -87,7 +87,8 @@ func (s *testSite) forge(iat, nbf, exp int64) string {
 	return text
 }
 
-// T60, T62: time goes on for remembered tokens, and a clock that is set back counts, too.
+// Time goes on for remembered tokens, and a clock that is set back counts, too.
+// Threats: T60, T62.
 func TestRememberedTokenIsBoundToItsTime(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -116,6 +117,7 @@ func TestRememberedTokenIsBoundToItsTime(t *testing.T) {
 }
 
 // When nobody knows who was revoked, nobody passes, remembered or not.
+// Threats: T84, C47.
 func TestRememberedTokenNeedsTheStore(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
@@ -236,7 +238,8 @@ func TestRememberedTokensOfOneHash(t *testing.T) {
 	s.want("neither", a[:n-4]+"AAAA", "401 token_invalid")
 }
 
-// T44, T56: only the very token is remembered.
+// Only the very token is remembered.
+// Threats: T44, T56.
 func TestRememberedTokenIsTheWholeToken(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)

@@ -35,6 +35,7 @@ func (s *countingStore) Count(ctx context.Context, key session.Digest, delta int
 }
 
 // Somebody holds one token and hammers: what is refused costs the store no write.
+// Threats: F17.
 func TestLimitsComeBeforeTheStore(t *testing.T) {
 	t.Parallel()
 	store := &countingStore{Store: memstore.New(64 << 20)}
@@ -53,6 +54,7 @@ func TestLimitsComeBeforeTheStore(t *testing.T) {
 
 // A site with short tokens ends a session that has a long one from another site: the revocation
 // must last as long as that.
+// Threats: F09.
 func TestRevocationOutlivesTheTokensOfAllSites(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)

@@ -17,6 +17,7 @@ import (
 
 // Seven users, each with ten uploads a minute that never end, held every slot there was, and
 // hundreds of megabytes.
+// Threats: F11.
 func TestAttackFewUsersHoldAllUploads(t *testing.T) {
 	t.Parallel()
 	const size = 4_000_000 + maxBody

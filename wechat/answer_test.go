@@ -74,6 +74,7 @@ func TestPhoneNumberAsks(t *testing.T) {
 
 // The swapped phone code: without an openid WeChat does not check whose code it is, and any client
 // could attach somebody else's number to its own session.
+// Threats: T75.
 func TestAttackPhoneCodeSwapNeedsAnEmptyOpenID(t *testing.T) {
 	t.Parallel()
 	for _, openid := range []string{"", "a b", strings.Repeat("o", 129), "o\"x"} {

@@ -70,6 +70,7 @@ func closedPort(t *testing.T) string {
 
 // A redirect would carry AppSecret and code to whoever wrote the Location, in the query string of a
 // GET.
+// Threats: C42.
 func TestAttackRedirectIsNeverFollowed(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int32
@@ -96,6 +97,7 @@ func TestAttackRedirectIsNeverFollowed(t *testing.T) {
 
 // An answer without end must fill neither memory nor time, be it long on the wire or only after
 // decompression.
+// Threats: T80.
 func TestAttackHugeAnswerIsNotReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	const size = 50 << 20
@@ -152,6 +154,7 @@ func TestGzipAnswersAreRead(t *testing.T) {
 	}
 }
 
+// Threats: T80, C50.
 func TestASlowAnswerEndsWithTheTimeout(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

@@ -58,6 +58,7 @@ func checkErrorClean(t *testing.T, err error) {
 // \"https://api.weixin.qq.com/sns/jscode2session?secret=…\": connection refused". One log line of
 // it, and whoever reads logs can call every server API of the mini program. An answer may quote
 // what was sent.
+// Threats: T72, T88.
 func TestAttackSecretsInErrors(t *testing.T) {
 	t.Parallel()
 	leak := "https://h/sns/jscode2session?secret=" + testSecret + "&js_code=" + testCode + "&access_token=" + testToken + " LEAK " + testOpenID + testCloud + testName

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
+// Threats: T71, C50.
 func TestBusyIsTriedTwice(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

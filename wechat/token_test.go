@@ -30,6 +30,7 @@ func mustPhone(t *testing.T, client *wechat.Client) {
 
 // Five hundred users tap at the moment the token is gone. WeChat must be asked for one token, not
 // for five hundred.
+// Threats: T79.
 func TestAttackStampedeMakesOneTokenCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

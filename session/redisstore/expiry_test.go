@@ -97,6 +97,7 @@ func clockOf(wrong time.Duration) *session.Clock {
 
 // TestNodesWhoseClocksDiffer share one Redis: what one revokes, the other refuses, and keeps
 // refusing, though the clock of either has been wrong since it started.
+// Threats: F10.
 func TestNodesWhoseClocksDiffer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
