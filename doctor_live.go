@@ -57,6 +57,7 @@ func (d *doctor) secrets(ctx context.Context, h *Handler) {
 			name = "app " + cfg.AppID
 		}
 		cfg.Secret = d.secret(repl, "the secret of "+name, a.Secret)
+		d.push(repl, name, a.Push)
 		if cfg.TokenURL, err = a.tokenURL(repl); err != nil || cfg.Secret == "" {
 			continue
 		}
@@ -76,6 +77,25 @@ func (d *doctor) secrets(ctx context.Context, h *Handler) {
 			d.secret(repl, "a previous_key", key)
 		}
 	}
+}
+
+// shortestPushToken is the length from which nobody guesses a Token: the console takes three
+// characters, and with it anyone could try keys.
+const shortestPushToken = 16
+
+// push checks the secrets of a message push. WeChat makes the key, and the operator the token.
+func (d *doctor) push(repl *caddy.Replacer, name string, p *Push) {
+	if p == nil {
+		return
+	}
+	d.secret(repl, "the push aes_key of "+name, p.AESKey)
+	if p.PreviousAESKey != "" {
+		d.secret(repl, "the push previous_aes_key of "+name, p.PreviousAESKey)
+	}
+	token, err := resolve(repl, "the push token of "+name, p.Token)
+	d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
+	d.check(checkShort, levelWarn, err == nil && len(token) < shortestPushToken,
+		"the push token of %s has fewer than %d characters: make one by openssl rand -hex 16, here and in WeChat's console", name, shortestPushToken)
 }
 
 // secret checks a secret and returns its value, "" where it has none.

@@ -31,6 +31,13 @@ type patient struct {
 	code   int      // WeChat's answer
 }
 
+const doctorPushKey = "Vb3nQx7ZkP0sTfYw8GhJm2LcRdAe5UiOoN1vXzK4q6R"
+
+// pushApp is a good app whose push has these secrets.
+func pushApp(token, key string) string {
+	return doctorApp + " " + doctorSecret + " {\npush {\ntoken " + token + "\naes_key " + key + "\n}\n}"
+}
+
 // caddyfile writes the configuration; its store is the file of that name, unless the lines have one.
 func (p patient) caddyfile(api, file string) string {
 	if p.app == "" {
@@ -81,6 +88,7 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 		"one of two":    {site: "@m path /x /auth/*\nhandle @m {\nAUTH\n}"},
 		"strict":        {global: "servers {\ntrusted_proxies static private_ranges\ntrusted_proxies_strict\n}"},
 		"discovery":     {lines: "token {\nissuer https://api.example.com/auth\n}"},
+		"push":          {app: pushApp("0123456789abcdef", doctorPushKey)},
 		"secret file":   {app: doctorApp + " {file." + file + "}"},
 		"public beside": {lines: "public /authors/*"},
 	} {
@@ -120,6 +128,9 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"previous key unset", patient{lines: "token {\nalgorithm HS256\nkey " + doctorSecret + "0\nprevious_key {env.DOCTOR_NO_SUCH}\n}"}, "secret-unset", "error", "previous_key"},
 		{"secret used twice", patient{lines: "hook http://localhost:1 {\nsecret " + doctorSecret + "\n}"}, "secret-repeated", "error", "the hook's secret is also the secret of app"},
 		{"secret of one character", patient{app: doctorApp + " " + strings.Repeat("a", 32)}, "secret-repeated", "error", "openssl rand"},
+		{"push key that is a dummy", patient{app: pushApp("0123456789abcdef", strings.Repeat("A", 43))}, "secret-repeated", "error", "the push aes_key of app " + doctorApp},
+		{"push token that is short", patient{app: pushApp("AAAAA", doctorPushKey)}, "secret-short", "warn", "openssl rand -hex 16"},
+		{"push token unset", patient{app: pushApp("{env.DOCTOR_NO_SUCH}", doctorPushKey)}, "secret-unset", "error", "the push token of app " + doctorApp},
 		{"service secret of one character", patient{lines: "service {\nsecret " + strings.Repeat("b", 32) + "\n}"}, "secret-repeated", "error", "the service's secret"},
 		{"api by name in clear", patient{api: "http://api.example.com"}, "api-plain", "error", "api http://api.example.com sends AppSecrets"},
 		{"hook in clear", patient{lines: "hook http://hook.example.com/x {\nsecret " + doctorSecret + "\n}"}, "api-plain", "error", "hook http://hook.example.com sends"},
