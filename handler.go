@@ -74,14 +74,7 @@ func (server) Refuse(w http.ResponseWriter, r *http.Request, e *sidecar.Error) e
 // Internal implements sidecar.Server: what Caddy's server adds to a request.
 func (s server) Internal(seen *http.Request) func(http.ResponseWriter, *http.Request) *http.Request {
 	srv, _ := seen.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	return func(w http.ResponseWriter, r *http.Request) *http.Request {
-		if srv == nil {
-			return r
-		}
-		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, srv)
-		setPlaceholders(r, new(jwt.Claims))
-		return r
-	}
+	return internal(srv)
 }
 
 // Emit implements sidecar.Server.

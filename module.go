@@ -341,6 +341,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	p.warn()
 	p.opener.gauges.add(deps.Store, deps.Apps)
 	p.opener.all = append(p.opener.all, h.site)
+	p.opener.handlers = append(p.opener.handlers, h)
 	return nil
 }
 

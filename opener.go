@@ -32,10 +32,12 @@ var machine = sync.OnceValue(func() string {
 // also compares the sites of a configuration, registers the metrics, and has the sites for the admin
 // API. It has no options.
 type Opener struct {
-	open   []func() error
-	gauges *gauges
-	all    []*sidecar.Site
-	sites  map[[32]byte]string // for each way of accepting tokens, what else its first site asks of users
+	ctx      caddy.Context
+	open     []func() error
+	gauges   *gauges
+	all      []*sidecar.Site
+	handlers []*Handler
+	sites    map[[32]byte]string // for each way of accepting tokens, what else its first site asks of users
 }
 
 // CaddyModule returns the Caddy module information.
@@ -46,6 +48,7 @@ func (Opener) CaddyModule() caddy.ModuleInfo {
 // Provision registers the metrics: Caddy makes a registry for each configuration, and an opener
 // likewise.
 func (o *Opener) Provision(ctx caddy.Context) error {
+	o.ctx = ctx
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {
 		return nil
@@ -78,7 +81,7 @@ func (o *Opener) Start() error {
 	for _, site := range o.all {
 		site.LogStart()
 	}
-	return nil
+	return o.startForwarding()
 }
 
 // Stop implements caddy.App. The stores are closed by the last handler that uses them.

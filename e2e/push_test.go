@@ -128,6 +128,9 @@ func TestPushesOutliveAKill(t *testing.T) {
 		t.Errorf("got %q, want a heading and six pushes that name nobody", list)
 	}
 	n.push(w.fake.TextMessage(bob, "5"))
+	n.kill()
+	n.launch() // and no client comes to the site from now on
+	eventually(t, "Caddy has an operator", func() bool { _, ok := n.operate("pushes"); return ok })
 	backend.come()
 	n.wantOperation("tried now", "pushes", "--repeat", strings.Fields(strings.Split(list, "\n")[1])[0])
 	eventually(t, "the backend has all pushes", func() bool { return len(backend.of(bob)) == 6 && len(backend.of(alice)) == 1 })
@@ -168,6 +171,32 @@ func TestPushesOfANodeThatDied(t *testing.T) {
 	if got := backend.of(alice); !slices.Equal(got, []string{"user_authorization_revoke", "0", "1", "2", "3"}) {
 		t.Errorf("got %v, want each once and in their order", got)
 	}
+}
+
+// In one site wechat_auth has a block of its own, and the backend another: nothing stands behind it.
+// The push is not lost for that, and the log says what is wrong.
+func TestPushesWithNothingBehind(t *testing.T) {
+	w := newWorld(t)
+	backend := newPushes(t)
+	backend.come()
+	n := w.takesPushes(backend)
+	site := n.site(n.lines...)
+	auth := site[:strings.Index(site, "respond /health")]
+	alone := n.global() + "http://:" + n.port + " {\nhandle /auth/* {\n" + auth + "}\nhandle {\n" + n.backend + "\nrespond /health " + n.name + "\n}\n}\n"
+	n.start()
+	if got := n.reload(alone); got.status != 200 {
+		t.Fatalf("reload: got %s", got)
+	}
+	alice := w.fake.NewUser(appID)
+	n.push(w.fake.TextMessage(alice, "0"))
+	n.wantOperation("text", "pushes")
+	if !strings.Contains(n.log(), "no handler behind wechat_auth takes that path") {
+		t.Error("the log does not say that there is no handler")
+	}
+	if got := n.reload(n.config()); got.status != 200 {
+		t.Fatalf("reload: got %s", got)
+	}
+	eventually(t, "the backend has the push", func() bool { return len(backend.of(alice)) == 1 })
 }
 
 // The sandbox pushes to a site of the same Caddy, as the playground does.

@@ -60,7 +60,7 @@ type forwarder struct {
 	log     *slog.Logger
 	outage  outage
 
-	behind atomic.Pointer[behind] // nil before the first request
+	behind atomic.Pointer[behind] // nil until it is known
 	wake   chan struct{}
 	start  func()
 	stop   context.CancelFunc
@@ -76,7 +76,7 @@ type pushTarget struct {
 	queue session.Digest
 }
 
-// behind is what stands behind the site. A server tells it only when a request comes.
+// behind is what stands behind the site.
 type behind struct {
 	next    Handler
 	prepare func(http.ResponseWriter, *http.Request) *http.Request
@@ -123,17 +123,21 @@ func checkForward(base, path string) error {
 	return nil
 }
 
-// see keeps what stands behind the site, and begins to look into the queue.
+// see takes from a request what stands behind the site, where that is not known.
 func (f *forwarder) see(r *http.Request, next Handler) {
-	if f == nil || f.behind.Load() != nil {
-		return
+	if f != nil && f.behind.Load() == nil {
+		f.begin(&behind{next, f.server.Internal(r)})
 	}
+}
+
+// begin begins to look into the queue.
+func (f *forwarder) begin(b *behind) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || f.behind.Load() != nil {
 		return
 	}
-	f.behind.Store(&behind{next, f.server.Internal(r)})
+	f.behind.Store(b)
 	f.start()
 }
 
@@ -333,7 +337,9 @@ func (w *statusWriter) failure() error {
 	switch {
 	case w.err != nil:
 		return fmt.Errorf("%w: it can't be reached", errNotForwarded)
-	case w.status/100 == 2 || w.status == 0: // a handler that writes nothing means 200
+	case w.status == 0: // a client would get an empty 200
+		return fmt.Errorf("%w: no handler behind wechat_auth takes that path", errNotForwarded)
+	case w.status/100 == 2:
 		return nil
 	}
 	return fmt.Errorf("%w: status %d", errNotForwarded, w.status)

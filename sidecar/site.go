@@ -212,6 +212,14 @@ func (s *Site) LogStart() {
 		"store", s.store.kind, "routes", s.base+"/*", "hook", s.hooked)
 }
 
+// StartForwarding forwards what waits for the backend, through the handlers behind the site; prepare
+// makes such a request one that came to the server. Without it that begins at the first request.
+func (s *Site) StartForwarding(next Handler, prepare func(http.ResponseWriter, *http.Request) *http.Request) {
+	if s.pushes != nil && s.pushes.forward != nil {
+		s.pushes.forward.begin(&behind{next, prepare})
+	}
+}
+
 // Close ends what the site does by itself. Requests under way go on.
 func (s *Site) Close() {
 	if s.pushes != nil {
