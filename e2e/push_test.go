@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -224,5 +226,37 @@ func TestTheSandboxPushes(t *testing.T) {
 	}
 	if got := backend.of(&wechattest.User{OpenID: login.text("user", "openid")}); !slices.Equal(got, []string{"user_authorization_revoke"}) {
 		t.Errorf("got %v at the backend, want the event", got)
+	}
+}
+
+// The backend in the documents takes pushes, and none from a client.
+func TestDocumentedPushBackend(t *testing.T) {
+	for _, doc := range []string{"../docs/push.md", "../docs/push.zh-CN.md"} {
+		t.Run(doc, func(t *testing.T) {
+			text, err := os.ReadFile(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, code, _ := strings.Cut(string(text), "```js\n")
+			code, _, found := strings.Cut(code, "```\n")
+			if !found || !strings.Contains(code, "listen(3000,") {
+				t.Fatalf("%s has no backend at port 3000", doc)
+			}
+			w := newWorld(t)
+			backend := newPushes(t) // for its port alone
+			file := filepath.Join(t.TempDir(), "backend.mjs")
+			if err := os.WriteFile(file, []byte(strings.ReplaceAll(code, "listen(3000,", "listen("+backend.port+",")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			runProgram(t, "127.0.0.1:"+backend.port, nil, "node", file)
+			n := w.takesPushes(backend)
+			n.start()
+			login := n.newUser()
+			n.push(w.fake.TextMessage(w.fake.NewUser(appID), "你好"))
+			n.wantOperation("no push waits", "pushes")
+			if got := n.post("/wechat/push", login.access(), "MsgType", "text"); got.status != 404 {
+				t.Errorf("got %s for a client that posts a push, want 404", got)
+			}
+		})
 	}
 }
