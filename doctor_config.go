@@ -201,6 +201,8 @@ func (d *doctor) server(cfg caddyConfig, p place) {
 	}
 	d.check(checkAccessLog, levelWarn, s.Logs.Credentials,
 		"log_credentials writes access tokens into the access log: take it out of the global option servers")
+	d.check(checkAccessLog, levelWarn, slices.ContainsFunc(p.handler.Apps, func(a *App) bool { return a != nil && a.Push != nil }) && cfg.shows("request>uri"),
+		"push, and an access log without a filter for request>uri: WeChat's query has the openid of a user; see docs/push.md for the filter")
 	for _, from := range p.handler.TokenFrom {
 		switch {
 		case from == nil:

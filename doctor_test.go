@@ -88,7 +88,7 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 		"one of two":    {site: "@m path /x /auth/*\nhandle @m {\nAUTH\n}"},
 		"strict":        {global: "servers {\ntrusted_proxies static private_ranges\ntrusted_proxies_strict\n}"},
 		"discovery":     {lines: "token {\nissuer https://api.example.com/auth\n}"},
-		"push":          {app: pushApp("0123456789abcdef", doctorPushKey)},
+		"push":          {app: pushApp("0123456789abcdef", doctorPushKey), site: "log {\nformat filter {\nrequest>uri query {\ndelete openid\n}\n}\n}\nAUTH"},
 		"secret file":   {app: doctorApp + " {file." + file + "}"},
 		"public beside": {lines: "public /authors/*"},
 	} {
@@ -130,6 +130,7 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"secret of one character", patient{app: doctorApp + " " + strings.Repeat("a", 32)}, "secret-repeated", "error", "openssl rand"},
 		{"push key that is a dummy", patient{app: pushApp("0123456789abcdef", strings.Repeat("A", 43))}, "secret-repeated", "error", "the push aes_key of app " + doctorApp},
 		{"push token that is short", patient{app: pushApp("AAAAA", doctorPushKey)}, "secret-short", "warn", "openssl rand -hex 16"},
+		{"openids of pushes in the log", patient{app: pushApp("0123456789abcdef", doctorPushKey), site: "log\nAUTH"}, "access-log", "warn", "docs/push.md"},
 		{"push token unset", patient{app: pushApp("{env.DOCTOR_NO_SUCH}", doctorPushKey)}, "secret-unset", "error", "the push token of app " + doctorApp},
 		{"service secret of one character", patient{lines: "service {\nsecret " + strings.Repeat("b", 32) + "\n}"}, "secret-repeated", "error", "the service's secret"},
 		{"api by name in clear", patient{api: "http://api.example.com"}, "api-plain", "error", "api http://api.example.com sends AppSecrets"},

@@ -121,10 +121,11 @@ func (p *pushes) push(w http.ResponseWriter, r *http.Request) error {
 
 // take deals with a push, and returns what it is counted as.
 func (p *pushes) take(w http.ResponseWriter, r *http.Request, app *pushedApp) (string, error) {
-	body, err := readPushBody(w, r)
+	body, end, err := readPushBody(w, r)
 	if err != nil {
 		return result(err), err
 	}
+	defer end()
 	push, err := app.Open(r.URL.Query(), body)
 	switch {
 	case errors.Is(err, wechat.ErrUnreadablePush):
@@ -146,22 +147,41 @@ func (p *pushes) take(w http.ResponseWriter, r *http.Request, app *pushedApp) (s
 	return result(err), err
 }
 
-// readPushBody reads a body of at most wechat.MaxPush bytes, in the time that WeChat gives.
-func readPushBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// largePushes has a place for each body above maxBody that is under way at any site: whoever sends
+// them has proven nothing so far. Nearly all that WeChat pushes is smaller, and needs none.
+var largePushes = make(chan struct{}, 32)
+
+// readPushBody reads a body of at most wechat.MaxPush bytes, in the time that WeChat gives. The body
+// is in use until end is called.
+func readPushBody(w http.ResponseWriter, r *http.Request) (body []byte, end func(), err error) {
 	if r.ContentLength > wechat.MaxPush {
-		return nil, errTooLarge
+		return nil, nil, errTooLarge
 	}
+	end = func() {}
 	deadline := http.NewResponseController(w)
 	_ = deadline.SetReadDeadline(time.Now().Add(pushTime)) // not every server can
 	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wechat.MaxPush))
+	limited := http.MaxBytesReader(w, r.Body, wechat.MaxPush)
+	body, err = io.ReadAll(io.LimitReader(limited, maxBody))
+	if err == nil && len(body) == maxBody {
+		select {
+		case largePushes <- struct{}{}:
+			end = sync.OnceFunc(func() { <-largePushes })
+		default:
+			return nil, nil, errRateLimited
+		}
+		var rest []byte
+		rest, err = io.ReadAll(limited)
+		body = append(body, rest...)
+	}
+	if err == nil {
+		return body, end, nil
+	}
+	end()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, errTooLarge
+		return nil, nil, errTooLarge
 	}
-	if err != nil {
-		return nil, invalidRequest("the body broke off")
-	}
-	return body, nil
+	return nil, nil, invalidRequest("the body broke off")
 }
 
 // refused logs why a push is refused, once until one is taken: who knows no secret must not fill
