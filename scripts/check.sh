@@ -38,4 +38,4 @@ FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
 
 # Last, so that Go's own summary closes the output.
 step "test, with the race detector"
-CGO_ENABLED=1 go test -race -shuffle=on -p=1 -timeout=15m ./... # one package at a time: many have servers of their own
+CGO_ENABLED=1 go test -race -shuffle=on -p=1 -timeout=20m ./... # one package at a time: many have servers of their own
