@@ -4,10 +4,12 @@ package wechatauth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -36,6 +38,9 @@ func sign(a admin) error {
 			return err
 		}
 		data = string(all)
+	}
+	if !utf8.ValidString(data) { // JSON would carry other bytes, and WeChat refuse their signature
+		return errors.New("what is to be signed is no UTF-8, which WeChat's calls are in")
 	}
 	answer, err := a.call(http.MethodPost, "sign", nil, map[string]string{"appid": a.String("app"), "openid": a.Arg(0), "data": data})
 	if err != nil {

@@ -250,9 +250,13 @@ func (l *logins) oneTap(ctx context.Context, x phoneExchange, news *session.User
 	if x.proof == (phoneProof{}) {
 		return nil
 	}
+	var proven *session.User
 	err := l.checkProof(x.proof)
 	if err == nil {
-		err = l.exchangePhone(ctx, x, news)
+		proven, err = l.beginPhone(ctx, x)
+	}
+	if err == nil {
+		err = l.exchangePhone(ctx, x, proven, news)
 	}
 	if err != nil {
 		return asError(err)

@@ -125,7 +125,10 @@ func (o *operations) keyHolder(ctx context.Context, text map[string]string) (h k
 	if h.site = o.siteWithKeys(h.app.id); h.site == nil {
 		return h, errNoKeys
 	}
-	id := session.UserID{AppID: h.app.id, OpenID: text["openid"]}
+	id, err := o.user(h.app.id, text["openid"])
+	if err != nil {
+		return h, err
+	}
 	if err := h.site.service.keyUses.allow(id.AppID+"/"+id.OpenID, o.now()); err != nil {
 		return h, err
 	}

@@ -129,13 +129,17 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 		return nil, session.ErrEnded
 	}
 	user := account.User
+	exchange := phoneExchange{req.app, store, user, account.Withdrawals, sid, req.proof}
+	proven, err := l.beginPhone(ctx, exchange)
+	if err != nil {
+		return nil, err
+	}
 	rank, err := l.askRisk(ctx, req.app, user.OpenID, req.clientIP)
 	if err != nil {
 		return nil, err
 	}
-	exchange := phoneExchange{req.app, store, user, account.Withdrawals, sid, req.proof}
 	update := session.Update{SID: sid, User: session.User{UserID: id}, Withdrawals: account.Withdrawals, Policy: l.store.policy(l.policy)}
-	if err := l.exchangePhone(ctx, exchange, &update.User); err != nil {
+	if err := l.exchangePhone(ctx, exchange, proven, &update.User); err != nil {
 		return nil, err
 	}
 	user.Merge(update.User)
@@ -209,17 +213,23 @@ type phoneExchange struct {
 	proof phoneProof
 }
 
-// exchangePhone adds the number to the news of the user. The openid is always the verified one:
-// without it a client could attach somebody else's code to its session.
-func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, news *session.User) error {
-	if proven, err := l.stashedPhone(ctx, x); err != nil || proven != nil {
-		if err == nil {
-			news.Merge(*proven)
-		}
-		return err
+// beginPhone returns what stashPhone kept of a tap. Where there is nothing, WeChat will be asked, and
+// the limit counts.
+func (l *logins) beginPhone(ctx context.Context, x phoneExchange) (*session.User, error) {
+	proven, err := l.stashedPhone(ctx, x)
+	if err != nil || proven != nil {
+		return proven, err
 	}
-	if err := l.phoneLimit.allow(x.app.id+"/"+x.user.OpenID, l.now()); err != nil {
-		return err
+	return nil, l.phoneLimit.allow(x.app.id+"/"+x.user.OpenID, l.now())
+}
+
+// exchangePhone adds the number to the news of the user, that of beginPhone if it is proven. The
+// openid is always the verified one: without it a client could attach somebody else's code to its
+// session.
+func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, proven, news *session.User) error {
+	if proven != nil {
+		news.Merge(*proven)
+		return nil
 	}
 	phone, err := l.provenPhone(ctx, x)
 	if err != nil {

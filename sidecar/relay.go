@@ -12,13 +12,24 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/wechat"
 )
 
 // apiPath is the form of WeChat's paths. What else a path can be spelled with is no use there and
-// could be read in another way.
-var apiPath = regexp.MustCompile(`^(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$`)
+// could be read in another way, as a dot at the end of a name.
+var apiPath = regexp.MustCompile(`^(/[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?)+$`)
+
+// apiMethods are those with a meaning for an API. TRACE answers with the URL, and the access token in
+// it; CONNECT asks for a tunnel.
+var apiMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// maxRelayed bounds the time in which a backend reads an answer: whoever reads nothing must not keep
+// the server from stopping.
+const maxRelayed = 2 * time.Minute
 
 // neverRelayed are paths in lower case, with those below them. A login spends the codes of users,
 // and an access token that somebody else fetches can end ours.
@@ -89,6 +100,9 @@ func (y relay) serve(w http.ResponseWriter, r *http.Request, path string) error 
 	if opened == "" {
 		return errNotRelayed
 	}
+	if !slices.Contains(apiMethods, r.Method) {
+		return methodNotAllowed(apiMethods...)
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return invalidRequest("the query can't be read")
@@ -113,6 +127,11 @@ func (y relay) serve(w http.ResponseWriter, r *http.Request, path string) error 
 		return y.refused(app, opened, err)
 	}
 	defer answer.Body.Close()
+	app.note(opened, nil, y.log)
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(maxRelayed)) // errors are of servers that have none
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	w.Header()["Content-Type"] = nil // not guessed
 	maps.Copy(w.Header(), answer.Header)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -100,6 +100,9 @@ func (d *service) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && isEarlyData(r) {
 		return errTooEarly
 	}
+	if r.ContentLength > maxImport {
+		return errTooLarge
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxImport)
 	if path, ok := strings.CutPrefix(name, "api/"); ok {
 		return d.relay.serve(w, r, "/"+path)

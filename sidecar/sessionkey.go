@@ -121,7 +121,8 @@ func (l *logins) decryptPhone(ctx context.Context, x phoneExchange) (phone wecha
 }
 
 // decryptData decrypts open data that is no phone. Whoever has a backend ask may try as often as
-// with a phone, with the same count.
+// with a phone, with the same count. A key that WeChat replaced is no excuse: it decrypts as well as
+// before, and the next login brings one with a count of its own.
 func (l *logins) decryptData(ctx context.Context, x phoneExchange) (json.RawMessage, error) {
 	keys, _, err := l.countAttempt(ctx, x)
 	if err != nil {
@@ -129,17 +130,16 @@ func (l *logins) decryptData(ctx context.Context, x phoneExchange) (json.RawMess
 	}
 	for _, key := range keys {
 		data, err := wechat.DecryptData(key.text, x.proof.encrypted.data, x.proof.encrypted.iv, x.app.id, l.now())
-		switch {
-		case err == nil:
-			return data, l.takeBack(ctx, x, keys)
-		case errors.Is(err, wechat.ErrPhoneData):
+		if errors.Is(err, wechat.ErrDecrypt) {
+			continue
+		}
+		if failed := l.takeBack(ctx, x, keys); failed != nil {
+			return nil, failed
+		}
+		if errors.Is(err, wechat.ErrPhoneData) {
 			return nil, errPhoneData
 		}
-	}
-	if len(keys) > 0 && keys[0].current && l.isStale(ctx, x, keys[0]) {
-		if err := l.takeBack(ctx, x, keys[:1]); err != nil {
-			return nil, err
-		}
+		return data, err
 	}
 	return nil, errDataStale
 }

@@ -20,23 +20,35 @@ var userIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // names, parts of paths and keys elsewhere.
 func ValidUserID(id string) bool { return userIDPattern.MatchString(id) }
 
-// parseAnswer returns the object in body, or the error that body stands for. The content type plays
-// no part: WeChat sends JSON as text/plain, too, and once sent an empty page as text/html.
+// parseAnswer returns the object in body, or the error that body stands for.
 func parseAnswer(op string, body []byte) (answer, error) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+	a, err := parseFields(op, body)
+	if err != nil {
+		return nil, err
+	}
+	return a.succeeded(op)
+}
+
+// parseFields returns the object in body, which may be a refusal. The content type plays no part:
+// WeChat sends JSON as text/plain, too, and once sent an empty page as text/html.
+func parseFields(op string, body []byte) (answer, error) {
+	body = trimmed(body)
 	if len(body) == 0 {
 		return nil, badAnswer(op, "the answer is empty")
 	}
 	if body[0] == '<' {
 		return nil, badAnswer(op, "the answer is HTML or XML; is there a portal or a firewall in between?")
 	}
-
 	a, ok := parseObject(body)
 	if !ok {
 		return nil, badAnswer(op, "the answer is not a JSON object, or is cut off")
 	}
+	return a, nil
+}
 
-	// Without an errcode the call succeeded, as with errcode 0.
+// succeeded returns an answer, or the error that its errcode stands for. Without an errcode the call
+// succeeded, as with errcode 0.
+func (a answer) succeeded(op string) (answer, error) {
 	if !a.has("errcode") {
 		return a, nil
 	}
@@ -49,6 +61,11 @@ func parseAnswer(op string, body []byte) (answer, error) {
 		return nil, refused(op, int(code), errmsg)
 	}
 	return a, nil
+}
+
+// trimmed returns a body without a byte order mark and blanks around it.
+func trimmed(body []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 }
 
 func parseObject(raw []byte) (answer, bool) {

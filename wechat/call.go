@@ -34,6 +34,7 @@ type request struct {
 	body   []byte
 
 	signable bool        // whether WeChat takes the call encrypted and signed; it then must be, where that is switched on
+	spare    bool        // whether logins come first when places among the calls in flight are scarce
 	header   http.Header // what signing adds
 }
 
@@ -71,7 +72,11 @@ func (c *caller) call(ctx context.Context, r request) (answer, error) {
 // was paid for, so a stale token must not cost the user another one. Once only: WeChat may hand
 // back the token it just refused.
 func (c *Client) business(ctx context.Context, r request) (answer, error) {
-	leave, err := c.enter(r.op)
+	enter := c.enter
+	if r.spare {
+		enter = c.enterSpare
+	}
+	leave, err := enter(r.op)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +158,9 @@ func (c *caller) read(ctx context.Context, op string, got reply) (answer, error)
 		err = serverFailure(got.status, err)
 	}
 	if err == nil && got.sealed {
-		a, err = c.open(ctx, op, got, a)
+		if a, err = c.open(ctx, op, got, a); err == nil {
+			a, err = a.succeeded(op)
+		}
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		switch e.Code {

@@ -38,6 +38,7 @@ type Client struct {
 	secret string
 
 	slots     chan struct{} // one element for each call in flight
+	spare     chan struct{} // one for each of those that logins come before; it holds half as many
 	tokens    *Tokens
 	ownTokens bool // made by New, so Close ends them
 	closed    atomic.Bool
@@ -57,7 +58,8 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 
-	c := &Client{caller: caller, secret: cfg.Secret, slots: make(chan struct{}, cfg.MaxInFlight), tokens: cfg.Tokens}
+	c := &Client{caller: caller, secret: cfg.Secret, tokens: cfg.Tokens}
+	c.slots, c.spare = make(chan struct{}, cfg.MaxInFlight), make(chan struct{}, (cfg.MaxInFlight+1)/2)
 	if c.tokens == nil {
 		c.ownTokens = true
 		if c.tokens, err = newTokens(cfg, caller); err != nil {
@@ -108,4 +110,23 @@ func (c *Client) enter(op string) (leave func(), err error) {
 	default:
 		return nil, unavailable(op, "too many calls in flight")
 	}
+}
+
+// enterSpare takes a place for a call that logins come before. However long such calls take, half of
+// the places are left.
+func (c *Client) enterSpare(op string) (leave func(), err error) {
+	select {
+	case c.spare <- struct{}{}:
+	default:
+		return nil, unavailable(op, "too many calls in flight")
+	}
+	leaveAll, err := c.enter(op)
+	if err != nil {
+		<-c.spare
+		return nil, err
+	}
+	return func() {
+		leaveAll()
+		<-c.spare
+	}, nil
 }

@@ -6,13 +6,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -70,8 +70,9 @@ type RelayedAnswer struct {
 // errcode too. One is not passed on: a refused access token is renewed and the call made once more,
 // unless its body has more than 1 MiB and can't be sent again.
 //
-// Errors are of calls that got no answer, and those of fetching a token. The call takes a place
-// among the calls in flight until its answer is closed, and a minute at most.
+// An [*Error] is of a call that got no answer, or of fetching a token; any other error is that of
+// reading the body. The call takes a place among the calls in flight until its answer is closed, and
+// a minute at most. Calls of others take half of the places, so that there are some left for logins.
 func (c *Client) Relay(ctx context.Context, call RelayedCall) (*RelayedAnswer, error) {
 	call.Query = maps.Clone(call.Query)
 	call.Query.Del("access_token")
@@ -79,11 +80,13 @@ func (c *Client) Relay(ctx context.Context, call RelayedCall) (*RelayedAnswer, e
 	if err := r.read(); err != nil { // before the place is taken: whoever sends slowly must not hold it
 		return nil, err
 	}
-	leave, err := c.enter(call.Op)
+	leave, err := c.enterSpare(call.Op)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, relayTime)
+	leave = sync.OnceFunc(leave)
+	context.AfterFunc(ctx, leave) // also while nobody reads the answer
 	done := func() {
 		cancel()
 		leave()
@@ -112,15 +115,32 @@ func (c *Client) relay(ctx context.Context, r *relayed) (*RelayedAnswer, error) 
 		}
 		began := time.Now()
 		answer, class, err := c.relayOnce(ctx, r, tok)
-		c.observe(ctx, r.Op, cmp.Or(ClassOf(err), class), time.Since(began))
-		if class == ClassToken {
-			c.tokens.drop(tok)
+		if _, ours := errors.AsType[*Error](err); err == nil || ours {
+			c.observe(ctx, r.Op, cmp.Or(ClassOf(err), class), time.Since(began))
 		}
-		if err != nil || class != ClassToken || again || r.more {
+		if err != nil || class != ClassToken || again {
 			return answer, err
+		}
+		c.tokens.drop(tok)
+		if r.more {
+			return answer, nil
 		}
 		_ = answer.Body.Close()
 	}
+}
+
+// bodyError is the error of reading a body.
+type bodyError struct{ error }
+
+// bodyReader marks the errors of a body, which the transport returns among its own.
+type bodyReader struct{ io.Reader }
+
+func (r bodyReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it bare
+		err = bodyError{err}
+	}
+	return n, err
 }
 
 // read takes as much of the body as can be sent again.
@@ -135,67 +155,64 @@ func (r *relayed) read() error {
 
 // relayOnce returns an answer, and the class of the errcode in it.
 func (c *Client) relayOnce(ctx context.Context, r *relayed, tok token) (*RelayedAnswer, Class, error) {
+	send := c.relayPlain
 	if fields, ok := parseObject(r.start); ok && len(fields) > 0 && c.signing != nil && signable[r.Path] && !r.more {
-		return c.relaySigned(ctx, r, tok)
+		send = c.relaySigned
 	}
-	var last *Error
+	var last error
 	for _, b := range c.bases {
-		answer, err := c.relayTo(ctx, b, r, tok)
+		answer, class, err := send(ctx, b, r, tok)
 		if err == nil {
-			class, err := answer.class(r.Op, b)
-			return answer, class, err
+			return answer, class, nil
 		}
 		last = err
-		if !err.elsewhere || r.more || ctx.Err() != nil {
+		if broken, ok := errors.AsType[bodyError](err); ok {
+			return nil, 0, broken.error
+		}
+		if ctx.Err() != nil {
+			return nil, 0, gaveUp(ctx, r.Op)
+		}
+		if e, ok := errors.AsType[*Error](err); !ok || !e.elsewhere || r.more {
 			break
 		}
 	}
 	return nil, 0, last
 }
 
-// relaySigned opens the answer for a program that knows nothing of signatures.
-func (c *Client) relaySigned(ctx context.Context, r *relayed, tok token) (*RelayedAnswer, Class, error) {
+// relayPlain sends a call as it is.
+func (c *Client) relayPlain(ctx context.Context, b base, r *relayed, tok token) (*RelayedAnswer, Class, error) {
+	answer, err := c.relayTo(ctx, b, r, tok)
+	if err != nil {
+		return nil, 0, err
+	}
+	class, err := answer.class(r.Op, b)
+	return answer, class, err
+}
+
+// relaySigned signs a call, and opens the answer for a program that knows nothing of signatures.
+func (c *Client) relaySigned(ctx context.Context, b base, r *relayed, tok token) (*RelayedAnswer, Class, error) {
 	call := request{op: r.Op, method: r.Method, path: r.Path, query: r.Query, body: r.start, signable: true}
-	var last *Error
-	for _, b := range c.bases {
-		got, err := c.exchange(ctx, b, call.withToken(tok))
-		if err == nil {
-			return c.openRelayed(ctx, r.Op, got)
-		}
-		last = err
-		if !err.elsewhere || ctx.Err() != nil {
-			break
-		}
+	got, e := c.exchange(ctx, b, call.withToken(tok))
+	if e != nil {
+		return nil, 0, e
 	}
-	return nil, 0, last
-}
-
-func (c *Client) openRelayed(ctx context.Context, op string, got reply) (*RelayedAnswer, Class, error) {
-	plain, err := c.read(ctx, op, got)
 	body := got.body
-	if refusal, refused := errors.AsType[*Error](err); refused {
-		if refusal.Code == 0 {
-			return nil, 0, refusal
+	outer, err := parseFields(r.Op, body)
+	if err == nil && !outer.has("errcode") {
+		var plain answer
+		if plain, err = c.open(ctx, r.Op, got, outer); err == nil {
+			body, err = encode(plain)
 		}
-		if sealed, ok := parseObject(body); !ok || !sealed.has("errcode") {
-			// The errcode was inside, and its text with it.
-			body, err = json.Marshal(map[string]any{"errcode": refusal.Code, "errmsg": refusal.Reason + ", rid: " + refusal.RID})
-		} else {
-			err = nil
-		}
-	} else {
-		body, err = encode(plain)
 	}
 	if err != nil {
-		return nil, 0, badAnswer(op, "the answer can't be passed on")
+		return nil, 0, err
 	}
 	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	answer := &RelayedAnswer{Status: got.status, Header: header, Body: io.NopCloser(bytes.NewReader(body))}
-	return answer, classInside(body), nil
+	return &RelayedAnswer{Status: got.status, Header: header, Body: io.NopCloser(bytes.NewReader(body))}, classInside(body), nil
 }
 
 // relayTo sends the call to one host and returns once the answer begins.
-func (c *Client) relayTo(ctx context.Context, b base, r *relayed, tok token) (*RelayedAnswer, *Error) {
+func (c *Client) relayTo(ctx context.Context, b base, r *relayed, tok token) (*RelayedAnswer, error) {
 	var p progress
 	ctx, late := c.answerTimeout(p.trace(ctx))
 	req, e := r.toHTTP(ctx, b.url, tok)
@@ -211,8 +228,18 @@ func (c *Client) relayTo(ctx context.Context, b base, r *relayed, tok token) (*R
 		e.cause = context.DeadlineExceeded
 		return nil, e
 	}
+	if broken, ok := errors.AsType[bodyError](err); ok {
+		return nil, broken
+	}
 	if err != nil {
-		return nil, p.unanswered(r.Op, b.address, err)
+		e := p.unanswered(r.Op, b.address, err)
+		// WeChat may have done what it was asked, and to pay or to notify twice is worse than an error.
+		e.elsewhere = e.elsewhere && (p.connecting() || isDial(err) || r.Method == http.MethodGet || r.Method == http.MethodHead)
+		return nil, e
+	}
+	if resp.Header.Get("Content-Encoding") != "" { // one that was not asked for: nobody could read it
+		_ = resp.Body.Close()
+		return nil, badAnswer(r.Op, "the answer is in an encoding that was not asked for (from "+b.address+")")
 	}
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		_ = resp.Body.Close()
@@ -247,14 +274,13 @@ func (r *relayed) toHTTP(ctx context.Context, baseURL string, tok token) (*http.
 	var body io.Reader = bytes.NewReader(r.start)
 	length := int64(len(r.start))
 	if r.more {
-		body, length = io.MultiReader(body, r.Body), r.Length
+		body, length = io.MultiReader(body, bodyReader{r.Body}), r.Length
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, baseURL+r.Path+"?"+query.Encode(), body)
 	if err != nil {
 		return nil, unavailable(r.Op, "the request could not be made")
 	}
 	req.ContentLength = length // WeChat's upload calls take no chunked body
-	req.GetBody = nil          // so that the transport repeats nothing by itself
 	if length == 0 {
 		req.Body = http.NoBody
 	}
@@ -280,7 +306,7 @@ func (a *RelayedAnswer) class(op string, from base) (Class, error) {
 
 // classInside returns the class of the errcode in an answer.
 func classInside(body []byte) Class {
-	fields, ok := parseObject(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))))
+	fields, ok := parseObject(trimmed(body))
 	if !ok {
 		return 0
 	}

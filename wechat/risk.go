@@ -5,6 +5,7 @@ package wechat
 import (
 	"context"
 	"net/http"
+	"net/netip"
 )
 
 // MaxRisk is the highest risk rank, of users whom WeChat advises to keep out.
@@ -28,12 +29,17 @@ func (c *Client) UserRisk(ctx context.Context, openid, clientIP string, scene Ri
 	if err := checkOpenID(OpUserRisk, openid); err != nil {
 		return 0, err
 	}
+	addr, err := netip.ParseAddr(clientIP)
+	if err != nil {
+		return 0, &Error{Op: OpUserRisk, Class: ClassConfig, Reason: "the user's address is not known, and WeChat was not asked: does a proxy " +
+			"in front name it, and is that in trusted_proxies?"}
+	}
 	body, err := encode(struct {
 		AppID    string    `json:"appid"`
 		OpenID   string    `json:"openid"`
 		Scene    RiskScene `json:"scene"`
 		ClientIP string    `json:"client_ip"`
-	}{c.appID, openid, scene, clientIP})
+	}{c.appID, openid, scene, addr.Unmap().WithZone("").String()})
 	if err != nil {
 		return 0, unavailable(OpUserRisk, "the request could not be made")
 	}
@@ -44,6 +50,7 @@ func (c *Client) UserRisk(ctx context.Context, openid, clientIP string, scene Ri
 		body:   body,
 
 		signable: true,
+		spare:    true,
 	})
 	if err != nil {
 		return 0, err

@@ -193,7 +193,7 @@ func (c *caller) verify(ctx context.Context, op string, h http.Header, digest [s
 	return nil
 }
 
-// unwrap returns what WeChat would have answered to a plain call.
+// unwrap returns what WeChat would have answered to a plain call, a refusal too.
 func (c *caller) unwrap(op string, plain []byte, seconds int64) (answer, error) {
 	inner, ok := parseObject(plain)
 	if !ok {
@@ -205,7 +205,6 @@ func (c *caller) unwrap(op string, plain []byte, seconds int64) (answer, error) 
 		return nil, badAnswer(op, "the decrypted answer is for another AppID or of another time than it is signed for")
 	}
 
-	a, err := parseAnswer(op, plain)
-	maps.DeleteFunc(a, func(name string, _ json.RawMessage) bool { return strings.HasPrefix(name, "_") })
-	return a, err
+	maps.DeleteFunc(inner, func(name string, _ json.RawMessage) bool { return strings.HasPrefix(name, "_") })
+	return inner, nil
 }
