@@ -42,7 +42,7 @@ func newHostileAPI(t *testing.T) *hostileAPI {
 		tokens++
 		body := fmt.Sprintf(`{"access_token":"token-%d","expires_in":7200}`, tokens)
 		h.mu.Unlock()
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	})
 	go func() {
 		for {
@@ -70,7 +70,7 @@ func (h *hostileAPI) serve(conn net.Conn) {
 	h.mu.Unlock()
 	if answer == nil {
 		answer = func(conn net.Conn, _ *http.Request) {
-			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\n{\"errcode\":0}")
+			_, _ = fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\n{\"errcode\":0}")
 		}
 	}
 	if r.URL.Path == hostileToken {

@@ -112,13 +112,13 @@ func TestRelayStreamsBothWays(t *testing.T) {
 	}
 	const down, up = 1 << 30, 60 << 20
 	d.api.on("/wxa/down", func(conn net.Conn, _ *http.Request) {
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", down)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", down)
 		_, _ = io.CopyN(conn, zeros{}, down)
 	})
 	d.api.on("/wxa/up", func(conn net.Conn, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		text := fmt.Sprintf(`{"got":%d,"length":%d}`, n, r.ContentLength)
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 	})
 	client := &http.Client{Timeout: time.Minute}
 	request := func(method, path string, body io.Reader, length int64) (int, int64, uint64, string) {

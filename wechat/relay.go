@@ -137,7 +137,7 @@ type bodyReader struct{ io.Reader }
 
 func (r bodyReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it bare
+	if err != nil && err != io.EOF {
 		err = bodyError{err}
 	}
 	return n, err

@@ -116,15 +116,18 @@ func TestAttackCallsOfOthersKeepLoginsOut(t *testing.T) {
 	const places = 4
 	var tokens atomic.Int64
 	fake := wechattest.New(wechattest.App{ID: testAppID, Secret: testSecret})
-	asked := make(chan struct{}, places)
+	asked := make(chan struct{})
 	api := tokensAnd(t, &tokens, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != wechattest.RiskRank {
 			fake.ServeHTTP(w, r)
 			return
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		asked <- struct{}{}
-		<-r.Context().Done()
+		select {
+		case asked <- struct{}{}:
+			<-r.Context().Done()
+		case <-r.Context().Done():
+		}
 	})
 	for name, hold := range map[string]func(context.Context, *wechat.Client) error{
 		"a slow reader": func(ctx context.Context, client *wechat.Client) error {
@@ -146,6 +149,7 @@ func TestAttackCallsOfOthersKeepLoginsOut(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			client := newClient(t, nil, func(cfg *wechat.Config) { cfg.BaseURLs, cfg.MaxInFlight = []string{api}, places })
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
