@@ -108,6 +108,7 @@ func (n *node) loginWithPhone() (*wechattest.User, answer) {
 // Caddy is killed while the backend is away. What WeChat pushed before, and was told success for,
 // is there afterwards, and reaches the backend when it is back.
 func TestPushesOutliveAKill(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	backend := newPushes(t)
 	n := w.takesPushes(backend)
@@ -146,6 +147,7 @@ func TestPushesOutliveAKill(t *testing.T) {
 // One of two nodes takes pushes and dies; the other passes them on, and takes WeChat's repeats for
 // what they are. Consent that was taken back at one is gone at both.
 func TestPushesOfANodeThatDied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	redis := redistest.Start(t)
 	backend := newPushes(t)
@@ -178,6 +180,7 @@ func TestPushesOfANodeThatDied(t *testing.T) {
 // In one site wechat_auth has a block of its own, and the backend another: nothing stands behind it.
 // The push is not lost for that, and the log says what is wrong.
 func TestPushesWithNothingBehind(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	backend := newPushes(t)
 	backend.come()
@@ -203,6 +206,7 @@ func TestPushesWithNothingBehind(t *testing.T) {
 
 // The sandbox pushes to a site of the same Caddy, as the playground does.
 func TestTheSandboxPushes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	backend := newPushes(t)
 	backend.come()
@@ -231,8 +235,10 @@ func TestTheSandboxPushes(t *testing.T) {
 
 // The backend in the documents takes pushes, and none from a client.
 func TestDocumentedPushBackend(t *testing.T) {
+	t.Parallel()
 	for _, doc := range []string{"../docs/push.md", "../docs/push.zh-CN.md"} {
 		t.Run(doc, func(t *testing.T) {
+			t.Parallel()
 			text, err := os.ReadFile(doc)
 			if err != nil {
 				t.Fatal(err)
@@ -258,5 +264,34 @@ func TestDocumentedPushBackend(t *testing.T) {
 				t.Errorf("got %s for a client that posts a push, want 404", got)
 			}
 		})
+	}
+}
+
+// The master dies while the backend is away. With wait_replicas, what WeChat was told success for is
+// with the replica that takes over.
+func TestPushesOutliveARedisMaster(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	redis := redistest.StartSentinel(t)
+	backend := newPushes(t)
+	n := w.takesPushes(backend, "store redis "+redis.URL+" {\nwait_replicas 1\n}")
+	n.start()
+	eventually(t, "logins work", func() bool { return n.newLogin() == 200 })
+	alice := w.fake.NewUser(appID)
+	var want []string
+	for i := range 5 {
+		n.push(w.fake.TextMessage(alice, fmt.Sprint(i)))
+		want = append(want, fmt.Sprint(i))
+	}
+	redis.Master.Stop()
+	eventually(t, "the replica has taken over", func() bool {
+		info, _ := redis.Replica.Do(t, "INFO", "replication").(string)
+		return strings.Contains(info, "role:master")
+	})
+	redis.Master.Restart(t)
+	backend.come()
+	within(t, 2*patience, "the backend has all pushes", func() bool { return len(backend.of(alice)) >= len(want) })
+	if got := slices.Compact(backend.of(alice)); !slices.Equal(got, want) {
+		t.Errorf("got %v, want each and in order", got)
 	}
 }
