@@ -33,7 +33,8 @@ const groups = []
 
 function addGroup(time, key) {
   const list = el('ol', {})
-  const node = el('section', { className: 'tap' }, el('h3', {}, el('span', { i18n: key }), el('time', {}, new Date(time).toLocaleTimeString())), list)
+  const at = time ? el('time', {}, new Date(time).toLocaleTimeString()) : null // what came before any tap has no time of its own
+  const node = el('section', { className: 'tap' }, el('h3', {}, el('span', { i18n: key }), at), list)
   node.hidden = true // until something happens
   groups.unshift({ time, node, list })
   $('traffic').prepend(node)
@@ -132,6 +133,7 @@ const isOurs = (name) => name.toLowerCase().startsWith('x-wx-')
 /** Shows what Caddy knows of a user; undefined for no user, null for no way to ask. */
 export function showSessions(known, current, end) {
   const panel = $('sessions')
+  if (panel.contains(document.activeElement)) panel.focus() // a button there goes
   const sessions = known?.sessions ?? []
   const empty = { undefined: 'sessions.empty', null: 'sessions.off' }[String(known)] ?? (known.user ? null : 'sessions.none')
   if (empty) {
@@ -139,7 +141,8 @@ export function showSessions(known, current, end) {
     return
   }
   const names = ['sid', 'created', 'used', 'ends', 'act']
-  const time = (text) => el('td', {}, new Date(text).toLocaleString())
+  // On a small screen the head of the table is not shown, and each time stands below its name.
+  const time = (text, name) => el('td', {}, el('small', { className: 'label', i18n: `sessions.${name}` }), new Date(text).toLocaleString())
   panel.replaceChildren(
     el('p', { className: 'hint', i18n: 'sessions.note' }),
     el('table', { className: 'sessions' },
@@ -147,7 +150,7 @@ export function showSessions(known, current, end) {
       el('thead', {}, el('tr', {}, ...names.map((name) => el('th', { scope: 'col', i18n: `sessions.${name}` })))),
       el('tbody', {}, ...sessions.map((session) => el('tr', { 'data-sid': session.sid },
         el('td', {}, el('code', {}, `${session.sid.slice(0, 8)}…`), session.sid === current ? el('span', { className: 'badge', i18n: 'sessions.this' }) : null),
-        time(session.created), time(session.last_use), time(session.ends),
+        time(session.created, 'created'), time(session.last_use, 'used'), time(session.ends, 'ends'),
         el('td', {}, el('button', { type: 'button', className: 'quiet', i18n: 'sessions.end', onclick: () => end(session.sid) })))))),
     table('sessions.stored', Object.entries(known.user)))
 }

@@ -39,6 +39,7 @@ export function startPhone({ auth, wx, tapped, settled }) {
 
   /** Does what a tap asks for, and says how it went. */
   const tap = async (name, run) => {
+    const focused = document.activeElement
     tapped(name)
     document.querySelector('.phone').setAttribute('aria-busy', 'true')
     try {
@@ -49,6 +50,8 @@ export function startPhone({ auth, wx, tapped, settled }) {
     } finally {
       document.querySelector('.phone').removeAttribute('aria-busy')
       show()
+      // Who taps by keyboard goes on from what is left, when the button that he pressed is gone.
+      if ([focused, document.body].includes(document.activeElement) && !focused.checkVisibility()) $(auth.loggedIn ? 'orders' : 'login').focus()
       settled()
     }
   }
