@@ -166,14 +166,15 @@ func openStore(*testing.T, string, *session.Clock) session.Store { return nil }
 	}
 }
 
-// The two languages have the same Caddyfiles and the same code.
+// The two languages have the same Caddyfiles and the same code. Of xcaddy.md scripts/docs.sh runs the
+// English commands, so the Chinese are the same, and print the same.
 func TestLanguagesAgree(t *testing.T) {
 	t.Parallel()
 	for _, pair := range languagePairs() {
 		var texts [2]string
 		for i, doc := range pair {
 			for _, f := range readFences(t, doc) {
-				if f.lang == "caddyfile" || f.lang == "go" {
+				if f.lang == "caddyfile" || f.lang == "go" || pair[0] == "xcaddy.md" && f.lang != "sh" {
 					texts[i] += f.text + "\n"
 				}
 			}
