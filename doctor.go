@@ -30,7 +30,9 @@ const (
 	checkUnset       = "secret-unset"
 	checkShort       = "secret-short"
 	checkRepeated    = "secret-repeated"
+	checkPlainSecret = "secret-in-config"
 	checkFileSecret  = "file-secret"
+	checkKeyFile     = "key-file"
 	checkAPI         = "api-plain"
 	checkClock       = "clock"
 	checkCredentials = "credentials"
@@ -40,6 +42,9 @@ const (
 	checkFile        = "sqlite-file"
 	checkProxies     = "trusted-proxies"
 	checkAccessLog   = "access-log"
+	checkDebugLog    = "debug-log"
+	checkErrorFiles  = "error-files"
+	checkAdmin       = "admin-api"
 	checkMatcher     = "matcher"
 	checkBelow       = "below-base-path"
 	checkDiscovery   = "discovery"
@@ -54,7 +59,9 @@ var doctorChecks = [][2]string{
 	{checkUnset, "each secret has a value"},
 	{checkShort, "each secret is long enough"},
 	{checkRepeated, "each secret has many different characters, and one use"},
+	{checkPlainSecret, "no secret stands in the configuration as text"},
 	{checkFileSecret, "secrets come from files; after one has changed run caddy reload --force, a plain reload does not read it again"},
+	{checkKeyFile, "not everybody can read the files with private keys"},
 	{checkAPI, "secrets and phone numbers leave this machine encrypted, or stay in a private network"},
 	{checkClock, "this machine's clock agrees with that of WeChat's API"},
 	{checkCredentials, "an access token was fetched for each app"},
@@ -64,6 +71,9 @@ var doctorChecks = [][2]string{
 	{checkFile, "only Caddy's user can read the SQLite file"},
 	{checkProxies, "trusted_proxies is strict where it is set"},
 	{checkAccessLog, "no access log shows tokens"},
+	{checkDebugLog, "the log is not at level DEBUG"},
+	{checkErrorFiles, "handle_errors sends no file by the request's path"},
+	{checkAdmin, "the admin API is on this machine alone, or off"},
 	{checkMatcher, "the matchers let base_path through"},
 	{checkBelow, "public, optional and phone_required have nothing below base_path"},
 	{checkDiscovery, "the issuer is no https URL, or ends in base_path"},
@@ -121,6 +131,7 @@ func (d *doctor) examine(ctx context.Context, config []byte) (doctorReport, erro
 	d.check(checkSites, levelError, len(places) == 0, "no site has wechat_auth: write it into the site that your mini program calls")
 	for _, p := range places {
 		d.server(cfg, p)
+		d.leaks(cfg, p)
 		d.site(ctx, p)
 		d.secrets(ctx, p.handler)
 		d.store(ctx, p.handler)

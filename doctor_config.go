@@ -16,6 +16,10 @@ import (
 
 // caddyConfig is the part of Caddy's configuration that matters here.
 type caddyConfig struct {
+	Admin struct {
+		Disabled bool   `json:"disabled"`
+		Listen   string `json:"listen"`
+	} `json:"admin"`
 	Logging struct {
 		Logs map[string]logConfig `json:"logs"`
 	} `json:"logging"`
@@ -27,6 +31,7 @@ type caddyConfig struct {
 }
 
 type logConfig struct {
+	Level   string   `json:"level"`
 	Include []string `json:"include"`
 	Exclude []string `json:"exclude"`
 	Encoder struct {
@@ -36,8 +41,11 @@ type logConfig struct {
 }
 
 type serverConfig struct {
-	Listen         []string        `json:"listen"`
-	Routes         []routeConfig   `json:"routes"`
+	Listen []string      `json:"listen"`
+	Routes []routeConfig `json:"routes"`
+	Errors struct {
+		Routes []routeConfig `json:"routes"`
+	} `json:"errors"`
 	TrustedProxies json.RawMessage `json:"trusted_proxies"`
 	Strict         int             `json:"trusted_proxies_strict"`
 	Logs           *struct {
@@ -59,6 +67,15 @@ type handlerConfig struct {
 	Handler string        `json:"handler"`
 	Routes  []routeConfig `json:"routes"`
 	Strip   string        `json:"strip_path_prefix"`
+	URI     string        `json:"uri"`
+}
+
+// readHandler reads a handler. One of a module that has other things by these names has none.
+func readHandler(raw json.RawMessage) (h handlerConfig) {
+	if json.Unmarshal(raw, &h) != nil {
+		return handlerConfig{}
+	}
+	return h
 }
 
 // place is a wechat_auth with what stands before it.
@@ -90,10 +107,7 @@ func (s *serverConfig) places(routes []routeConfig, before []step) (all []place)
 			steps = append(steps, step{match: route.Match})
 		}
 		for _, raw := range route.Handle {
-			var h handlerConfig
-			if json.Unmarshal(raw, &h) != nil {
-				continue // of a module that has other things by these names
-			}
+			h := readHandler(raw)
 			switch handler := new(Handler); {
 			case h.Handler == "wechat_auth" && json.Unmarshal(raw, handler) == nil:
 				all = append(all, place{s, slices.Clone(steps), handler})

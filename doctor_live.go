@@ -92,6 +92,7 @@ func (d *doctor) push(repl *caddy.Replacer, name string, p *Push) {
 	if p.PreviousAESKey != "" {
 		d.secret(repl, "the push previous_aes_key of "+name, p.PreviousAESKey)
 	}
+	d.plainSecret("the push token of "+name, p.Token)
 	token, err := resolve(repl, "the push token of "+name, p.Token)
 	d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
 	d.check(checkShort, levelWarn, err == nil && len(token) < shortestPushToken,
@@ -104,6 +105,7 @@ func (d *doctor) secret(repl *caddy.Replacer, what, configured string) string {
 		d.check(checkUnset, levelError, true, "%s is missing: write it as {env.NAME} or {file./path}", what)
 		return ""
 	}
+	d.plainSecret(what, configured)
 	value, err := resolve(repl, what, configured)
 	d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
 	if err != nil {

@@ -8,3 +8,6 @@ import "os"
 
 // fileRights finds nothing wrong: access control lists are not looked at.
 func fileRights(os.FileInfo) (others, owner bool) { return false, true }
+
+// readableByAll finds nothing wrong either.
+func readableByAll(os.FileInfo) bool { return false }

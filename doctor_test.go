@@ -33,16 +33,21 @@ type patient struct {
 
 const doctorPushKey = "Vb3nQx7ZkP0sTfYw8GhJm2LcRdAe5UiOoN1vXzK4q6R"
 
+// secretFile returns the placeholder of a file with a secret.
+func secretFile(t *testing.T, secret string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "secret")
+	writeText(t, file, secret)
+	return "{file." + file + "}"
+}
+
 // pushApp is a good app whose push has these secrets.
-func pushApp(token, key string) string {
-	return doctorApp + " " + doctorSecret + " {\npush {\ntoken " + token + "\naes_key " + key + "\n}\n}"
+func pushApp(secret, token, key string) string {
+	return doctorApp + " " + secret + " {\npush {\ntoken " + token + "\naes_key " + key + "\n}\n}"
 }
 
 // caddyfile writes the configuration; its store is the file of that name, unless the lines have one.
 func (p patient) caddyfile(api, file string) string {
-	if p.app == "" {
-		p.app = doctorApp + " " + doctorSecret
-	}
 	if p.api != "" {
 		api = p.api
 	}
@@ -63,6 +68,9 @@ func (p patient) diagnose(t *testing.T) []wechatauth.Finding {
 	if p.code != 0 {
 		fake.Fail(wechattest.StableToken, 9, wechattest.ErrCode(p.code))
 	}
+	if p.app == "" {
+		p.app = doctorApp + " " + secretFile(t, doctorSecret)
+	}
 	config := adapt(p.caddyfile(api, filepath.Join(t.TempDir(), "none.db")))
 	config, _, _ = strings.Cut(config, "\nwarning: ")
 	findings, err := wechatauth.Diagnose(t.Context(), []byte(config), p.ahead)
@@ -75,10 +83,8 @@ func (p patient) diagnose(t *testing.T) []wechatauth.Finding {
 func TestDoctorFindsNothingWrong(t *testing.T) {
 	t.Parallel()
 	const filtered = "log {\nformat filter {\nrequest>uri delete\nrequest>headers>X-Token delete\n}\n}\n"
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(doctorSecret), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	key := filepath.Join(t.TempDir(), "token.pem")
+	writeText(t, key, "the doctor looks at its rights alone")
 	for name, p := range map[string]patient{
 		"plain":         {},
 		"filtered log":  {site: filtered + "AUTH", lines: "token_from query t\ntoken_from header x-token"},
@@ -88,9 +94,15 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 		"one of two":    {site: "@m path /x /auth/*\nhandle @m {\nAUTH\n}"},
 		"strict":        {global: "servers {\ntrusted_proxies static private_ranges\ntrusted_proxies_strict\n}"},
 		"discovery":     {lines: "token {\nissuer https://api.example.com/auth\n}"},
-		"push":          {app: pushApp("0123456789abcdef", doctorPushKey), site: "log {\nformat filter {\nrequest>uri query {\ndelete openid\n}\n}\n}\nAUTH"},
-		"secret file":   {app: doctorApp + " {file." + file + "}"},
+		"push":          {app: pushApp(secretFile(t, doctorSecret), secretFile(t, "0123456789abcdef"), secretFile(t, doctorPushKey)), site: "log {\nformat filter {\nrequest>uri query {\ndelete openid\n}\n}\n}\nAUTH"},
 		"public beside": {lines: "public /authors/*"},
+		"key file":      {lines: "token {\nkey " + key + "\n}"},
+		"error page":    {site: "AUTH\nfile_server\nhandle_errors {\nrewrite * /error.html\nfile_server\n}"},
+		"admin socket":  {global: "admin unix//run/caddy/admin.sock"},
+		"admin IPv6":    {global: "admin [::1]:2019"},
+		"admin off":     {global: "admin off"},
+		"other debug":   {global: "log tls {\nlevel DEBUG\ninclude tls\n}"},
+		"debug without": {global: "log {\nlevel DEBUG\nexclude http.handlers\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,7 +122,10 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 // Threats: F20.
 func TestDoctorFindsEachMistake(t *testing.T) {
 	t.Parallel()
-	readable := filepath.Join(t.TempDir(), "readable.db")
+	readable, key := filepath.Join(t.TempDir(), "readable.db"), filepath.Join(t.TempDir(), "readable.pem")
+	if err := os.WriteFile(key, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		name    string
 		patient patient
@@ -128,10 +143,10 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"previous key unset", patient{lines: "token {\nalgorithm HS256\nkey " + doctorSecret + "0\nprevious_key {env.DOCTOR_NO_SUCH}\n}"}, "secret-unset", "error", "previous_key"},
 		{"secret used twice", patient{lines: "hook http://localhost:1 {\nsecret " + doctorSecret + "\n}"}, "secret-repeated", "error", "the hook's secret is also the secret of app"},
 		{"secret of one character", patient{app: doctorApp + " " + strings.Repeat("a", 32)}, "secret-repeated", "error", "openssl rand"},
-		{"push key that is a dummy", patient{app: pushApp("0123456789abcdef", strings.Repeat("A", 43))}, "secret-repeated", "error", "the push aes_key of app " + doctorApp},
-		{"push token that is short", patient{app: pushApp("AAAAA", doctorPushKey)}, "secret-short", "warn", "openssl rand -hex 16"},
-		{"openids of pushes in the log", patient{app: pushApp("0123456789abcdef", doctorPushKey), site: "log\nAUTH"}, "access-log", "warn", "docs/push.md"},
-		{"push token unset", patient{app: pushApp("{env.DOCTOR_NO_SUCH}", doctorPushKey)}, "secret-unset", "error", "the push token of app " + doctorApp},
+		{"push key that is a dummy", patient{app: pushApp(doctorSecret, "0123456789abcdef", strings.Repeat("A", 43))}, "secret-repeated", "error", "the push aes_key of app " + doctorApp},
+		{"push token that is short", patient{app: pushApp(doctorSecret, "AAAAA", doctorPushKey)}, "secret-short", "warn", "openssl rand -hex 16"},
+		{"openids of pushes in the log", patient{app: pushApp(doctorSecret, "0123456789abcdef", doctorPushKey), site: "log\nAUTH"}, "access-log", "warn", "docs/push.md"},
+		{"push token unset", patient{app: pushApp(doctorSecret, "{env.DOCTOR_NO_SUCH}", doctorPushKey)}, "secret-unset", "error", "the push token of app " + doctorApp},
 		{"service secret of one character", patient{lines: "service {\nsecret " + strings.Repeat("b", 32) + "\n}"}, "secret-repeated", "error", "the service's secret"},
 		{"api by name in clear", patient{api: "http://api.example.com"}, "api-plain", "error", "api http://api.example.com sends AppSecrets"},
 		{"hook in clear", patient{lines: "hook http://hook.example.com/x {\nsecret " + doctorSecret + "\n}"}, "api-plain", "error", "hook http://hook.example.com sends"},
@@ -146,6 +161,20 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"no hook", patient{lines: "hook http://127.0.0.1:1/x {\nsecret " + doctorSecret + "\n}"}, "hook", "error", "127.0.0.1:1 does not answer, and nobody can log in"},
 		{"no Redis", patient{lines: "store redis redis://127.0.0.1:1"}, "store", "error", "Redis does not answer"},
 		{"readable file", patient{lines: "store sqlite " + readable}, "sqlite-file", "error", "chmod 600"},
+		{"readable key", patient{lines: "token {\nkey " + key + "\n}"}, "key-file", "error", key + " of token"},
+		{"readable previous key", patient{lines: "token {\nkey other.pem\nprevious_key " + key + "\n}"}, "key-file", "error", "chmod 640"},
+		{"secret as text", patient{app: doctorApp + " " + doctorSecret}, "secret-in-config", "warn", "the secret of app " + doctorApp + " stands"},
+		{"hook secret as text", patient{lines: "hook http://localhost:1 {\nsecret " + doctorSecret + "\n}"}, "secret-in-config", "warn", "the hook's secret"},
+		{"debug", patient{global: "debug"}, "debug-log", "warn", "global option debug"},
+		{"debug of handlers", patient{global: "log handlers {\nlevel DEBUG\ninclude http.handlers\n}"}, "debug-log", "warn", "openid and phone"},
+		{"files as error pages", patient{site: "AUTH\nfile_server\nhandle_errors {\nfile_server\n}"}, "error-files", "warn", "rewrite to an error page"},
+		{
+			"files beside error pages",
+			patient{site: "AUTH\nhandle_errors {\nhandle /x/* {\nrewrite * /e.html\nfile_server\n}\nhandle {\nfile_server\n}\n}"},
+			"error-files", "warn", "status 401",
+		},
+		{"admin for all", patient{global: "admin :2019"}, "admin-api", "warn", "listens on :2019"},
+		{"admin in a network", patient{global: "admin 10.0.0.7:2019"}, "admin-api", "warn", "10.0.0.7:2019"},
 		{"proxies", patient{global: "servers {\ntrusted_proxies static private_ranges\n}"}, "trusted-proxies", "warn", "trusted_proxies_strict"},
 		{"log of queries", patient{site: "log\nAUTH", lines: "token_from query t"}, "access-log", "warn", "request>uri"},
 		{

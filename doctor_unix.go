@@ -14,3 +14,6 @@ func fileRights(info os.FileInfo) (others, owner bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return info.Mode().Perm()&0o077 != 0, !ok || int(stat.Uid) == os.Geteuid()
 }
+
+// readableByAll tells whether users outside the file's group may read it.
+func readableByAll(info os.FileInfo) bool { return info.Mode().Perm()&0o004 != 0 }
