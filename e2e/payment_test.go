@@ -97,8 +97,9 @@ func TestOpenInterfaceServiceExample(t *testing.T) {
 	n := w.newNode()
 	site, door := testkit.FreePort(t), testkit.FreePort(t)
 	n.more = adapted(t, "../examples/openapi/Caddyfile", map[string]string{
-		"https://api.example.com":                    "http://:" + site,
+		"https://api.example.com {":                  "http://:" + site + " {",
 		"http://api.weixin.qq.com {":                 "http://api.weixin.qq.com:" + door + " {",
+		"http://api.example.com {":                   "http://api.example.com:" + door + " {",
 		"app {env.WECHAT_APPID} {env.WECHAT_SECRET}": "app " + appID + " " + secret,
 		"https://api2.weixin.qq.com":                 w.api,
 		"secret {env.SERVICE_SECRET}":                "secret " + serviceSecret,
@@ -129,6 +130,11 @@ func TestOpenInterfaceServiceExample(t *testing.T) {
 		if got := call(path, "{}"); got.status != 404 {
 			t.Errorf("%s: got %s, want 404", path, got)
 		}
+	}
+	backend.url = "http://api.example.com:" + door // the door is not what people get who write http://
+	backend.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if got := call("/wxa/msg_sec_check", "{}"); got.status != 301 {
+		t.Errorf("the site's name without TLS: got %s, want a redirect", got)
 	}
 	if got := users.send("POST", "/auth/service/api/wxa/msg_sec_check", "{}"); got.status != 401 {
 		t.Errorf("from outside: got %s, want 401", got)
