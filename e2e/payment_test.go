@@ -164,6 +164,11 @@ func TestOperatorUsesWeChat(t *testing.T) {
 	w.fake.LoginCode(alice)
 	n.refused("session_key_stale", "sign", alice.OpenID, "--data", "x")
 	n.refused("--data is empty", "sign", alice.OpenID, "--data", "")
+	cmd := n.command("wechat-auth", "sign", alice.OpenID)
+	cmd.Stdin = strings.NewReader("\xff") // JSON would make another character of it, with another signature
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "no UTF-8") {
+		t.Errorf("what is no UTF-8: got %s, error %v, want a refusal", out, err)
+	}
 }
 
 // keygen makes keys that a configuration takes, and inspect shows a token of one.
