@@ -26,10 +26,10 @@ func internal(srv *caddyhttp.Server) func(http.ResponseWriter, *http.Request) *h
 
 // startForwarding has sites forward what waited for their backend since the last run. A site that
 // is not found, as in a named route, begins at its first request.
-func (o *Opener) startForwarding() error {
+func (o *Opener) startForwarding() {
 	app, err := o.ctx.AppIfConfigured("http")
-	if err != nil {
-		return err
+	if err != nil { // there is none, and so no site
+		return
 	}
 	for _, srv := range app.(*caddyhttp.App).Servers {
 		for _, h := range o.handlers {
@@ -38,7 +38,6 @@ func (o *Opener) startForwarding() error {
 			}
 		}
 	}
-	return nil
 }
 
 var nothing = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })

@@ -81,7 +81,8 @@ func (o *Opener) Start() error {
 	for _, site := range o.all {
 		site.LogStart()
 	}
-	return o.startForwarding()
+	o.startForwarding()
+	return nil
 }
 
 // Stop implements caddy.App. The stores are closed by the last handler that uses them.
