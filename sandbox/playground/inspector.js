@@ -149,7 +149,8 @@ export function showSessions(known, current, end) {
       el('caption', { i18n: 'sessions.list' }),
       el('thead', {}, el('tr', {}, ...names.map((name) => el('th', { scope: 'col', i18n: `sessions.${name}` })))),
       el('tbody', {}, ...sessions.map((session) => el('tr', { 'data-sid': session.sid },
-        el('td', {}, el('code', {}, `${session.sid.slice(0, 8)}…`), session.sid === current ? el('span', { className: 'badge', i18n: 'sessions.this' }) : null),
+        // What a sid begins with, all sessions of the user have.
+        el('td', {}, el('code', {}, `…${session.sid.slice(-8)}`), session.sid === current ? el('span', { className: 'badge', i18n: 'sessions.this' }) : null),
         time(session.created, 'created'), time(session.last_use, 'used'), time(session.ends, 'ends'),
         el('td', {}, el('button', { type: 'button', className: 'quiet', i18n: 'sessions.end', onclick: () => end(session.sid) })))))),
     table('sessions.stored', Object.entries(known.user)))

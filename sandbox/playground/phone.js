@@ -117,21 +117,26 @@ export function startPhone({ auth, wx, tapped, settled }) {
   onLanguage(show)
 }
 
+let finish // of the sheet that was opened last, until its answer is taken
+
 /** Opens a sheet and resolves with the value of the button that closed it; '' for Escape. */
 function ask(id) {
+  finish?.() // who is quick opens it again before the event comes that it closed
   const sheet = $(id)
   sheet.returnValue = ''
   sheet.showModal()
   return new Promise((resolve) => {
     const control = new AbortController()
+    finish = () => {
+      finish = undefined
+      control.abort()
+      resolve(sheet.returnValue)
+    }
     sheet.addEventListener('click', ({ target }) => {
       const button = target.closest('button[type=button]')
       if (button) sheet.close(button.value === 'cancel' ? '' : button.value)
     }, { signal: control.signal })
-    sheet.addEventListener('close', () => {
-      control.abort()
-      resolve(sheet.returnValue)
-    }, { once: true })
+    sheet.addEventListener('close', () => { if (!sheet.open) finish() }, { signal: control.signal })
   })
 }
 

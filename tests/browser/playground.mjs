@@ -281,6 +281,10 @@ async function keyboard() {
   await press('Escape')
   check('focus after Escape', await focus(), 'orders-phone')
   await press('Enter')
+  await page.evaluate(() => { // closed and opened again before the page gets the event that it closed
+    document.querySelector('dialog[open]').close()
+    document.getElementById('orders-phone').click()
+  })
   await reach('allow')
   await tapping(page, () => press('Enter'))
   check('phone by keyboard', await text(page, '#phone-value'), '13800138000')
@@ -308,6 +312,8 @@ async function keyboard() {
 
 /** The page on a small phone. */
 async function small() {
+  const other = await open('zh-CN', 'light', { width: 360, height: 740 }) // of the same user
+  await tap(other, '#login')
   const page = await open('zh-CN', 'light', { width: 360, height: 740 })
   const fits = async (state) => {
     check(`360 px, ${state}`, await page.evaluate(() => document.documentElement.scrollWidth), 360)
@@ -321,10 +327,13 @@ async function small() {
     await page.click(`#tab-${tab}`)
     await fits(tab)
   }
+  const names = await page.locator('#sessions .sessions code').allInnerTexts()
+  check('sessions by name', new Set(names).size, 2)
   check('360 px, the name of a time', await page.locator('.sessions .label').first().isVisible(), true)
   await page.click('#set-avatar')
   await fits('sheet')
   await page.context().close()
+  await other.context().close()
 }
 
 try {
