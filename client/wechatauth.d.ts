@@ -33,7 +33,11 @@ export class WechatAuth {
 
   /**
    * `wx.request` with the token. Takes its options except `success`, `fail` and `complete`, and a url relative to
-   * `baseURL`; the token never goes to another host, nor where the header `Authorization` is given.
+   * `baseURL`; the token never goes to another host, nor where the header `Authorization` is given. WeChat follows
+   * redirects by itself, and no page of its says whether headers go along: a path that redirects to other hosts needs
+   * `redirect: 'manual'` or `auth: 'none'`.
+   *
+   * What was begun before a logout rejects with `logged_out` rather than go on as the next user.
    *
    * Resolves with wx.request's result for statuses below 400, and rejects with a {@link WechatAuthError} otherwise.
    *
@@ -299,7 +303,7 @@ export class WechatAuthError extends Error {
   readonly rid?: string
   /** Seconds after which another try makes sense, if the server said so */
   readonly retryAfter?: number
-  /** The whole result of wx.request where there was an answer, for errors of your own backend */
+  /** The whole result of wx.request where there was an answer, for errors of your own backend; not with bad_answer */
   readonly response?: RequestResult<any>
 }
 

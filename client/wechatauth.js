@@ -29,7 +29,8 @@ function headerOf({ header }, name) {
 // uploadFile gives strings, and an app that asks for bytes gets the error in bytes.
 function parsed(data) {
   try {
-    if (data instanceof ArrayBuffer && data.byteLength < 4096) data = String.fromCharCode(...new Uint8Array(data))
+    const bytes = data instanceof ArrayBuffer && data.byteLength < 4096 && new Uint8Array(data)
+    if (bytes) data = decodeURIComponent(escape(String.fromCharCode(...bytes))) // UTF-8
     return typeof data === 'string' ? JSON.parse(data) : data
   } catch (e) {
     return null
@@ -104,7 +105,7 @@ class Device {
     })
   }
 
-  call(name, options, onTask) {
+  call(name, options, onTask, otherwise) {
     return new Promise((success, fail) => {
       let task
       try {
@@ -114,18 +115,17 @@ class Device {
       }
       if (task && task.then) task.then(success, fail) // Taro's is a promise too, whose rejection somebody must take
       if (task && onTask) onTask(task)
-    }).catch(async (e) => { throw await this.failure(e) })
+    }).catch(async (e) => { throw await this.failure(e, otherwise) })
   }
 
   // What a fail callback was given, as an error.
-  async failure(e) {
+  async failure(e, otherwise = ['network', 'the connection failed']) {
     if (e instanceof WechatAuthError) return e
     const { networkType } = await new Promise((success) => {
       if (!this.wx.getNetworkType) success({})
       else this.wx.getNetworkType({ success, fail: success })
     })
-    const offline = networkType === 'none'
-    return failure(CALLS, e, offline ? ['offline', 'the phone has no network'] : ['network', 'the connection failed'])
+    return failure(CALLS, e, networkType === 'none' ? ['offline', 'the phone has no network'] : otherwise)
   }
 
   // Runs `send` while less than `most` others run.
@@ -161,7 +161,8 @@ class Device {
 
 // Time is the phone's own, since the answer came: the server's clock may be another. One that was put back says nothing.
 const grant = (token, seconds) => ({ token, at: Date.now(), life: (seconds >= 0 ? seconds : 3600) * 1000 })
-const isGrant = (g) => Boolean(g && g.token && typeof g.token === 'string' && g.at > 0 && g.life >= 0)
+const isToken = (t) => typeof t === 'string' && /^[!-~]+$/.test(t) // which ends no header
+const isGrant = (g) => Boolean(g && isToken(g.token) && g.at > 0 && g.life >= 0)
 const age = (g) => Date.now() - g.at
 const lives = (g, ahead = 0) => Boolean(g) && age(g) >= 0 && age(g) < g.life - ahead
 const random = () => Math.random().toString(36).slice(2)
@@ -170,8 +171,9 @@ const random = () => Math.random().toString(36).slice(2)
 class Session {
   constructor(device, options) {
     Object.assign(this, options, { device, listeners: new Set(), renewal: null, editing: Promise.resolve(), notified: '' })
-    // Late answers are known by `epoch`, which changes at a login or logout, and `edits`, at a change of the user's data.
-    Object.assign(this, { epoch: 0, edits: 0, futile: 0, renewed: 0, kept: { rev: 0, user: null, ending: [] } })
+    // Late answers are known by `leaves`, the number of logouts, `epoch`, which changes at a login too, and `edits`, at a
+    // change of the user's data.
+    Object.assign(this, { epoch: 0, edits: 0, futile: 0, renewed: 0, kept: { rev: 0, leaves: 0, user: null, ending: [] } })
   }
 
   get state() {
@@ -186,10 +188,10 @@ class Session {
       stored = this.device.wx.getStorageSync(this.storageKey)
     } catch (e) { /* as if there were nothing */ }
     if (!stored || !(stored.rev > this.kept.rev)) return
-    const { rev, access, refresh, user, out, spent, ending } = stored
-    if (Boolean(out) !== Boolean(this.kept.out)) this.epoch++
+    const { rev, leaves, access, refresh, user, out, spent, ending } = stored
+    if (leaves !== this.kept.leaves) this.epoch++
     this.kept = {
-      rev, out: out === true, spent: Number(spent) || 0,
+      rev, leaves: Number(leaves) || 0, out: out === true, spent: Number(spent) || 0,
       access: isGrant(access) ? access : null, refresh: isGrant(refresh) ? refresh : null,
       user: user && typeof user.openid === 'string' ? user : null,
       ending: Array.isArray(ending) ? ending.filter((e) => e && e.refresh_token) : [],
@@ -234,13 +236,14 @@ class Session {
 
   drop(ending) {
     this.epoch++
-    this.save({ out: true, access: null, refresh: null, user: null, ending })
+    this.save({ leaves: this.kept.leaves + 1, out: true, access: null, refresh: null, user: null, ending })
   }
 
   // Sends a request to a route of wechatauth, which all can be asked again. Returns the answer with the tokens, or null
   // where 204 is the answer.
+  // It follows no redirect, which could lead codes and tokens to another host.
   async own(path, { method = 'POST', data, token, upload, repeats = 2, within, before = () => {}, empty = false }) {
-    const options = withToken(token, upload || { method, data, timeout: this.timeout }, this.base + path)
+    const options = withToken(token, upload || { method, data, timeout: this.timeout, redirect: 'manual' }, this.base + path)
     const res = await this.device.persist(() => {
       before()
       return this.send(upload ? 'uploadFile' : 'request', options)
@@ -248,9 +251,9 @@ class Session {
     const body = parsed(res.data)
     if (empty && Number(res.statusCode) === 204) return null
     const { access_token: made, user } = body || {}
-    if (!empty && made && typeof made === 'string' && user && user.openid) return body
+    if (!empty && isToken(made) && user && user.openid) return body
     const text = `what answers at ${this.base} is not wechatauth`
-    throw new WechatAuthError('bad_answer', text, { status: res.statusCode, response: res })
+    throw new WechatAuthError('bad_answer', text, { status: res.statusCode }) // not the answer, which may hold tokens
   }
 
   async send(name, options, onTask) {
@@ -284,18 +287,22 @@ class Session {
 
   async refresh(token) {
     const { epoch, edits } = this
+    const replaced = () => !this.kept.refresh || this.kept.refresh.token !== token // by another copy of this file
+    let first // Only a refusal of the first try proves that the token is not spent.
     // A token that was sent longer ago, without an answer, would be taken for a stolen one. This mark outlives a restart.
     const before = () => {
-      const { spent } = this.kept
-      if (!spent) this.save({ spent: Date.now() })
-      else if (Math.abs(Date.now() - spent) > REPLAY) throw new WechatAuthError('refresh_reused', 'this would seem so')
+      this.sync()
+      const { spent } = this.kept, tooLate = spent && Math.abs(Date.now() - spent) > REPLAY
+      if (tooLate || replaced()) throw new WechatAuthError('refresh_reused', 'this would seem so')
+      first = !spent
+      if (first) this.save({ spent: Date.now() })
     }
-    const data = { refresh_token: token }
-    const answer = await this.own('/refresh', { data, within: REPLAY, before }).catch((e) => {
-      if (e.status < 500 && epoch === this.epoch) this.save({ spent: 0 })
-      throw e
-    })
+    const sent = this.own('/refresh', { data: { refresh_token: token }, within: REPLAY, before })
+    const [answer, e] = await sent.then((body) => [body], (error) => [null, error])
     this.sync()
+    if (epoch === this.epoch && replaced()) return
+    if (e && first && e.status < 500 && epoch === this.epoch) this.save({ spent: 0 })
+    if (e) throw e
     if (epoch !== this.epoch) throw loggedOut()
     // What the user gave meanwhile may be missing in this token.
     this.keep(edits === this.edits ? answer : { ...answer, access_token: this.bearer, user: this.kept.user })
@@ -327,18 +334,15 @@ class Session {
   }
 
   async code() {
-    const call = () => this.device.call('login', { timeout: this.timeout })
-    const { code, errno, errMsg } = await this.device.persist(call, { repeats: 1 }).catch((e) => {
-      if (e.code !== 'network') throw e
-      return { errno: e.errno, errMsg: e.errMsg }
-    })
-    if (!code) throw new WechatAuthError('login_failed', `wx.login gives no code (${errMsg})`, { errno, errMsg })
+    const failed = ['login_failed', 'wx.login gives no code'], codes = UNANSWERED.concat(failed)
+    const call = () => this.device.call('login', { timeout: this.timeout }, null, failed)
+    const { code, errMsg } = await this.device.persist(call, { repeats: 1, codes })
+    if (!code) throw failure([], { errMsg }, failed)
     return code
   }
 
   // A token that is valid for a while. Unless one is needed, it can be ''.
   async token(needed) {
-    this.sync()
     const { access, out } = this.kept
     if (!out && access && lives(access, Math.min(60000, access.life / 5))) return access.token
     if (!needed && !this.renewal && this.state !== 'logged_in') return ''
@@ -346,9 +350,14 @@ class Session {
     return this.bearer
   }
 
-  // Has a request sent with a token, and once more with another if it is refused.
-  async authorized(needed, send) {
+  // Has a request sent with a token, and once more with another if it is refused; but never as another user than him
+  // who was there when it was made.
+  async authorized(needed, make, { leaves } = this.kept) {
     let failed
+    const send = (token) => {
+      if (token && leaves !== this.kept.leaves) throw loggedOut()
+      return make(token)
+    }
     const token = await this.token(needed).catch((e) => {
       if (needed || e.code === 'offline') throw e
       failed = e // public paths take any token, and by the server's clock this one may be valid
@@ -361,7 +370,9 @@ class Session {
       if (failed) throw failed
       const another = await this.another(token, e)
       if (e.status === 403 && !this.hasPhone) throw e
-      return send(another)
+      const res = await send(another)
+      this.futile = 0
+      return res
     }
   }
 
@@ -377,26 +388,26 @@ class Session {
     if (this.kept.out && !this.renewal) throw loggedOut({ status: e.status, response: e.response })
     const { access } = this.kept
     if (access && access.token !== refused) return access.token
-    if (!this.renewal) {
-      const since = Date.now() - this.renewed
-      if (this.futile >= 3 && since >= 0 && since < 60000) throw e
-      Object.assign(this, { futile: this.futile + 1, renewed: Date.now() })
-    }
+    const first = !this.renewal, since = Date.now() - this.renewed
+    if (since < 0 || since > 60000) this.futile = 0
+    if (first && this.futile >= 3) throw e
     await this.renew({ ended: e.code === 'session_revoked' })
+    if (first) Object.assign(this, { futile: this.futile + 1, renewed: Date.now() })
     return this.bearer
   }
 
   // Changes the user's data: one change at a time, so that the last answer has them all.
   edit(path, options) {
+    const { leaves } = this.kept
     const run = this.editing.then(async () => {
       let epoch
       const before = () => { epoch = this.epoch }
-      const answer = await this.authorized(true, (token) => this.own(path, { ...options, token, before }))
+      const answer = await this.authorized(true, (token) => this.own(path, { ...options, token, before }), { leaves })
       this.sync()
       if (epoch === this.epoch) {
         this.edits++
         this.keep(answer)
-      } else if (this.kept.out) {
+      } else if (leaves !== this.kept.leaves) {
         throw loggedOut()
       } else { // the token of the login since may lack what changed
         this.save({ access: { ...this.kept.access, life: 0 } })
@@ -410,7 +421,10 @@ class Session {
   // Has the server end what was logged out here.
   async end() {
     for (const { refresh_token, all } of this.kept.ending.slice()) {
-      const done = () => this.save({ ending: this.kept.ending.filter((e) => e.refresh_token !== refresh_token) })
+      const done = () => {
+        this.sync()
+        this.save({ ending: this.kept.ending.filter((e) => e.refresh_token !== refresh_token) })
+      }
       await this.own('/logout', { data: { refresh_token, all }, empty: true }).then(done, (e) => {
         if (e.status >= 400 && e.status < 429) done() // there is no such session
         throw e
@@ -438,10 +452,11 @@ class WechatAuth {
 
   // Late, for an app is often not ready when it makes its client.
   get _session() {
-    if (this._found) return this._found
-    const { wx: app, sessions } = this._device, key = storageKeyOf(app, this._options)
-    if (!sessions.has(key)) sessions.set(key, new Session(this._device, { ...this._options, storageKey: key }))
-    this._found = sessions.get(key)
+    if (!this._found) {
+      const { wx: app, sessions } = this._device, key = storageKeyOf(app, this._options)
+      if (!sessions.has(key)) sessions.set(key, new Session(this._device, { ...this._options, storageKey: key }))
+      this._found = sessions.get(key)
+    }
     this._found.sync()
     return this._found
   }
@@ -471,17 +486,16 @@ class WechatAuth {
 
   async _logIn(proof) {
     const s = this._session
-    const { phone_error: failed } = await s.once(async () => {
+    const { phone_error: failed, user } = await s.once(async () => {
       await s.end().catch(() => {})
       return s.logIn(proof)
     })
     if (failed) throw refusal({ data: failed })
-    return s.kept.user
+    return user
   }
 
   async bindPhone(event) {
     const s = this._session, proof = phoneProof(event)
-    s.sync()
     if (s.state === 'anonymous' && !s.renewal) return this._logIn(proof)
     try {
       return await s.edit('/phone', { data: proof, within: PHONE_REPLAY })
@@ -504,17 +518,21 @@ class WechatAuth {
 
   async erase() {
     const s = this._session
-    await s.authorized(true, (token) => s.own('/profile', { method: 'DELETE', token, empty: true }))
-    s.drop([])
+    await s.authorized(true, async (token) => {
+      while (s.renewal) await s.renewal.catch(() => {}) // a login that ends after it would make the user anew
+      const { leaves } = s.kept
+      return s.once(() => s.own('/profile', { method: 'DELETE', token, empty: true }).then(() => {
+        s.sync()
+        if (leaves === s.kept.leaves) s.drop([])
+      }))
+    })
   }
 
   async logout({ all = false } = {}) {
-    const s = this._session
-    s.sync()
-    const { refresh, ending } = s.kept
+    const s = this._session, { refresh, ending } = s.kept
     const sessions = (refresh ? [{ refresh_token: refresh.token }] : []).concat(ending)
-    if (all && !sessions.length) throw loggedOut()
     s.drop(all ? sessions.map((e) => ({ ...e, all })) : sessions)
+    if (all && !sessions.length) throw loggedOut()
     return s.end()
   }
 
@@ -535,12 +553,8 @@ class WechatAuth {
     if (success || fail || complete) throw new WechatAuthError('request_invalid', 'there are no callbacks here')
     const s = this._session, url = this.url(options.url)
     const once = (token) => this._device.queued(this._most, () => s.send(name, withToken(token, options, url), onTask))
-    const send = async (token) => {
-      const how = { repeats, maxWait: s.maxWait, codes: ['network', 'interrupted'] }
-      const res = await this._device.persist(() => once(token), how)
-      s.futile = 0
-      return res
-    }
+    const how = { repeats, maxWait: s.maxWait, codes: ['network', 'interrupted'] }
+    const send = (token) => this._device.persist(() => once(token), how)
     return this._takesToken(auth, url, options) ? s.authorized(auth === 'required', send) : send('')
   }
 
@@ -573,11 +587,8 @@ class WechatAuth {
         task.onOpen(() => resolve(task))
         task.onError(reject)
         task.onClose(reject)
-      }, reject)
-    }).catch(async (e) => {
-      const why = await this._device.failure(e), { code, errno, errMsg } = why
-      throw code === 'network' ? new WechatAuthError('socket_failed', 'the WebSocket did not open', { errno, errMsg }) : why
-    })
+      }).catch(reject)
+    }).catch(async (e) => { throw await this._device.failure(e, ['socket_failed', 'the WebSocket did not open']) })
   }
 }
 

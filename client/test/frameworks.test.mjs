@@ -82,7 +82,7 @@ test('the types have the methods and the codes of the file', () => {
   assert.deepEqual([...new Set(names)].sort(), made.sort())
   const [union] = /^export type ClientCode =.*?^$/ms.exec(types)
   const codes = [...union.matchAll(/^  \| '(\w+)'/gm)].map(([, code]) => code)
-  const thrown = [...source.matchAll(/(?:WechatAuthError\(|^ +\[|\? \[|: \[|\|\| \[|otherwise.*\[)'(\w+)'|\['(offline|network|cancelled)'/gm)].map(([, a, b]) => a || b)
+  const thrown = [...source.matchAll(/(?:WechatAuthError\(|^ +\[|\? \[|: \[|\|\| \[|otherwise.*\[)'(\w+)'|\['(offline|network|cancelled|login_failed|socket_failed)'/gm)].map(([, a, b]) => a || b)
   const servers = ['refresh_reused', 'token_invalid']
   assert.deepEqual([...new Set(thrown)].filter((code) => !servers.includes(code)).sort(), codes.sort())
 })

@@ -232,3 +232,43 @@ test('more requests than WeChat takes at once wait in order, and a login does no
   assert.ok(phone.peak <= 4)
   assert.deepEqual(site.wire.seen.filter((s) => s.startsWith('GET')).map((s) => parseInt(s.slice(7), 10)), [...Array(12).keys()])
 })
+
+test('an app that asks for bytes gets the reason in Chinese', async () => {
+  const { auth } = newUser()
+  site.wire.next('GET /x', answer(403, {}, '{"error":"denied","error_description":"违规"}'))
+  assert.equal((await failure(auth.request({ url: '/x', responseType: 'arraybuffer' }))).description, '违规')
+})
+
+// Errors end up in logs. A redirect would have WeChat send what a login or refresh sends to another host.
+test('what is not wechatauth gets no tokens passed on, and ends none up in errors', async () => {
+  const { phone, auth } = newUser()
+  const { request } = phone.wx
+  phone.wx.request = (options) => {
+    assert.equal(options.redirect, 'manual', options.url)
+    return request(options)
+  }
+  for (const text of ['{"access_token":"top-secret"}', '{"access_token":"top-secret\\r\\nX: y","user":{"openid":"o"}}', '{"access_token":"top-秘","user":{"openid":"o"}}']) {
+    site.wire.next('POST /auth/login', answer(200, {}, text))
+    const e = await failure(auth.login())
+    assert.equal(e.code, 'bad_answer')
+    assert.doesNotMatch(JSON.stringify(e), /top-/)
+  }
+  site.wire.next('POST /auth/login', answer(307, { Location: 'http://evil.example.com/' }, ''))
+  assert.equal((await failure(auth.login())).code, 'bad_answer')
+})
+
+test('a WebSocket whose onTask throws does not hang', async () => {
+  const { auth } = newUser()
+  const e = await failure(auth.connectSocket({ url: '/ws', onTask() { throw new Error('a mistake of the app') } }))
+  assert.match(e.errMsg, /a mistake of the app/)
+})
+
+test('10,000 requests leave nothing behind', async () => {
+  const { phone, auth } = newUser()
+  await auth.login()
+  phone.wx.request = ({ success }) => void setImmediate(success, { statusCode: 200, data: '', header: {} })
+  const session = auth._session
+  for (let i = 0; i < 10_000; i++) await auth.request({ url: '/hello' })
+  const { running, waiting, onShown, sessions } = session.device
+  assert.deepEqual([running, waiting.length, onShown.length, sessions.size, session.listeners.size], [0, 0, 0, 1, 0])
+})

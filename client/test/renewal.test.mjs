@@ -174,3 +174,16 @@ test('a refresh that the server refuses for now is tried again, however late', a
   assert.notEqual(await auth.token({ refused: token }), token)
   assert.equal(phone.logins, 1)
 })
+
+// The server may have spent the token at the first try, so what it says at the second proves nothing.
+test('a lost refresh and a refusal after it are no reason to send the token much later', async (t) => {
+  const { auth } = await newUser()
+  const token = await auth.token()
+  site.wire.next('POST /auth/refresh', 'after')
+  site.wire.next('POST /auth/refresh', answer(429, { 'Retry-After': 60 }, '{"error":"rate_limited"}'))
+  assert.equal((await failure(auth.token({ refused: token }))).code, 'rate_limited')
+  clock(t, 40e3)
+  site.wire.seen = []
+  await auth.token({ refused: token })
+  assert.deepEqual(site.wire.seen, ['POST /auth/login'])
+})

@@ -238,3 +238,22 @@ test('a WebSocket of another host gets no token', async () => {
   }
   assert.deepEqual(sent, [{}, {}, {}])
 })
+
+// A login that failed proves nothing against the next.
+test('a server that was away for some logins is asked again at the next request', async () => {
+  const { auth } = newUser({ maxWait: 0 })
+  site.wire.next('POST /auth/login', answer(503, {}, '{"error":"wechat_unavailable"}'), 5)
+  for (let i = 0; i < 5; i++) assert.equal((await failure(auth.request({ url: '/hello' }))).code, 'wechat_unavailable')
+  assert.equal((await auth.request({ url: '/hello' })).statusCode, 200)
+})
+
+test('one path that refuses every token does not renew it for ever, while others take it', async () => {
+  const { auth } = newUser()
+  await auth.login()
+  site.wire.next('GET /broken', answer(401, {}, ''), Infinity)
+  for (let i = 0; i < 20; i++) {
+    assert.equal((await failure(auth.request({ url: '/broken' }))).status, 401)
+    await auth.request({ url: '/hello' })
+  }
+  assert.equal(site.wire.count('POST /auth/refresh'), 3)
+})
