@@ -236,3 +236,33 @@ func TestRelayOutlivesItsBackends(t *testing.T) {
 	_ = stream.Close()
 	eventually(t, "the stream ends", func() bool { return runtime.NumGoroutine() < baseline+20 })
 }
+
+// WeChat does not answer what it is asked about risks, and many users log in at once. Those who wait
+// for it take half of the places; the others are not kept waiting, and all get in.
+func TestRiskOutageKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	d := startRelayDoor(t, "max_in_flight 4\nrisk deny 1")
+	if d == nil {
+		return
+	}
+	session := `{"openid":"o-someone","session_key":"AAAAAAAAAAAAAAAAAAAAAA=="}`
+	d.api.raw("/sns/jscode2session", fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(session), session))
+	d.api.on("/wxa/getuserriskrank", func(conn net.Conn, _ *http.Request) { _, _ = io.Copy(io.Discard, conn) })
+	for round := range 2 {
+		first := make(chan relayed)
+		for i := range 2 { // these wait for a rank, and take half of the places
+			go func() { first <- d.call("POST", "/auth/login", object("code", fmt.Sprintf("waits-%d-%d", round, i))) }()
+		}
+		eventually(t, "both wait for a rank", func() bool { return len(d.api.called("/wxa/getuserriskrank")) == 2*(round+1) })
+		for i := range 20 {
+			if got := d.call("POST", "/auth/login", object("code", fmt.Sprintf("code-%d-%d", round, i))); got.status != 200 {
+				t.Fatalf("a login meanwhile: got %d %s, want 200", got.status, got.body)
+			}
+		}
+		for range 2 {
+			if got := <-first; got.status != 200 {
+				t.Errorf("a login that waited: got %d %s, want 200", got.status, got.body)
+			}
+		}
+	}
+}

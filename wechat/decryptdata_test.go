@@ -61,6 +61,7 @@ func TestDecryptDataRefuses(t *testing.T) {
 		"a group":                    {`{"openGId":"tG","futureField":[1],` + mark + `}`, nil},
 		"a phone":                    {ownPhone, wechat.ErrPhoneData},
 		"a phone beside others":      {`{"openGId":"tG","purePhoneNumber":"13800138000",` + mark + `}`, wechat.ErrPhoneData},
+		"a phone in disguise":        {`{"openGId":"tG","purePhone\u004eumber":"13800138000",` + mark + `}`, wechat.ErrPhoneData},
 		"no watermark":               {`{"openGId":"tG"}`, wechat.ErrDecrypt},
 		"two watermarks":             {`{"openGId":"tG","watermark":{},` + mark + `}`, wechat.ErrDecrypt},
 		"the word in a text":         {`{"openGId":"\"watermark\"",` + mark + `}`, nil},
