@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +80,18 @@ func (d *doctor) secrets(ctx context.Context, h *Handler) {
 	}
 }
 
+// published are the secrets of Caddyfile.example. With those of the push anybody can have users
+// deleted, and a backend that takes the hook's signature for proof believes anybody.
+var published = []string{
+	"sandbox-secret", "hook-secret-of-the-playground-alone",
+	"ThePushTokenOfThePlaygroundAlone", "ThePushKeyOfThePlaygroundAlone0000000000000",
+}
+
+func (d *doctor) published(what, value string) {
+	d.check(checkRepeated, levelError, slices.Contains(published, value),
+		"%s is the one of Caddyfile.example, which everybody knows: make another", what)
+}
+
 // shortestPushToken is the length from which nobody guesses a Token: the console takes three
 // characters, and with it anyone could try keys.
 const shortestPushToken = 16
@@ -94,6 +107,7 @@ func (d *doctor) push(repl *caddy.Replacer, name string, p *Push) {
 	}
 	d.plainSecret("the push token of "+name, p.Token)
 	token, err := resolve(repl, "the push token of "+name, p.Token)
+	d.published("the push token of "+name, token)
 	d.check(checkUnset, levelError, err != nil, "%v: set it where Caddy runs", err)
 	d.check(checkShort, levelWarn, err == nil && len(token) < shortestPushToken,
 		"the push token of %s has fewer than %d characters: make one by openssl rand -hex 16, here and in WeChat's console", name, shortestPushToken)
@@ -111,6 +125,7 @@ func (d *doctor) secret(repl *caddy.Replacer, what, configured string) string {
 	if err != nil {
 		return ""
 	}
+	d.published(what, value)
 	different := map[rune]bool{}
 	for _, c := range value {
 		different[c] = true

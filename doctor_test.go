@@ -5,6 +5,8 @@ package wechatauth_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +118,38 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A site that went to production with the quick start's secrets: anybody can push to it that a user is gone.
+//
+// Threats: F20.
+func TestDoctorKnowsTheSecretsOfTheExample(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\s*(?:(secret|token|aes_key)|app \w+) ([\w-]+)(?: \{)?$`).FindAllStringSubmatch(string(text), -1)
+	if len(found) < 6 {
+		t.Fatalf("got %v, want the app's secret, the hook's, and the push token and key", found)
+	}
+	for _, f := range found {
+		p := patient{app: doctorApp + " " + f[2]}
+		switch f[1] {
+		case "secret":
+			p = patient{lines: "hook http://localhost:1 {\nsecret " + f[2] + "\n}"}
+		case "token":
+			p = patient{app: pushApp(doctorSecret, f[2], doctorPushKey)}
+		case "aes_key":
+			p = patient{app: pushApp(doctorSecret, "0123456789abcdef", f[2])}
+		}
+		findings := p.diagnose(t)
+		if !slices.ContainsFunc(findings, func(f wechatauth.Finding) bool {
+			return f.Level == "error" && strings.Contains(f.Text, "is the one of Caddyfile.example")
+		}) {
+			t.Errorf("%s: got %v, want an error that says where it is from", f[0], findings)
+		}
 	}
 }
 
