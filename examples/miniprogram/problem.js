@@ -89,4 +89,14 @@ function problemOf(error) {
   return problem
 }
 
-module.exports = { problemOf }
+/**
+ * An answer to a page's own request that is no JSON, such as the login page of a public Wi-Fi.
+ *
+ * @returns {Problem}
+ */
+function notOurs() {
+  const [title, text, action = ''] = WORDS.bad_answer
+  return { title, text, action, code: 'bad_answer' }
+}
+
+module.exports = { problemOf, notOurs }

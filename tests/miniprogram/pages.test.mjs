@@ -135,6 +135,17 @@ test('who does not want to give a phone comes back to a button and is not led th
   await shows(app, '还没有订单') // the backend of these tests has none
 })
 
+test('the login page of a Wi-Fi is no empty list of orders', async () => {
+  for (const text of ['<html>Please log in to our WiFi</html>', 'null', '']) {
+    const app = await withPhone()
+    site.wire.next('GET /orders/', answer(200, {}, text))
+    await app.page.tap('我的订单')
+    forUsers(await shows(app, '连接到的不是本服务'))
+    await app.page.tap('重试')
+    await shows(app, '还没有订单')
+  }
+})
+
 test('a phone number is masked wherever it is shown', async () => {
   for (const [number, masked] of [['13800138000', '138******00'], ['+852 91234567', '852******67']]) {
     const app = await withPhone(number)

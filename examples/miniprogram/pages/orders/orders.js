@@ -1,7 +1,7 @@
 // A list that the server gives to users with a phone number alone.
 
 const auth = require('../../auth.js')
-const { problemOf } = require('../../problem.js')
+const { problemOf, notOurs } = require('../../problem.js')
 
 Page({
   data: {
@@ -21,7 +21,8 @@ Page({
     this.setData({ problem: null })
     try {
       const { data } = await auth.request({ url: '/orders/', auth: 'required' })
-      this.setData({ orders: data.orders || [], loaded: true, needsPhone: false })
+      if (data && typeof data === 'object') this.setData({ orders: data.orders || [], loaded: true, needsPhone: false })
+      else this.setData({ problem: notOurs() })
     } catch (e) {
       const problem = problemOf(e)
       if (problem.code === 'phone_required') this.askForPhone()
