@@ -153,3 +153,29 @@ func TestUsersAreNeverMixedUp(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Each refresh is a write. Somebody with one token hammers, and is stopped before the store; nobody
+// else is, and the token is still good for whoever has it.
+// Threats: F17.
+func TestRefreshesOfOneSessionAreLimited(t *testing.T) {
+	t.Parallel()
+	r := caddyRig(t)
+	u, other := r.login(t, "main"), r.login(t, "main")
+	token, refused := u.refreshToken(), 0
+	for range 80 {
+		a := r.refresh(t, "main", token)
+		if a.status == 200 {
+			token = a.text("refresh_token")
+			continue
+		}
+		want(t, a, 429, "rate_limited")
+		if refused++; a.header.Get("Retry-After") == "" {
+			t.Error("got no Retry-After")
+		}
+	}
+	if refused == 0 || refused > 20 { // sixty a minute; some come back while it runs
+		t.Errorf("got %d refusals of 80, want about 20", refused)
+	}
+	want(t, r.refresh(t, "main", other.refreshToken()), 200, "")
+	wantForwarded(t, r.exchange(t, "main", raw("GET /api", bearer(u.token))))
+}

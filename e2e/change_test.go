@@ -44,3 +44,22 @@ func TestRedisPausedIsToldAsTheStore(t *testing.T) {
 	t.Cleanup(redis.Resume)
 	n.writesFail(w.fake.NewUser(appID), login)
 }
+
+// With store memory the list of logouts ends with the process, but an own key does not: after a
+// restart a stolen token would be good again.
+// Threats: F14.
+func TestRestartUndoesNoLogoutInMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.start("store memory", "token {\nalgorithm HS256\nkey 9b1f0c5e7a3d48264f8e6d1b2c7a9053\n}")
+	stolen := n.newUser()
+	want(t, "before", n.get("/", stolen.access()), 200, "")
+	want(t, "logout", n.logout(stolen.access()), 204, "")
+	n.stop()
+	n.start()
+	if a := n.get("/", stolen.access()); a.status != 401 {
+		t.Errorf("after the restart: got %s, want 401", a)
+	}
+	want(t, "refresh", n.refresh(stolen.refresh()), 401, "refresh_invalid")
+	want(t, "a new login", n.get("/", n.newUser().access()), 200, "")
+}
