@@ -57,6 +57,7 @@ export function addExchange(exchange) {
   $('traffic').querySelector('.empty')?.remove()
   const all = $('traffic').querySelectorAll('li')
   if (all.length > most) all[all.length - 1].remove()
+  while (groups.length > 1 && !groups[groups.length - 1].list.firstChild) groups.pop().node.remove()
 }
 
 function exchangeNode({ lane, method, path, status, failed, took, request, response }) {
@@ -81,12 +82,12 @@ function part(key, value) {
 export function showToken(text, site) {
   const raw = /eyJ[\w-]+\.[\w-]+\.[\w-]+/.exec(text)?.[0]
   const panel = $('token')
-  if (!raw) {
+  const parts = raw?.split('.')
+  const [header, claims] = parts?.slice(0, 2).map(decoded) ?? []
+  if (!header || !claims) { // none, or one that somebody changed in the browser's storage
     panel.replaceChildren(el('p', { className: 'empty', i18n: 'token.empty' }))
     return null
   }
-  const parts = raw.split('.')
-  const [header, claims] = parts.slice(0, 2).map(decoded)
   if (panel.dataset.raw === raw && panel.querySelector('table')) return claims
   panel.dataset.raw = raw
   const note = el('p', { className: 'hint' })
@@ -115,8 +116,12 @@ export function showExpiry(claims) {
 }
 
 function decoded(part) {
-  const bytes = Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0))
-  return JSON.parse(new TextDecoder().decode(bytes))
+  try {
+    const bytes = Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0))
+    return JSON.parse(new TextDecoder().decode(bytes))
+  } catch {
+    return null
+  }
 }
 
 /** Shows what the backend says that it got. */

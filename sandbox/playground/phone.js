@@ -7,7 +7,7 @@ const owners = { xiaoming: '13800138000', xiaohong: '13900139001' }
 const gradients = [['#07c160', '#0a7d45'], ['#f5a623', '#c2410c'], ['#4f8cff', '#3730a3']]
 
 /** Whose phone it is; kept over a reload. */
-export const owner = localStorage.getItem('playground.owner') in owners ? localStorage.getItem('playground.owner') : 'xiaoming'
+export const owner = Object.keys(owners).find((name) => name === localStorage.getItem('playground.owner')) ?? 'xiaoming'
 
 /** Runs the phone. tapped is called when the user taps, with the name of what he taps, and settled when that is done. */
 export function startPhone({ auth, wx, tapped, settled }) {

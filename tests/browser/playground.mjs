@@ -336,10 +336,55 @@ async function small() {
   await other.context().close()
 }
 
+/** A text 200 % and 400 % as large leaves the width of these, and nothing may go beyond it (WCAG 1.4.10). */
+async function zoomed() {
+  for (const width of [640, 320]) {
+    const page = await open('en-GB', 'light', { width, height: 512 })
+    await tap(page, '#login')
+    for (const tab of ['traffic', 'token', 'backend', 'sessions']) {
+      await page.click(`#tab-${tab}`)
+      check(`${width} px, ${tab}`, await page.evaluate(() => document.documentElement.scrollWidth), width)
+    }
+    await page.context().close()
+  }
+}
+
+/** Two people at one playground, and one whose browser has kept rubbish. */
+async function others() {
+  const [page, other] = [await open('en-GB', 'light', { width: 1280, height: 860 }), await open('zh-CN', 'dark', { width: 1280, height: 860 })]
+  await flip(page, 'busy', true)
+  await other.waitForSelector('#busy[aria-checked="true"]')
+  await Promise.all([flip(page, 'busy', false), flip(other, 'day_quota', true)])
+  await page.waitForSelector('#day_quota[aria-checked="true"]')
+  await other.waitForSelector('#busy[aria-checked="false"]')
+  await page.click('#mend')
+  await other.waitForSelector('#day_quota[aria-checked="false"]')
+
+  await tap(page, '#login')
+  for (const spoil of [
+    () => { for (const key of Object.keys(localStorage)) localStorage[key] = localStorage[key].replace(/eyJ[^"]*/, 'eyJx.eyJy.z') },
+    () => { for (const key of Object.keys(localStorage)) localStorage[key] = '{{{' },
+    () => { localStorage['playground.owner'] = 'toString' },
+  ]) {
+    await page.evaluate(spoil)
+    await page.reload()
+    await page.waitForSelector('html[data-ready]')
+    await tap(page, '#orders')
+    check(`orders after ${spoil}`, await code(page), '') // with the phone of the story by keyboard
+  }
+
+  for (let i = 0; i < 230; i++) await tap(page, '#orders')
+  const [exchanges, taps] = await page.evaluate(() => [document.querySelectorAll('#traffic li').length, document.querySelectorAll('.tap').length])
+  check('exchanges and taps that are kept are bounded', [exchanges <= 200, taps <= 201], [true, true])
+  await Promise.all([page, other].map((p) => p.context().close()))
+}
+
 try {
   await story()
   await keyboard()
   await small()
+  await zoomed()
+  await others()
 } catch (error) {
   failures.push(`gave up: ${error.stack}`)
 } finally {
