@@ -21,6 +21,13 @@ async function newUser() {
   return { phone, auth, nextPerson() { phone.loginCode = async () => (await site.code(`${name}-next`)).code } }
 }
 
+// A promise, and what ends it.
+function gate() {
+  let go
+  const until = new Promise((done) => { go = done })
+  return { until, go }
+}
+
 async function sent(request) {
   while (!site.wire.count(request)) await pause(5)
 }
@@ -40,12 +47,14 @@ test('a change that waits for another is not made as the person who came after a
 
 test('a request that is refused after a logout is not repeated as the person who came then', async () => {
   const { auth, nextPerson } = await newUser()
-  site.wire.next('POST /order', 400)
+  const { until, go } = gate()
+  site.wire.next('POST /order', until)
   const order = failure(auth.request({ url: '/order', method: 'POST' }))
   await sent('POST /order')
   nextPerson()
   await auth.logout()
   await auth.login()
+  go()
   assert.equal((await order).code, 'logged_out')
   assert.equal(site.wire.count('POST /order'), 1)
 })
@@ -77,10 +86,13 @@ test('an erasure waits for a login, which would make the user anew', async () =>
 
 test('a logout of all sessions during the first login logs out', async () => {
   const phone = site.phone(`leaving-${++users}`), auth = new WechatAuth({ baseURL: site.url, wx: phone.wx })
-  site.wire.next('POST /auth/login', 300)
+  const { until, go } = gate()
+  site.wire.next('POST /auth/login', until)
   const login = failure(auth.login())
   await sent('POST /auth/login')
-  assert.equal((await failure(auth.logout({ all: true }))).code, 'logged_out')
+  const out = failure(auth.logout({ all: true }))
+  go()
+  assert.equal((await out).code, 'logged_out')
   assert.equal((await login).code, 'logged_out')
   assert.equal(auth.state, 'logged_out')
 })

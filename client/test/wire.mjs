@@ -27,7 +27,8 @@ export class Wire {
   //   silence  the server answers, and nothing arrives, ever
   //   late     the server answers, and that takes 400 ms to arrive
   //
-  // or a text: the answer, in place of the server's; or a number: milliseconds until the server gets it.
+  // or a text: the answer, in place of the server's; or a number: milliseconds until the server gets it; or a promise,
+  // before whose end it does not.
   next(request, how, times = 1) {
     this.#plans.push({ request, how, times })
   }
@@ -54,7 +55,8 @@ export class Wire {
       if (how === 'before') return phone.destroy()
       if (typeof how === 'string' && how.startsWith('HTTP/')) return phone.end(how)
       phone.pause()
-      setTimeout(() => this.#connect(phone, first, how), typeof how === 'number' ? how : 0)
+      const until = typeof how === 'number' ? new Promise((done) => setTimeout(done, how)) : Promise.resolve(how)
+      until.then(() => this.#connect(phone, first, how))
     })
   }
 
