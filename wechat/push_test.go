@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -356,5 +357,20 @@ func TestAnElementThatComesTwiceIsNoText(t *testing.T) {
 	push, err := wechat.ReadPush([]byte("<xml><OpenID>o1</OpenID><OpenID>o2</OpenID></xml>"))
 	if got := push.Text("OpenID"); err != nil || got != "" {
 		t.Errorf("got %q %v, want none", got, err)
+	}
+}
+
+// Without a signature somebody sends one tag with two hundred thousand attributes.
+func TestAttackPushOfAttributesCostsLittle(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	v := pushVectors[0]
+	r, body := newReceiver(t, v.cfg), []byte("<xml"+strings.Repeat(` a=""`, 200_000)+"/>")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := r.Open(v.query(), body); !errors.Is(err, wechat.ErrPush) {
+		t.Errorf("got %v, want ErrPush", err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 8<<20 {
+		t.Errorf("got %d MiB for a body of 1 MiB", got>>20)
 	}
 }

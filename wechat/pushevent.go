@@ -7,7 +7,10 @@ import (
 	"encoding/hex"
 	"maps"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
+	"unicode"
 )
 
 // The events about a user's authorization.
@@ -86,7 +89,9 @@ func (p Push) Concerns(appID string) bool {
 // Revoked returns the kinds of data that an EventRevoke names, and those among them that WeChat's
 // page does not list. It is one number on that page; should it ever be a list, each counts.
 func (p Push) Revoked() (kinds, unknown []string) {
-	kinds = strings.FieldsFunc(p.Text("RevokeInfo"), func(r rune) bool { return r == ',' || r == ';' || r == ' ' })
+	for _, text := range p.texts("RevokeInfo") {
+		kinds = append(kinds, strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+	}
 	for _, kind := range kinds {
 		switch kind {
 		case RevokedProfile, RevokedPhone, RevokedNickname, RevokedAvatar:
@@ -99,11 +104,20 @@ func (p Push) Revoked() (kinds, unknown []string) {
 	return kinds, unknown
 }
 
+// Created returns when WeChat says that the event happened, zero if it does not.
+func (p Push) Created() time.Time {
+	seconds, err := strconv.ParseInt(p.Text("CreateTime"), 10, 64)
+	if err != nil || seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
 // Identity is equal for the repeats of a push, and differs for two pushes. Events of different
 // users have one sender, and come in the same second.
 func (p Push) Identity() string {
 	if p.isAuthorization() {
-		return p.sum("authorization", p.Text("Event"), p.Text("AppID"), p.Text("OpenID"), p.Text("CreateTime"), p.Text("RevokeInfo"), p.Text("PluginID"))
+		return p.sum("authorization", p.Text("Event"), p.Text("AppID"), p.Text("OpenID"), p.Text("CreateTime"), strings.Join(p.texts("RevokeInfo"), ","), p.Text("PluginID"))
 	}
 	for _, name := range []string{"MsgId", "MsgID"} {
 		if id := p.Text(name); id != "" {

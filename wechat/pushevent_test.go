@@ -63,7 +63,9 @@ func TestRevokedKinds(t *testing.T) {
 		`"9"`:           {[]string{"9"}, []string{"9"}},
 		`"205;8"`:       {[]string{"205", "8"}, []string{"205"}},
 		`""`:            {nil, nil},
-		`["8"]`:         {nil, nil},
+		`["8",6]`:       {[]string{"8", "6"}, nil},
+		`"|8、20|"`:      {[]string{"8", "20"}, nil},
+		`{"a":"8"}`:     {nil, nil},
 	} {
 		kinds, unknown := readPush(t, `{"RevokeInfo":`+info+`}`).Revoked()
 		if !slices.Equal(kinds, row.kinds) || !slices.Equal(unknown, row.unknown) {
@@ -82,6 +84,7 @@ func TestRepeatsAreToldFromOtherPushes(t *testing.T) {
 		"a revocation":           {revocation + "}", revocation + `,"OpenPID":"new"}`, true},
 		"of another kind":        {revocation + "}", `{"MsgType":"event","Event":"user_authorization_revoke","OpenID":"oAlice","AppID":"wx1","CreateTime":1627359464,"RevokeInfo":"6"}`, false},
 		"of another user":        {revocation + "}", `{"MsgType":"event","Event":"user_authorization_revoke","OpenID":"oBob","AppID":"wx1","CreateTime":1627359464,"RevokeInfo":"8"}`, false},
+		"of a list":              {`{"MsgType":"event","Event":"user_authorization_revoke","RevokeInfo":["8"]}`, `{"MsgType":"event","Event":"user_authorization_revoke","RevokeInfo":["6"]}`, false},
 		"a second later":         {revocation + "}", `{"MsgType":"event","Event":"user_authorization_revoke","OpenID":"oAlice","AppID":"wx1","CreateTime":1627359465,"RevokeInfo":"8"}`, false},
 		"a message":              {`{"MsgType":"text","MsgId":23637352235060880,"CreateTime":1}`, `{"MsgType":"text","MsgId":23637352235060880,"CreateTime":2}`, true},
 		"ids that float64 joins": {`{"MsgType":"text","MsgId":23637352235060880}`, `{"MsgType":"text","MsgId":23637352235060881}`, false},

@@ -16,6 +16,10 @@ const (
 	// can send must cost little.
 	maxPushDepth  = 16
 	maxPushValues = 10_000
+
+	// maxPushTag bounds a tag. WeChat's have no attributes, and encoding/xml needs fifty times as
+	// much memory for those of a tag as they are long.
+	maxPushTag = 256
 )
 
 // Push is a message that WeChat pushed. XML has become the object that JSON would be, with texts
@@ -24,8 +28,22 @@ type Push struct{ fields map[string]any }
 
 // Text returns a field as text, be it one or a number: WeChat's samples have either. It is "" for a
 // field that is missing or anything else.
-func (p Push) Text(name string) string {
-	switch value := p.fields[name].(type) {
+func (p Push) Text(name string) string { return textOf(p.fields[name]) }
+
+// texts returns the values of a field that may be a list, or an element that comes more than once.
+func (p Push) texts(name string) (all []string) {
+	list, ok := p.fields[name].([]any)
+	if !ok {
+		return []string{p.Text(name)}
+	}
+	for _, value := range list {
+		all = append(all, textOf(value))
+	}
+	return all
+}
+
+func textOf(value any) string {
+	switch value := value.(type) {
 	case string:
 		return value
 	case json.Number:
@@ -193,7 +211,11 @@ func withoutTrailingCommas(text []byte) []byte {
 // xml reads the children of one element. What could name other files or grow by itself, a document
 // type, is refused; encoding/xml knows no entities but its own five.
 func (r *pushReader) xml(text []byte) (any, error) {
-	dec := xml.NewDecoder(bytes.NewReader(withTightNames(text)))
+	text, ok := withTightNames(text)
+	if !ok {
+		return nil, errPushBound
+	}
+	dec := xml.NewDecoder(bytes.NewReader(text))
 	var value any
 	for {
 		token, err := dec.Token()
@@ -269,8 +291,9 @@ func joined(object map[string]any, name string, value any) any {
 	return []any{before, value}
 }
 
-// withTightNames removes the blanks after the < of a tag, outside of CDATA.
-func withTightNames(text []byte) []byte {
+// withTightNames removes the blanks after the < of a tag, outside of CDATA. It reports false for a
+// tag that is too long.
+func withTightNames(text []byte) ([]byte, bool) {
 	const begin, end = "<![CDATA[", "]]>"
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -287,11 +310,14 @@ func withTightNames(text []byte) []byte {
 		if c != '<' {
 			continue
 		}
+		if size := bytes.IndexByte(text, '>'); size < 0 || size > maxPushTag {
+			return nil, false
+		}
 		text = bytes.TrimLeft(text, " \t\r\n")
 		if bytes.HasPrefix(text, []byte("/")) {
 			out = append(out, '/')
 			text = bytes.TrimLeft(text[1:], " \t\r\n")
 		}
 	}
-	return out
+	return out, true
 }
