@@ -232,13 +232,6 @@ func (f *forwarder) add(ctx context.Context, store session.Store, app *pushedApp
 
 // forward gives the backend a push that was taken, and reports whether it is done with.
 func (f *forwarder) forward(ctx context.Context, store session.Store, target *pushTarget, p session.Push) bool {
-	now := f.now()
-	if now.After(p.Until) {
-		f.log.Error("a push is given up: the backend did not take it for a day", "appid", target.appID, "kind", p.Label, "tries", p.Tries-1)
-		f.count(Pushes, target.appID, "dropped")
-		_ = store.EndPush(ctx, p, now) // else somebody drops it later
-		return true
-	}
 	err := f.send(ctx, target, p.Body)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forwardTime)
 	defer cancel()
@@ -249,6 +242,13 @@ func (f *forwarder) forward(ctx context.Context, store session.Store, target *pu
 		return true
 	}
 	f.outage.failed("forward", err)
+	// Only now: the clock may be wrong, or no node ran for a day.
+	if now := f.now(); now.After(p.Until) {
+		f.log.Error("a push is given up: the backend did not take it for a day", "appid", target.appID, "kind", p.Label, "tries", p.Tries)
+		f.count(Pushes, target.appID, "dropped")
+		_ = store.EndPush(ctx, p, now) // else somebody drops it later
+		return true
+	}
 	f.count(Pushes, target.appID, "delayed")
 	_ = store.DelayPush(ctx, p, f.now().Add(pauseAfter(p.Tries))) // likewise
 	return false
