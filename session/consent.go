@@ -2,15 +2,28 @@
 
 package session
 
+import "time"
+
+// WithdrawalMargin is how far WeChat's clock and that of a node may be apart.
+const WithdrawalMargin = 5 * time.Minute
+
 // Withdrawal names what a user no longer lets a mini program have.
-type Withdrawal struct{ Phone, Nickname, Avatar bool }
+type Withdrawal struct {
+	Phone, Nickname, Avatar bool
+
+	// At is when the user said so, zero if that is not known. A phone proven later was given anew.
+	At time.Time
+}
+
+// Empty reports whether nothing is named.
+func (w Withdrawal) Empty() bool { return !w.Phone && !w.Nickname && !w.Avatar }
 
 // Withdraw removes data of the user; the sessions go on. It returns what of it there was. A login
 // or an update under way must not bring the phone back, so it counts also where there was none, and
 // for a user never seen.
 func (a *Account) Withdraw(w Withdrawal) (had Withdrawal) {
 	u := &a.User
-	if w.Phone {
+	if w.Phone && !a.gaveLater(w.At) {
 		a.Withdrawals++
 		had.Phone = u.Phone != "" || u.PhoneNumber != ""
 		u.dropPhone()
@@ -22,6 +35,11 @@ func (a *Account) Withdraw(w Withdrawal) (had Withdrawal) {
 		had.Avatar, u.Avatar = u.Avatar != "", ""
 	}
 	return had
+}
+
+// gaveLater reports whether the phone was proven after a time, for certain.
+func (a *Account) gaveLater(at time.Time) bool {
+	return !at.IsZero() && a.User.PhoneVerified.After(at.Add(WithdrawalMargin))
 }
 
 // consented returns news of the user without a phone that was proven before consent to it was taken

@@ -32,7 +32,9 @@ func (p *pushes) act(ctx context.Context, store session.Store, app *pushedApp, p
 	if len(unknown) > 0 || len(kinds) == 0 {
 		p.log.Warn("a user took consent back for something that is not known here, it is passed on", "appid", app.id, "revoke_info", unknown)
 	}
-	return p.withdraw(ctx, store, id, withdrawal(kinds))
+	w := withdrawal(kinds)
+	w.At = push.Created()
+	return p.withdraw(ctx, store, id, w)
 }
 
 func withdrawal(kinds []string) (w session.Withdrawal) {
@@ -70,14 +72,14 @@ func (p *pushes) cancel(ctx context.Context, store session.Store, id session.Use
 // withdraw removes what a user took consent back for. The picture comes last: its storage may be
 // away, which must not keep the phone.
 func (p *pushes) withdraw(ctx context.Context, store session.Store, id session.UserID, w session.Withdrawal) error {
-	if w == (session.Withdrawal{}) {
+	if w.Empty() {
 		return nil
 	}
-	had, err := store.Withdraw(ctx, id.Tag(), session.Withdrawal{Phone: w.Phone, Nickname: w.Nickname}, p.now())
+	had, err := store.Withdraw(ctx, id.Tag(), session.Withdrawal{Phone: w.Phone, Nickname: w.Nickname, At: w.At}, p.now())
 	if err == nil && w.Avatar {
 		had.Avatar, err = p.pictures.withdraw(ctx, store, id, p.now())
 	}
-	if had != (session.Withdrawal{}) {
+	if !had.Empty() {
 		p.journal.happened(EventWithdrawn, id.AppID, id.Tag(), slog.String("what", names(had)))
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/wechat"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
@@ -131,6 +132,7 @@ func TestConsentTakenBackIsForgottenAtOnce(t *testing.T) {
 		"the whole account":       {authorization("user_authorization_cancellation", ""), "401 session_revoked", "erased push"},
 		"a modified profile":      {authorization("user_info_modified", ""), "phone nickname avatar picture", "push"},
 		"a number and no text":    {changed(revoke(""), "RevokeInfo", 8), "nickname avatar picture", "withdrawn push"},
+		"by other signs":          {changed(revoke(""), "RevokeInfo", "|8、19 "), "avatar picture", "withdrawn push"},
 		"of a plugin":             {changed(revoke("8"), "PluginID", testAppID), "phone nickname avatar picture", "push"},
 		"cancelled in a plugin":   {changed(authorization("user_authorization_cancellation", ""), "PluginID", testAppID), "phone nickname avatar picture", "push"},
 		"of another app":          {changed(revoke("8"), "AppID", "wx0000000000000002"), "phone nickname avatar picture", "push"},
@@ -202,9 +204,40 @@ func TestARepeatedPushDoesNothing(t *testing.T) {
 	if got := s.has(token, picture); got != "phone nickname avatar picture" {
 		t.Errorf("got %q after the repeat at another node, want the new phone", got)
 	}
-	s.wantSuccess("another revocation", s.push(event.With("CreateTime", 1)))
+	s.wantSuccess("another revocation", s.push(event.With("CreateTime", s.deps.Now().Add(time.Second).Unix())))
 	if got := s.has(token, picture); got != "nickname avatar picture" {
 		t.Errorf("got %q, want no phone", got)
+	}
+}
+
+// Somebody kept a copy of a revocation, and sends it to a store that was filled from a dump: it
+// remembers no push. The phone that the user gave since stays.
+func TestAttackOldRevocationTakesNoNewPhone(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		created any
+		want    string
+	}{
+		"a day before the phone":         {-24 * time.Hour, "phone nickname avatar picture"},
+		"before it by WeChat's clock":    {-time.Minute, "nickname avatar picture"},
+		"without a time":                 {"", "nickname avatar picture"},
+		"with one that nobody can read":  {"yesterday", "nickname avatar picture"},
+		"after the phone":                {time.Minute, "nickname avatar picture"},
+		"as a number that is a fraction": {1.5, "nickname avatar picture"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newPushSite(t)
+			u, token, picture := s.known()
+			created := row.created
+			if ago, ok := created.(time.Duration); ok {
+				created = s.deps.Now().Add(ago).Unix()
+			}
+			s.wantSuccess(name, s.push(s.fake.AuthorizationEvent(u, wechat.EventRevoke, "8").With("CreateTime", created)))
+			if got := s.has(token, picture); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ package sessiontest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -28,7 +29,9 @@ func consentTakenBack(t *testing.T, f *fixture) {
 	known.PhoneVerified = now()
 	update(t, f.Store, token.SID, known)
 	withdraw(t, f.last(), session.Withdrawal{}, session.Withdrawal{})
-	withdraw(t, f.last(), session.Withdrawal{Phone: true}, session.Withdrawal{Phone: true})
+	before := known.PhoneVerified.Add(-session.WithdrawalMargin - time.Second)
+	withdraw(t, f.last(), session.Withdrawal{Phone: true, At: before}, session.Withdrawal{}) // it was given since
+	withdraw(t, f.last(), session.Withdrawal{Phone: true, At: before.Add(time.Minute)}, session.Withdrawal{Phone: true})
 	withdraw(t, f.last(), session.Withdrawal{Phone: true, Nickname: true}, session.Withdrawal{Nickname: true})
 	wantListed(t, f.Store, session.UserQuery{Phone: informed.Phone})
 	if f.Reopen != nil {
