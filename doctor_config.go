@@ -162,6 +162,7 @@ func (m matchConfig) passes(ctx context.Context, path string) bool {
 // site checks what can be seen in the configuration of a site alone.
 func (d *doctor) site(ctx context.Context, p place) {
 	d.paths(ctx, p)
+	d.forwards(ctx, p)
 	d.addresses(p.handler)
 	d.appIDs(p.handler)
 }
@@ -200,6 +201,23 @@ func (d *doctor) paths(ctx context.Context, p place) {
 		d.check(checkDiscovery, levelWarn, strings.HasPrefix(issuer, "https://") && !strings.HasSuffix(issuer, base),
 			"the issuer is an https URL that does not end in %s, so there is no .well-known/openid-configuration: "+
 				"write issuer https://<your host>%s if a backend is to discover the keys", base, base)
+	}
+}
+
+// forwards checks that a client can't reach the path of the pushes but through wechat_auth.
+func (d *doctor) forwards(ctx context.Context, p place) {
+	for _, a := range p.handler.Apps {
+		if a == nil || a.Push == nil || a.Push.Forward == "" {
+			continue
+		}
+		path, err := resolve(caddy.NewReplacer(), "forward", a.Push.Forward)
+		if err != nil {
+			continue // as above
+		}
+		by, left := leftOut(ctx, p.steps, path)
+		d.check(checkMatcher, levelWarn, by != nil,
+			"a matcher before wechat_auth leaves %s out, where forward sends pushes: a client that reaches it can pass as WeChat, "+
+				"because nothing removes its X-WX-SOURCE; choose a forward path that is matched", left)
 	}
 }
 

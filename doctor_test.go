@@ -219,6 +219,14 @@ func TestDoctorFindsEachMistake(t *testing.T) {
 		{"log of credentials", patient{global: "servers {\nlog_credentials\n}", site: "log\nAUTH"}, "access-log", "warn", "log_credentials"},
 		{"matcher", patient{site: "handle /api/* {\nAUTH\n}"}, "matcher", "error", "leaves /auth out, so nobody can log in: write @wechat path /api/* /auth/*"},
 		{"prefix taken away", patient{site: "handle_path /auth/* {\nhandle /api/* {\nAUTH\n}\n}"}, "matcher", "error", "leaves /auth out"},
+		{
+			"pushes past it",
+			patient{
+				app:  strings.Replace(pushApp(secretFile(t, doctorSecret), secretFile(t, "0123456789abcdef"), secretFile(t, doctorPushKey)), "push {", "push {\nforward /wechat/push", 1),
+				site: "handle /auth/* {\nAUTH\n}",
+			},
+			"matcher", "warn", "leaves /wechat/push out, where forward sends pushes",
+		},
 		{"public below", patient{lines: "public /auth/login"}, "below-base-path", "warn", "public /auth/login"},
 		{"optional below", patient{lines: "base_path /x\noptional /x/*"}, "below-base-path", "warn", "optional /x/*"},
 		{"phone_required below", patient{lines: "phone_required /auth/x"}, "below-base-path", "warn", "phone_required /auth/x has no effect"},
