@@ -82,7 +82,7 @@ func fillDisk(file string) error {
 
 // backupWithoutRoom wants an error that names the copy, not the store, and nothing of the copy left.
 func backupWithoutRoom(d *db, file string) error {
-	if err := limitFiles(1 << 20); err != nil {
+	if err := limitFiles(64 << 10); err != nil {
 		return err
 	}
 	err := d.backup(context.Background(), file)

@@ -29,7 +29,9 @@ const (
 // refreshes leave the index alone. From ordinal to label1 there are the record's Marks; all that a
 // list of users or their number needs is in an index. Values are JSON as it is, for people who look
 // in with sqlite3, with spaces after it: size is without those. sum is the CRC-32 of key and value.
+// In pages of 8 KiB less is left over beside accounts than in those of 4 KiB.
 const schema = `
+PRAGMA page_size = 8192;
 PRAGMA auto_vacuum = incremental;
 BEGIN IMMEDIATE;
 CREATE TABLE records (

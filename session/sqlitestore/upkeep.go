@@ -17,7 +17,7 @@ const (
 
 	// restartPages is the length of the log of last writes at which it begins anew. Under a load
 	// that never rests it would grow on and on.
-	restartPages = 8192
+	restartPages = 4096
 
 	// emptyEvery is the longest time between two emptyings of the log, if somebody writes all the time.
 	emptyEvery = 10 * time.Minute
