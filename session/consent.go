@@ -4,14 +4,14 @@ package session
 
 import "time"
 
-// WithdrawalMargin is how far WeChat's clock and that of a node may be apart.
+// WithdrawalMargin is the largest difference between WeChat's clock and that of a node.
 const WithdrawalMargin = 5 * time.Minute
 
 // Withdrawal names what a user no longer lets a mini program have.
 type Withdrawal struct {
 	Phone, Nickname, Avatar bool
 
-	// At is when the user said so, zero if that is not known. A phone proven later was given anew.
+	// At is the time at which the user said so, zero if that is not known. A phone proven later was given anew.
 	At time.Time
 }
 

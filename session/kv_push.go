@@ -158,7 +158,7 @@ func (q pushQueue) dueKey(due time.Time, line Digest) []byte {
 	return q.key(pushDue, binary.BigEndian.AppendUint64(nil, uint64(due.UnixNano())), line[:])
 }
 
-// place is where a push stands in its line.
+// place returns the key of a push in its line.
 func place(line Digest, seq int64) []byte {
 	return binary.BigEndian.AppendUint64(line[:], uint64(seq))
 }
@@ -209,7 +209,7 @@ func (q pushQueue) add(p *Push, room PushRoom, lease, now time.Time) (PushPlace,
 	)
 }
 
-// dropped is when a push goes if nobody takes it out.
+// dropped returns the time at which a push goes if nobody takes it out.
 func (r *pushRecord) dropped() time.Time { return r.Until.Add(RecordMargin) }
 
 // firstDue returns the line that is due the longest.

@@ -29,7 +29,7 @@ type Push struct {
 // PushRoom bounds what waits: pushes and bytes in a queue, and pushes in a line.
 type PushRoom struct{ Pushes, Bytes, Line int }
 
-// PushPlace is what became of a push that was added.
+// PushPlace is the outcome of adding a push.
 type PushPlace int
 
 // What can become of a push that was added.

@@ -36,7 +36,8 @@ type appStatus struct {
 	// call that needs one.
 	TokenAge *int64 `json:"access_token_age,omitempty"`
 
-	// Pushes is how many wait for the backend, OldestPush since when the oldest of them does.
+	// Pushes is the number of those that wait for the backend, OldestPush the time since which the
+	// oldest of them does.
 	Pushes     int       `json:"pushes_waiting,omitempty"`
 	OldestPush time.Time `json:"oldest_push,omitzero"`
 }

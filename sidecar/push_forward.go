@@ -76,7 +76,7 @@ type pushTarget struct {
 	queue session.Digest
 }
 
-// behind is what stands behind the site.
+// behind is the handler after the site, and the preparation of a request for it.
 type behind struct {
 	next    Handler
 	prepare func(http.ResponseWriter, *http.Request) *http.Request

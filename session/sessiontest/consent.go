@@ -108,7 +108,7 @@ func consentRacesRequests(t *testing.T, f *fixture) {
 	}
 }
 
-// withdrawals is what a request read, sometimes long ago.
+// withdrawals returns the number that a request read, sometimes long ago.
 func (w *walk) withdrawals(user session.UserID) int64 {
 	known := w.model.account(user.Tag()).Withdrawals
 	if w.IntN(4) == 0 {
