@@ -99,7 +99,7 @@ func (c storeCall) done(revoked []session.Revocation, err error) {
 	}
 }
 
-// way is what an operation needs of the store: one whose disk is full still reads.
+// way returns the part of the store that an operation needs: one whose disk is full still reads.
 func (c storeCall) way() string {
 	if c.op == "account" {
 		return "read"

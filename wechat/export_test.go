@@ -10,7 +10,7 @@ func (c Config) WithTransport(t http.RoundTripper) Config {
 	return c
 }
 
-// PushSignature is what signs a push.
+// PushSignature returns the signature of a push.
 func PushSignature(parts ...string) string { return pushSignature(parts...) }
 
 // OpenPushFrame decrypts with a key that belongs to no receiver.

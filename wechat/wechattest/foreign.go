@@ -26,7 +26,7 @@ func (s *Server) AcceptAnyCode(u *User, phone string) {
 	s.apps[u.AppID].foreign = &foreign{user: u, number: number}
 }
 
-// foreign is whose codes an app takes all codes to be that the fake did not make.
+// foreign is the user of all codes that the fake did not make.
 type foreign struct {
 	user   *User
 	number phoneNumber

@@ -193,7 +193,7 @@ func ValidPushKey(text string) bool {
 	return err == nil && len(key) == 32
 }
 
-// signPush is what WeChat's page says: the SHA-1 of the texts in their order, in hex.
+// signPush returns the SHA-1 of the texts in their order, in hex, as WeChat's page has it.
 func signPush(parts ...string) string {
 	slices.Sort(parts)
 	sum := sha1.New()
