@@ -26,10 +26,13 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-wechat/wechatauth"
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-func TestMain(m *testing.M) {
+func TestMain(m *testing.M) { testkit.RunTests(func() int { return withRig(m) }) }
+
+func withRig(m *testing.M) int {
 	// The default store is a file in Caddy's data directory, which must not be the developer's own.
 	data, err := os.MkdirTemp("", "wechatauth-data")
 	if err == nil && os.Getenv("XDG_DATA_HOME") == "" {
@@ -37,7 +40,7 @@ func TestMain(m *testing.M) {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "data directory:", err)
-		os.Exit(1)
+		return 1
 	}
 	code := m.Run()
 	if err := stopRig(); err != nil {
@@ -45,7 +48,7 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	_ = os.RemoveAll(data)
-	os.Exit(code)
+	return code
 }
 
 const (
@@ -64,11 +67,12 @@ type rig struct {
 	fake     *wechattest.Server
 	api      string
 	upstream *wire
-	backend  *httptest.Server // Go's own server, for what streams
+	backend  string // Go's own server, for what streams
 	hook     *rigHook
 	keys     rigKeys
 	addr     map[string]string // site → address
 	cases    atomic.Int64
+	close    []func()
 }
 
 var startRig = sync.OnceValues(newRig)
@@ -98,16 +102,25 @@ func newRig() (r *rig, err error) {
 		return nil, err
 	}
 	rigStarted.Store(true)
-	r.api = httptest.NewServer(r.fake).URL
-	r.backend = httptest.NewServer(http.HandlerFunc(streamingBackend))
-	r.hook = newRigHook()
+	r.api = r.serve(r.fake)
+	r.backend = r.serve(http.HandlerFunc(streamingBackend))
+	r.hook = new(rigHook)
+	r.hook.url = r.serve(r.hook) + rigHookPath
 	if r.upstream, err = listenWire(); err != nil {
 		return nil, err
 	}
+	r.close = append(r.close, r.upstream.close)
 	if r.keys, err = newRigKeys(r.dir); err != nil {
 		return nil, err
 	}
 	return r, r.start()
+}
+
+// serve starts a server that ends with the rig, and returns its URL.
+func (r *rig) serve(h http.Handler) string {
+	server := httptest.NewServer(h)
+	r.close = append(r.close, server.Close)
+	return server.URL
 }
 
 // start loads the configuration. Between finding free ports and listening on them another process
@@ -154,7 +167,7 @@ func (r *rig) fill(caddyfile string) string {
 		"$API", r.api,
 		"$HOOK", r.hook.url,
 		"$UPSTREAM", r.upstream.addr,
-		"$BACKEND", strings.TrimPrefix(r.backend.URL, "http://"),
+		"$BACKEND", strings.TrimPrefix(r.backend, "http://"),
 	).Replace(caddyfile)
 }
 
@@ -181,7 +194,11 @@ func stopRig() error {
 	if i := bytes.Index(log, []byte("panic")); i >= 0 {
 		panicked = fmt.Errorf("a handler panicked: %.4000s", log[max(0, i-200):])
 	}
-	return errors.Join(caddy.Stop(), os.RemoveAll(r.dir), panicked)
+	err := errors.Join(caddy.Stop(), os.RemoveAll(r.dir), panicked)
+	for _, f := range r.close {
+		f()
+	}
+	return err
 }
 
 // rigPorts holds all listeners open at once, so that the ports differ.

@@ -231,6 +231,7 @@ func TestHeadersOfTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(canary.close)
 	for site, key := range map[string]any{"hs": r.keys.hs, "es": r.keys.es, "rs": r.keys.rs, "ed": r.keys.ed} {
 		f := newForger(t, r.login(t, site), key)
 		wantForwarded(t, r.exchange(t, site, raw("GET /api", bearer(f.sign(t, f.head, f.with())))))

@@ -21,6 +21,7 @@ func TestWeChatsRefusals(t *testing.T) { // not parallel: it makes the fake WeCh
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(canary.close)
 	for _, tt := range []struct {
 		name   string
 		fault  wechattest.Fault

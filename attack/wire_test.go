@@ -4,6 +4,7 @@ package attack_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,8 @@ const caseHeader = "X-Case"
 // wire is an upstream below net/http: it records requests as the bytes that came, for what Go's
 // server would show of them is already folded, joined and decoded.
 type wire struct {
-	addr string
+	addr  string
+	close func()
 
 	mu     sync.Mutex
 	byCase map[string][]wireRequest
@@ -61,13 +63,16 @@ func listenWire() (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &wire{addr: ln.Addr().String(), byCase: map[string][]wireRequest{}}
+	open, stop := context.WithCancel(context.Background())
+	context.AfterFunc(open, func() { _ = ln.Close() })
+	u := &wire{addr: ln.Addr().String(), close: stop, byCase: map[string][]wireRequest{}}
 	go func() {
 		for {
 			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
+			context.AfterFunc(open, func() { _ = conn.Close() })
 			go u.serve(conn)
 		}
 	}()

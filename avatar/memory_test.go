@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/avatar"
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 )
 
 // maxResident bounds the resident memory of a process, with a Caddy's 60 MB still to come.
@@ -30,7 +31,7 @@ const childEnv = "AVATAR_DECODE"
 func TestMain(m *testing.M) {
 	times := os.Getenv(childEnv)
 	if times == "" {
-		os.Exit(m.Run())
+		testkit.RunTests(m.Run)
 	}
 	upload, err := io.ReadAll(os.Stdin)
 	for range len(times) {

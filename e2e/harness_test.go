@@ -34,11 +34,9 @@ const (
 
 var program string // the caddy under test
 
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { testkit.RunTests(func() int { return withProgram(m) }) }
 
-func run(m *testing.M) int {
+func withProgram(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "wechatauth-e2e")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -122,6 +122,7 @@ func (s *testSite) start(change []func(*Config, *Deps)) *testSite {
 	if s.Site, err = New(s.cfg, s.deps); err != nil {
 		s.t.Fatal(err)
 	}
+	s.t.Cleanup(s.Close)
 	return s
 }
 

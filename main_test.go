@@ -1,0 +1,11 @@
+// The check that no test leaves a goroutine behind.
+
+package wechatauth_test
+
+import (
+	"testing"
+
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.RunTests(m.Run) }
