@@ -138,7 +138,7 @@ func openStore(*testing.T, string, *session.Clock) session.Store { return nil }
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := operations[0] // the other has the same blocks
+	doc := storeDocs[0] // the other has the same blocks
 	var blocks []string
 	for _, f := range readFences(t, doc) {
 		if f.lang == "go" {

@@ -296,7 +296,7 @@ func (w *workplace) validate(name, text string) {
 func (w *workplace) sealKey() string {
 	w.t.Helper()
 	const makeKey = "openssl rand -base64 32"
-	for _, doc := range operations {
+	for _, doc := range storeDocs {
 		if !strings.Contains(readText(w.t, doc), "\n"+makeKey+"\n") {
 			w.t.Errorf("%s does not say %q", doc, makeKey)
 		}

@@ -223,7 +223,7 @@ func headings(t *testing.T, doc string) (names []string) {
 	return names
 }
 
-// What the operations pages list is what the code has: stores, metrics, events and commands.
+// What the operations pages and those of the stores list is what the code has: stores, metrics, events and commands.
 func TestDocumentedOperations(t *testing.T) {
 	t.Parallel()
 	const namespace = "http.handlers.wechat_auth.stores"
@@ -232,22 +232,32 @@ func TestDocumentedOperations(t *testing.T) {
 		stores = append(stores, module.ID.Name())
 	}
 	metrics, events := wechatauth.MetricNames(t), sidecar.Events()
-	for _, doc := range operations {
-		for _, known := range [][]string{stores, metrics, events, wechatauth.CommandNames()} {
-			table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(known, codeSpans(table[1][0])[0]) })
-			var got []string
-			for _, row := range table[1:] {
-				got = append(got, codeSpans(row[0])[0])
-			}
-			sameNames(t, doc+": table of "+known[0], got, known)
+	for i, doc := range operations {
+		for _, known := range [][]string{metrics, events, wechatauth.CommandNames()} {
+			sameFirstColumn(t, doc, known)
 		}
-		for _, known := range append([]string{
-			namespace, "wechatauth.Store", "session.DB", "session.NewKVStore",
-			"session.Store", "sessiontest.Run",
-		}, events...) {
-			if !strings.Contains(readText(t, doc), "`"+known+"`") {
-				t.Errorf("%s does not name %s", doc, known)
-			}
+		sameFirstColumn(t, storeDocs[i], stores)
+		wantNames(t, doc, events...)
+		wantNames(t, storeDocs[i], namespace, "wechatauth.Store", "session.DB", "session.NewKVStore", "session.Store", "sessiontest.Run")
+	}
+}
+
+// sameFirstColumn finds the table that begins with one of the names and compares its first column with all.
+func sameFirstColumn(t *testing.T, doc string, known []string) {
+	t.Helper()
+	table := findTable(t, doc, func(table [][]string) bool { return slices.Contains(known, codeSpans(table[1][0])[0]) })
+	var got []string
+	for _, row := range table[1:] {
+		got = append(got, codeSpans(row[0])[0])
+	}
+	sameNames(t, doc+": table of "+known[0], got, known)
+}
+
+func wantNames(t *testing.T, doc string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if !strings.Contains(readText(t, doc), "`"+name+"`") {
+			t.Errorf("%s does not name %s", doc, name)
 		}
 	}
 }

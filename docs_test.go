@@ -13,6 +13,7 @@ import (
 var (
 	readmes    = []string{"README.md", "README.zh-CN.md"}
 	operations = inBoth("docs/operations")
+	storeDocs  = inBoth("docs/stores")
 	tours      = inBoth("docs/curl")
 	keyDocs    = inBoth("docs/keys")
 	apiDocs    = inBoth("docs/api")
