@@ -57,8 +57,11 @@ func TestDocumentsRunAsWritten(t *testing.T) {
 				w.runBlocks(fences)
 				w.checkFiles()
 			}
-			if strings.HasPrefix(doc, "docs/guide") {
-				w.follow(doc)
+			switch {
+			case strings.HasPrefix(doc, "docs/guide"):
+				w.followGuide(doc)
+			case doc == "SKILL.md":
+				w.follow(doc, slices.Clone(fences), 2, "")
 			}
 			for _, f := range fences {
 				if f.lang == "caddyfile" {

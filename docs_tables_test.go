@@ -214,11 +214,12 @@ func linksTo(t *testing.T, from, to string) bool {
 	return strings.Contains(text, "]("+filepath.ToSlash(link)+")") || strings.Contains(text, "]("+filepath.ToSlash(link)+"#")
 }
 
-// headings returns the names by which one links to a document's headings.
+// headings returns the names by which one links to a document's headings, as GitHub makes them.
 func headings(t *testing.T, doc string) (names []string) {
 	t.Helper()
 	for _, title := range matches(t, doc, `(?m)^#+ (.+)$`) {
-		names = append(names, strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(title, "`", "")), " ", "-"))
+		kept := regexp.MustCompile(`[^\p{L}\p{M}\p{N}\p{Pc} -]`).ReplaceAllString(strings.ToLower(title), "")
+		names = append(names, strings.ReplaceAll(kept, " ", "-"))
 	}
 	return names
 }

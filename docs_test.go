@@ -18,7 +18,7 @@ var (
 	keyDocs    = inBoth("docs/keys")
 	apiDocs    = inBoth("docs/api")
 	options    = inBoth("docs/options")
-	allDocs    = slices.Concat([]string{"xcaddy.md", "xcaddy.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"},
+	allDocs    = slices.Concat([]string{"xcaddy.md", "xcaddy.zh-CN.md", "SECURITY.md", "SECURITY.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "SKILL.md", "llms.txt"},
 		readmes, found("docs/*.md"), found("client/*.md"), found("examples/*/*.md"))
 )
 

@@ -1,0 +1,64 @@
+// What leads to the documents: the site's menu, llms.txt and SKILL.md.
+
+package wechatauth_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The site's menu and llms.txt have every page of docs/.
+func TestDocumentsAreListed(t *testing.T) {
+	t.Parallel()
+	const menu = "site/.vitepress/pages.mjs"
+	listed := matches(t, menu, `doc\('([a-z-]+)'`)
+	linked := matches(t, "llms.txt", `\]\(docs/([a-z-]+)\.md\)`)
+	var pages []string
+	for _, doc := range found("docs/*.md") {
+		name := strings.TrimSuffix(strings.TrimPrefix(doc, "docs/"), ".md")
+		if !strings.HasSuffix(name, ".zh-CN") {
+			pages = append(pages, name)
+		}
+	}
+	sameNames(t, menu, listed, pages)
+	sameNames(t, "llms.txt", linked, pages)
+}
+
+// llms.txt has the form of llmstxt.org: a heading, a summary as a quotation, text, and sections of
+// links with a sentence each.
+func TestLLMsText(t *testing.T) {
+	t.Parallel()
+	lines := slices.DeleteFunc(strings.Split(readText(t, "llms.txt"), "\n"), func(line string) bool { return line == "" })
+	if !strings.HasPrefix(lines[0], "# ") || !strings.HasPrefix(lines[1], "> ") {
+		t.Errorf("got %q and %q, want a heading and a quotation", lines[0], lines[1])
+	}
+	link := regexp.MustCompile(`^- \[[^]]+\]\([^)]+\): [^.]+$`)
+	inSection, sections := false, 0
+	for _, line := range lines[2:] {
+		switch {
+		case strings.HasPrefix(line, "## "):
+			inSection = true
+			sections++
+		case inSection && !link.MatchString(line) || !inSection && strings.HasPrefix(line, "#"):
+			t.Errorf("got %q, want a link with a sentence", line)
+		}
+	}
+	if sections < 3 {
+		t.Errorf("got %d sections, want more", sections)
+	}
+}
+
+// SKILL.md begins with what an assistant reads to decide whether it needs the rest, and is one page.
+func TestSkillHead(t *testing.T) {
+	t.Parallel()
+	text := readText(t, "SKILL.md")
+	head := regexp.MustCompile(`^---\nname: ([a-z0-9-]{1,64})\ndescription: ([^\n]+)\n---\n\n# `).FindStringSubmatch(text)
+	if head == nil || len(head[2]) > 1024 {
+		t.Errorf("got %q, want a name and a description of 1024 bytes at most", text[:min(len(text), 300)])
+	}
+	if len(text) > 8<<10 {
+		t.Errorf("got %d bytes, want one page, 8 KiB at most", len(text))
+	}
+}
