@@ -34,7 +34,7 @@ func TestLLMsText(t *testing.T) {
 	if !strings.HasPrefix(lines[0], "# ") || !strings.HasPrefix(lines[1], "> ") {
 		t.Errorf("got %q and %q, want a heading and a quotation", lines[0], lines[1])
 	}
-	link := regexp.MustCompile(`^- \[[^]]+\]\([^)]+\): [^.]+$`)
+	link := regexp.MustCompile(`^- \[[^]]+\]\([^)]+\): .+$`)
 	inSection, sections := false, 0
 	for _, line := range lines[2:] {
 		switch {
