@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package redistest runs real Redis servers for tests: alone, as a cluster, or with a sentinel.
 // They listen on free ports of the loopback address, keep their files in the test's folder, and end
 // with it.
@@ -13,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -143,12 +140,6 @@ func (s *Server) Restart(t testing.TB) {
 		t.Fatalf("redistest: the server did not come back; its last words:\n%s", s.log())
 	}
 }
-
-// Pause stops the server's process, so that it takes connections and does not answer.
-func (s *Server) Pause() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume undoes Pause.
-func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Do runs a command, such as Do(t, "FLUSHALL"), and returns its reply.
 func (s *Server) Do(t testing.TB, command ...any) any {

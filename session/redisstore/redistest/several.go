@@ -1,5 +1,3 @@
-//go:build unix
-
 // Clusters and sentinels.
 
 package redistest
