@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks what the tests alone do not: formatting, lint, the builds of xcaddy.md, fuzz targets, and all tests once more
-# with the race detector in random order. It follows scripts/test.sh, which installs what both need.
+# Checks what the tests alone do not: formatting, lint, other systems, workflows, the builds of xcaddy.md and of a
+# release, fuzz targets, and all tests once more with the race detector in random order. It follows scripts/test.sh,
+# which installs what both need.
 #
 # FUZZTIME (2000x) is what a fuzz target gets: so many inputs, for which no fuzzing fails because the machine is
 # slow (go.dev/issue/75804). GOFLAGS reaches every go command.
@@ -23,8 +24,13 @@ tool golangci-lint run
 
 step "other systems"
 for system in darwin windows; do
-	GOOS=$system go vet ./session/... ./jwt ./wechat
+	GOOS=$system go vet ./...
 done
+
+step "workflows"
+go tool -modfile=tools/workflows/go.mod actionlint -shellcheck= -pyflakes=
+unpinned=$(grep -rhoE 'uses: .*' .github/workflows | grep -vE '@[0-9a-f]{40} # v[0-9.]+$' || true)
+[[ -z $unpinned ]] || die "an action without a commit hash and its version: $unpinned"
 
 step "xcaddy.md, run as written"
 bash scripts/docs.sh xcaddy.md "$tmp/docs"
