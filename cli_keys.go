@@ -27,6 +27,7 @@ func offlineCommands() []*cobra.Command {
 	return []*cobra.Command{
 		offlineCommand("keygen <alg>", "Prints a new key for token key: a private key as PEM, or a secret for HS256 and kin", keygen),
 		offlineCommand("inspect <token>", "Shows what is in an access token, without verifying it; - reads it from the standard input", inspect),
+		versionCommand(),
 	}
 }
 

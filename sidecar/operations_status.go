@@ -4,7 +4,6 @@ package sidecar
 
 import (
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -55,7 +54,7 @@ type keyStatus struct {
 
 // status answers GET status. It answers also while the store is away.
 func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
-	answer := statusAnswer{Status: "ok", Version: version(), Store: storeStatus{Name: o.name, Up: true}}
+	answer := statusAnswer{Status: "ok", Version: CurrentBuild().Version, Store: storeStatus{Name: o.name, Up: true}}
 	for _, id := range o.apps() {
 		answer.Apps = append(answer.Apps, o.appStatus(id))
 	}
@@ -124,22 +123,4 @@ func (o *operations) appStatus(id string) appStatus {
 		}
 	}
 	return status
-}
-
-// version is the module's in the program, "(devel)" in one that was built from a checkout.
-func version() string {
-	const module = "github.com/caddy-wechat/wechatauth"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Path == module {
-		return info.Main.Version
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == module {
-			return dep.Version
-		}
-	}
-	return "unknown"
 }

@@ -208,7 +208,8 @@ func routes(count Count, l *logins, s *sessions, p *profiles, k *published) map[
 
 // LogStart logs what is at work.
 func (s *Site) LogStart() {
-	s.failures.logger.Info("wechat_auth is at work", "version", version(), "apps", s.profiles.apps.IDs(),
+	build := CurrentBuild()
+	s.failures.logger.Info("wechat_auth is at work", "version", build.Version, "commit", build.Commit, "apps", s.profiles.apps.IDs(),
 		"store", s.store.kind, "routes", s.base+"/*", "hook", s.hooked)
 }
 
