@@ -1,4 +1,4 @@
-// The file as others see it: its modes, backups, sqlite3, and its size.
+// The file as others see it: backups, and its size.
 
 package sqlitestore
 
@@ -8,44 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
-
-// Phones are in the file: nobody else may read it, also where it was readable before.
-func TestFilesAreForTheirOwnerAlone(t *testing.T) {
-	t.Parallel()
-	d, file := openTest(t, session.NewClock())
-	closeTest(t, d)
-	if err := os.Chmod(file, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	d = reopenTest(t, file, session.NewClock())
-	if err := put(d, "a", "b"); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]fs.FileMode{
-		"": 0o600, "-wal": 0o600, "-shm": 0o600, ".lock": 0o600, "/..": 0o700 | fs.ModeDir,
-	} {
-		path := file + name
-		if name == "/.." {
-			path = filepath.Dir(file)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode() != want {
-			t.Errorf("%s: got mode %v, want %v", path, info.Mode(), want)
-		}
-	}
-}
 
 // After a stop there is one file to take along.
 func TestCloseLeavesOneFile(t *testing.T) {
@@ -102,9 +71,6 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
-	if info, err := os.Stat(backup); err != nil || info.Mode() != 0o600 {
-		t.Errorf("got mode %v, %v, want 0600", info.Mode(), err)
-	}
 	copied := reopenTest(t, backup, session.NewClock())
 	for client := range 4 {
 		a, errA := get(copied, fmt.Sprint("a", client))
@@ -149,43 +115,6 @@ func TestLongReadHoldsNobodyUp(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
-	}
-}
-
-// sqlite3 looks in while the store is used, and harms nothing; neither does a part of this very
-// process that opens and closes the file, which takes POSIX locks away.
-func TestOthersMayLookIn(t *testing.T) {
-	t.Parallel()
-	program, err := exec.LookPath("sqlite3")
-	if err != nil {
-		t.Fatal("install sqlite3, or run scripts/needs.sh")
-	}
-	d, file := openTest(t, session.NewClock())
-	for i := range 50 {
-		if err := put(d, fmt.Sprint(i), "plain"); err != nil {
-			t.Fatal(err)
-		}
-		if i%10 != 5 {
-			continue
-		}
-		if _, err := os.ReadFile(file); err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.CommandContext(t.Context(), program, file,
-			"PRAGMA integrity_check; SELECT count(*), CAST(value AS TEXT) FROM records;").CombinedOutput()
-		if want := fmt.Sprintf("ok\n%d|plain", i+1); err != nil || strings.TrimSpace(string(out)) != want {
-			t.Fatalf("got %q, %v, want %q", out, err, want)
-		}
-		if _, err := os.Stat(file + "-wal"); err != nil {
-			t.Fatalf("sqlite3 took the store for ended: %v", err)
-		}
-	}
-	closeTest(t, d)
-	d = reopenTest(t, file, session.NewClock())
-	for i := range 50 {
-		if value, err := get(d, fmt.Sprint(i)); err != nil || value != "plain" {
-			t.Fatalf("record %d: got %q, %v, want plain", i, value, err)
-		}
 	}
 }
 
