@@ -95,6 +95,9 @@ func oddNames(name string, bytes []byte) (batches [][]string) {
 			if isAlphanumeric(c) || isAlphanumeric(d) {
 				continue
 			}
+			if len(batch) == 60 { // of a name that is not reserved whole, more would be too many lines
+				batches, batch = append(batches, batch), nil
+			}
 			words := strings.SplitN(name, "-", 3)
 			batch = append(batch, strings.Join(words[:2], string([]byte{c}))+string([]byte{d})+strings.Join(words[2:], ""))
 		}

@@ -31,7 +31,27 @@ func (a *authenticator) authenticate(r *http.Request) (*jwt.Claims, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isCrowded(r.Header) {
+		return nil, errCrowded
+	}
 	return a.tokens.authenticate(token)
+}
+
+// maxHeaderLines bounds the header of a request that is to carry an identity. Some servers read the
+// first so many lines and leave the rest out without a word, and X-Wx-… comes last, for Go sorts: to
+// them the user would be nobody, or be without a phone. Lua in nginx reads 100 lines, Node 1000; those
+// of the identity and of proxies come on top. Apache, Tomcat and gunicorn refuse more than 100.
+const maxHeaderLines = 80
+
+func isCrowded(header http.Header) bool {
+	if len(header) > maxHeaderLines {
+		return true
+	}
+	lines := 0
+	for _, values := range header {
+		lines += len(values)
+	}
+	return lines > maxHeaderLines
 }
 
 // ifPresent is authenticate, except that a request without a token is anonymous.

@@ -52,6 +52,7 @@ var (
 	errMediaType   = entry(415, "unsupported_media_type", "send the body as JSON")
 	errPicture     = entry(415, "unsupported_media_type", "the avatar is not a JPEG, PNG, GIF or WebP picture that can be read")
 	errPictureSize = entry(413, "payload_too_large", "the avatar has too many pixels")
+	errCrowded     = entry(431, "too_many_headers", "a request with a token has 80 header lines at most: servers behind drop what they find too much")
 	errTooEarly    = entry(425, "too_early", "send the request again after the TLS handshake")
 	errCodeInvalid = entry(401, "code_invalid", "WeChat does not accept this code: it is wrong, too old, of another "+
 		"kind, or another user's; get a new one")

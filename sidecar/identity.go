@@ -25,6 +25,9 @@ func newSiteIdentity(cfg Config) (identity, error) {
 	if namesMethods(cfg) {
 		id.removed = append(id.removed, methodOverrides...)
 	}
+	if namesPaths(cfg) {
+		id.removed = append(id.removed, pathOverrides...)
+	}
 	return id, err
 }
 

@@ -18,6 +18,15 @@ const reservedPrefix = "x-wx-"
 // which streams by unread, so that its removal from the query would protect nobody.
 var methodOverrides = []string{"x-http-method-override", "x-http-method", "x-method-override"}
 
+// pathOverrides are the headers, folded, by which a server lets a request pass for another path, when
+// a rule has decided on the one in the request line: gunicorn takes SCRIPT_NAME (and later versions
+// PATH_INFO) from whoever it trusts, which is any proxy on its machine; frameworks have the others
+// from IIS, and X-Script-Name is in Flask's folklore.
+var pathOverrides = []string{"script-name", "path-info", "x-script-name", "x-original-url", "x-rewrite-url"}
+
+// namesPaths reports whether some rule treats paths differently.
+func namesPaths(c Config) bool { return len(c.Public)+len(c.Optional)+len(c.PhoneRequired) > 0 }
+
 // namesMethods reports whether some rule holds for certain methods only.
 func namesMethods(c Config) bool {
 	return slices.ContainsFunc(slices.Concat(c.Public, c.Optional, c.PhoneRequired), func(p *Paths) bool {
