@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +33,26 @@ func runHook(t *testing.T, address, staff, name string, args ...string) (ended <
 // runProgram starts a program that listens at the address until the test ends.
 func runProgram(t *testing.T, address string, env []string, name string, args ...string) (ended <-chan struct{}) {
 	t.Helper()
+	ended = launchProgram(t, env, name, args...)
+	listens(t, patience, name, address)
+	return ended
+}
+
+func listens(t *testing.T, limit time.Duration, name, address string) {
+	t.Helper()
+	within(t, limit, name+" listens", func() bool {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+}
+
+// launchProgram does not wait for the program to listen.
+func launchProgram(t *testing.T, env []string, name string, args ...string) (ended <-chan struct{}) {
+	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
@@ -41,19 +62,17 @@ func runProgram(t *testing.T, address string, env []string, name string, args ..
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // a server ends its own processes, too
+		select {
+		case <-ended:
+		case <-time.After(3 * time.Second):
+		}
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // those that are left
 		_ = cmd.Process.Kill()
 		<-ended
 		if t.Failed() {
 			t.Logf("%s said: %s", name, out.String())
 		}
-	})
-	eventually(t, name+" listens", func() bool {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err != nil {
-			return false
-		}
-		_ = conn.Close()
-		return true
 	})
 	return ended
 }

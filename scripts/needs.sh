@@ -24,6 +24,7 @@ verifies() { # jwt is also a folder of this checkout, so Python must not look he
 has_server() {
 	command -v "$1" || [[ -x /usr/sbin/$1 ]] # where not everybody's PATH leads
 }
+has_fpm() { compgen -G '/usr/sbin/php-fpm*'; }
 
 need ca-certificates trusts         # Go modules come over TLS
 need gcc command -v "$(go env CC)"  # the race detector is linked by a C compiler
@@ -35,6 +36,17 @@ need sqlite3 command -v sqlite3     # people look into the session file with it
 need systemd command -v systemd-analyze # the unit of examples/deploy is checked
 need nginx has_server nginx         # what else people put before a backend
 need lighttpd has_server lighttpd   # and what runs CGI programs
+need libnginx-mod-http-lua test -e /usr/lib/nginx/modules/ngx_http_lua_module.so
+need apache2-bin has_server apache2
+need php-fpm has_fpm                # servers that read names, paths and long headers in their own ways
+need uwsgi-core command -v uwsgi-core
+need uwsgi-plugin-python3 test -e /usr/lib/uwsgi/plugins/python3_plugin.so
+need gunicorn command -v gunicorn
+need uvicorn command -v uvicorn
+need libtomcat10-java test -e /usr/share/java/tomcat10-catalina.jar
+need libjetty9-java test -e /usr/share/java/jetty9-server.jar
+need puma command -v puma           # with Ruby, the largest of them
+need starman command -v starman
 need nodejs command -v node         # tokens are verified in other languages, too
 need python3-jwt verifies           # with the library of each
 need python3-cryptography verifies

@@ -4,4 +4,7 @@ package testkit
 
 import "syscall"
 
-func endWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// endWithParent also gives the process a group of its own, for Apache ends the one it is in.
+func endWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
