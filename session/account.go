@@ -150,6 +150,24 @@ func (a *Account) evict(l Login) {
 	}
 }
 
+// Mark brings back the sessions of before that are gone, with Ended set, until Drop. There may be no
+// user any more, so nothing is left in them but what a revocation needs.
+func (a *Account) Mark(before []Session) {
+	kept := a.Sessions
+	a.Sessions = nil
+	for _, s := range before {
+		if at := slices.IndexFunc(kept, func(k Session) bool { return k.SID == s.SID }); at >= 0 {
+			a.Sessions = append(a.Sessions, kept[at])
+			continue
+		}
+		if s.Ended == Unknown {
+			s.Ended = Evicted
+		}
+		s.User, s.Claims = a.User.UserID, nil
+		a.Sessions = append(a.Sessions, s)
+	}
+}
+
 // Drop removes sessions whose revocations are written.
 func (a *Account) Drop(revoked []Revocation) {
 	a.Sessions = slices.DeleteFunc(a.Sessions, func(s Session) bool {
@@ -236,7 +254,8 @@ func (a *Account) Erase(e Ending) []Revocation {
 // Check completes an account that was read from a store. It returns an error if it can't be that of
 // the tag.
 func (a *Account) Check(user Tag) error {
-	if a.User.UserID.Tag() != user && (a.User.UserID != (UserID{}) || len(a.Sessions) > 0) {
+	live := slices.ContainsFunc(a.Sessions, func(s Session) bool { return s.Ended == Unknown })
+	if a.User.UserID.Tag() != user && (a.User.UserID != (UserID{}) || live) {
 		return errForeign
 	}
 	for i := range a.Sessions {

@@ -93,6 +93,8 @@ func TestForeignAccountsAreRefused(t *testing.T) {
 	eve := session.UserID{AppID: bob.AppID, OpenID: "oEve"}
 	ofBob, _ := session.New(bob, site, start)
 	ofEve, _ := session.New(eve, site, start)
+	ended, endedOfEve := ofBob, ofEve
+	ended.Ended, endedOfEve.Ended = session.Evicted, session.Evicted
 	for name, test := range map[string]struct {
 		account session.Account
 		ok      bool
@@ -103,6 +105,8 @@ func TestForeignAccountsAreRefused(t *testing.T) {
 		"another user":    {session.Account{User: session.User{UserID: eve}}, false},
 		"another session": {session.Account{User: session.User{UserID: bob}, Sessions: []session.Session{ofBob, ofEve}}, false},
 		"nobody":          {session.Account{Sessions: []session.Session{ofBob}}, false},
+		"erased":          {session.Account{Sessions: []session.Session{ended}}, true},
+		"erased, of eve":  {session.Account{Sessions: []session.Session{endedOfEve}}, false},
 		"no session":      {session.Account{User: session.User{UserID: bob}, Sessions: []session.Session{{}}}, false},
 	} {
 		if err := test.account.Check(bob.Tag()); (err == nil) != test.ok {

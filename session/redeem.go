@@ -49,7 +49,8 @@ const (
 	// session ends.
 	Reused
 
-	// Evicted is no outcome, but a reason why a session has ended: its user had too many.
+	// Evicted is no outcome, but a reason why a session has ended: its user had too many, or a store
+	// that ends it in several steps is not through.
 	Evicted
 )
 

@@ -64,7 +64,7 @@ func (s *sessions) logoutByRefreshToken(r *http.Request, text string, all bool) 
 		return nil
 	case gone && !all: // its end was begun, and the store failed before the revocation was written
 		return s.end(r, store, user, token.SID, false)
-	case gone || known.Family != token.Family():
+	case known == nil || known.Ended == session.Reused || known.Family != token.Family():
 		return errRefreshInvalid
 	}
 	return s.end(r, store, user, token.SID, all)
@@ -103,8 +103,9 @@ func (s *sessions) logoutByAccessToken(r *http.Request, all bool) error {
 }
 
 // ownsSession returns an error if the user's account lacks the session. A token that was taken away
-// must not end the sessions made since, also where the list of revocations is behind the store. A
-// token that was made elsewhere has no session here.
+// must not end the sessions made since, also where the list of revocations is behind the store; one
+// whose session was marked, and the store failed before the revocation was written, may go on with
+// that. A token that was made elsewhere has no session here.
 func ownsSession(ctx context.Context, store session.Store, user session.Tag, sid session.SID) error {
 	if _, _, ours := sid.Parse(); !ours {
 		return nil
@@ -113,7 +114,7 @@ func ownsSession(ctx context.Context, store session.Store, user session.Tag, sid
 	if err != nil {
 		return err
 	}
-	if known := account.Session(sid); known == nil || known.Ended != session.Unknown {
+	if known := account.Session(sid); known == nil || known.Ended == session.Reused {
 		return errSessionRevoked
 	}
 	return nil

@@ -79,9 +79,17 @@ func (r *store) decode(user session.Tag, fields map[string]string) (a account, e
 func (r *store) change(ctx context.Context, op string, user session.Tag, now time.Time, p session.Policy,
 	do func(context.Context, *session.Account) error,
 ) error {
+	_, err := r.changed(ctx, op, user, now, p, do)
+	return err
+}
+
+// changed is change, and returns the account as it is then.
+func (r *store) changed(ctx context.Context, op string, user session.Tag, now time.Time, p session.Policy,
+	do func(context.Context, *session.Account) error,
+) (account, error) {
 	ctx, cancel, err := r.begin(ctx, op)
 	if err != nil {
-		return err
+		return account{}, err
 	}
 	defer cancel()
 	// With one version for all attempts a step that is sent again, because its answer was lost, is
@@ -91,29 +99,30 @@ func (r *store) change(ctx context.Context, op string, user session.Tag, now tim
 	for began := time.Now(); ; pause(ctx) {
 		before, err := r.load(ctx, op, user)
 		if err != nil {
-			return err
+			return account{}, err
 		}
 		after := before.Account
 		after.Sessions = slices.Clone(after.Sessions)
 		if err := do(ctx, &after); err != nil {
 			_ = r.removeEntries(context.WithoutCancel(ctx), op, user, stale, now) // it is err that the caller must know
-			return err
+			return account{}, err
 		}
 		added, gone := r.moved(user, &before.User, &after.User)
 		if err := r.addEntries(ctx, op, added, now); err != nil {
-			return err
+			return account{}, err
 		}
-		done, err := r.swap(ctx, op, user, &before, &after, next, life(&after, now, p))
+		version, done, err := r.swap(ctx, op, user, &before, &after, next, life(&after, now, p))
 		if err != nil {
-			return err
+			return account{}, err
 		}
 		if done {
-			return r.removeEntries(context.WithoutCancel(ctx), op, user, append(stale, gone...), now)
+			err := r.removeEntries(context.WithoutCancel(ctx), op, user, append(stale, gone...), now)
+			return account{after, version, before.numbers}, err
 		}
 		stale = append(stale, added...)
 		if time.Since(began) > timeout*3/4 {
 			_ = r.removeEntries(context.WithoutCancel(ctx), op, user, stale, now) // it is busy that the caller must know
-			return r.failure(ctx, op, &Error{Cause: Busy})
+			return account{}, r.failure(ctx, op, &Error{Cause: Busy})
 		}
 	}
 }
@@ -141,17 +150,17 @@ func pause(ctx context.Context) {
 	}
 }
 
-// swap writes what differs between two states, and reports false if the account is not in the first
-// any more.
+// swap writes what differs between two states, and returns the version then. It reports false if the
+// account is not in the first state any more.
 func (r *store) swap(ctx context.Context, op string, user session.Tag, before *account, after *session.Account,
 	next string, life time.Duration,
-) (bool, error) {
+) (version string, done bool, err error) {
 	gone, written, err := r.difference(user, before, after)
 	if err != nil {
-		return false, r.failure(ctx, op, err)
+		return "", false, r.failure(ctx, op, err)
 	}
 	if len(gone)+len(written) == 0 {
-		return true, nil
+		return before.version, true, nil
 	}
 	// The life of a known user is only ever extended: the policy of a caller may be a shorter one.
 	exactly := 0
@@ -160,7 +169,7 @@ func (r *store) swap(ctx context.Context, op string, user session.Tag, before *a
 	}
 	args := append([]any{before.version, next, life.Milliseconds(), exactly, len(gone)}, gone...)
 	reply, err := r.run(ctx, op, changeScript, []string{r.accountKey(user)}, append(args, written...)...)
-	return reply == int64(1), err
+	return next, reply == int64(1), err
 }
 
 // difference returns the fields that are gone, and the fields and values that are new.

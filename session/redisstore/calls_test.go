@@ -84,8 +84,8 @@ func calls(ctx context.Context, s session.Store, token session.RefreshToken, at 
 		{"Import", 1, func() error { return s.Import(ctx, []session.User{{UserID: user.UserID}}, at) }},
 		{"Dump", 4, func() error { return s.Dump(ctx, func(session.Dump) error { return nil }) }},
 		{"Restore", 1, func() error { return s.Restore(ctx, session.Dump{Revoked: []session.Revocation{{SID: "secret"}}}, at) }},
-		{"End", 3, func() error { _, err := s.End(ctx, token.SID, ending(at)); return err }},
-		{"EndAll", 3, func() error { _, err := s.EndAll(ctx, user.Tag(), ending(at)); return err }},
+		{"End", 4, func() error { _, err := s.End(ctx, token.SID, ending(at)); return err }},
+		{"EndAll", 4, func() error { _, err := s.EndAll(ctx, user.Tag(), ending(at)); return err }},
 		{"Erase", 5, func() error { _, err := s.Erase(ctx, user.Tag(), ending(at)); return err }},
 	}
 }

@@ -137,25 +137,46 @@ func (r *store) Erase(ctx context.Context, user session.Tag, e session.Ending) (
 	return r.end(ctx, "erase", user, e, func(a *session.Account) []session.Revocation { return a.Erase(e) })
 }
 
-// end ends sessions in three round trips. Revocations are written before the account: should the
-// second step fail, the sessions are revoked, if not yet removed, and the caller knows that it has
-// to try again.
+// end ends sessions, in four round trips. What it does to the account comes first, with the sessions
+// marked; then they are revoked, and then dropped. Should this call fail before they are revoked,
+// nobody can refresh them, and the tokens that are left prove who may ask again. Were they revoked
+// first, nobody could ask again, and they would be back when their revocations are over.
 func (r *store) end(ctx context.Context, op string, user session.Tag, e session.Ending,
 	end func(*session.Account) []session.Revocation,
 ) (revoked []session.Revocation, err error) {
-	err = r.change(ctx, op, user, e.Now, e.Policy, func(ctx context.Context, a *session.Account) error {
-		// Those of an earlier attempt are written.
-		news := slices.DeleteFunc(end(a), func(n session.Revocation) bool {
-			return slices.ContainsFunc(revoked, func(o session.Revocation) bool { return o.SID == n.SID && !o.Until.Before(n.Until) })
-		})
-		if err := r.revoke(ctx, op, news); err != nil {
-			return err
-		}
-		revoked = append(revoked, news...)
+	ctx, cancel, err := r.begin(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	marked, err := r.changed(ctx, op, user, e.Now, e.Policy, func(_ context.Context, a *session.Account) error {
+		before := slices.Clone(a.Sessions)
+		revoked = end(a)
+		a.Mark(before)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := r.revoke(ctx, op, revoked); err != nil {
+		return nil, err
+	}
+	r.drop(ctx, op, user, marked, revoked, e)
 	return revoked, nil
+}
+
+// drop drops sessions that are revoked from an account that was just read, or as it is by now. What
+// it fails to drop is used by nobody, and dropped at the user's next login.
+func (r *store) drop(ctx context.Context, op string, user session.Tag, read account, revoked []session.Revocation, e session.Ending) {
+	left := read.Account
+	left.Sessions = slices.Clone(left.Sessions)
+	left.Drop(revoked)
+	_, done, err := r.swap(ctx, op, user, &read, &left, newVersion(), life(&left, e.Now, e.Policy))
+	if done || err != nil {
+		return
+	}
+	_ = r.change(ctx, op, user, e.Now, e.Policy, func(_ context.Context, a *session.Account) error {
+		a.Drop(revoked)
+		return nil
+	})
 }

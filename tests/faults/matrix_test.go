@@ -124,10 +124,11 @@ func sendAll(trials []trial) []answer {
 func (r *rig) try(c cell, table *table) {
 	r.t.Helper()
 	failed := r.t.Failed()
+	l := r.links[c.target]
+	l.renew()
 	trials := append(r.clientTrials(), r.serverTrials()...)
 	r.random.Shuffle(len(trials), func(i, j int) { trials[i], trials[j] = trials[j], trials[i] })
 	spare, gone := r.person(), r.person()
-	l := r.links[c.target]
 	if c.during {
 		for _, direction := range []string{"upstream", "downstream"} {
 			l.add(all("latency", "latency", 2+r.random.IntN(30), "jitter", r.random.IntN(20)), direction)
