@@ -3,8 +3,12 @@
 package wechatauth_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,5 +171,42 @@ func TestPhoneUnderWayBringsNoRoleBack(t *testing.T) {
 		if c := claims(t, got.text("access_token")); c["role"] != "clerk" || c["level"] != 7.0 || c["phone"] != "13800138000" {
 			t.Errorf("%s: got %v, want role clerk, level 7 and the phone", name, c)
 		}
+	}
+}
+
+// Something between a hook and Caddy, a firewall or a server that restarts, ends connections that
+// rest. That is not the hook's no: the question is asked again on a new one.
+func TestHookIsAskedAgainWhenAConnectionFromBeforeIsDead(t *testing.T) {
+	t.Parallel()
+	type used struct{}
+	var dead atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.Context().Value(used{}).(*atomic.Bool).Swap(true) {
+			_, _ = io.WriteString(w, `{"allow":true}`)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		dead.Add(1)
+		_ = conn.(*net.TCPConn).SetLinger(0) // it ends with a reset
+		_ = conn.Close()
+	}))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, used{}, new(atomic.Bool))
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	s := newSite(t, (&backend{url: server.URL}).option())
+	u := s.fake.NewUser(s.appID)
+	for range 3 {
+		a := s.login("code", s.fake.LoginCode(u))
+		want(t, a, 200, "")
+		want(t, s.refresh(a.text("refresh_token")), 200, "")
+	}
+	if dead.Load() == 0 {
+		t.Error("no connection was dead")
 	}
 }

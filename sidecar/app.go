@@ -35,6 +35,7 @@ type App struct {
 	client    *wechat.Client
 	seal      *keySeal
 	exchanges singleflight.Group
+	proven    provenPhones
 
 	// complained has, by call, the errcode the operator was told about last: a broken configuration
 	// fails every request, and one line says it.

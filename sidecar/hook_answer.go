@@ -54,6 +54,9 @@ func (k *Hook) question(ctx context.Context, event hookEvent) (hookAnswer, error
 	mac.Write(body)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	// A question may be asked twice. The transport does so for a name without values, which is not
+	// sent, when the connection is one from before and turns out to be dead.
+	req.Header["Idempotency-Key"] = nil
 
 	// Without http.Client there is nobody to follow a redirect.
 	resp, err := k.transport.RoundTrip(req)

@@ -241,6 +241,9 @@ func (l *logins) logIn(
 	_, err = store.Login(ctx, session.Login{
 		Session: made, User: news, Generation: account.Generation, Withdrawals: account.Withdrawals, Replay: kept, Policy: l.store.policy(l.policy),
 	})
+	if err == nil {
+		exchange.done()
+	}
 	return body, err
 }
 

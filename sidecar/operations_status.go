@@ -3,6 +3,7 @@
 package sidecar
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -52,8 +53,13 @@ type keyStatus struct {
 	From time.Time `json:"from"` // when it begins to sign
 }
 
+// statusTime bounds the questions to the store in all.
+const statusTime = 5 * time.Second
+
 // status answers GET status. It answers also while the store is away.
 func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), statusTime)
+	defer cancel()
 	answer := statusAnswer{Status: "ok", Version: CurrentBuild().Version, Store: storeStatus{Name: o.name, Up: true}}
 	for _, id := range o.apps() {
 		answer.Apps = append(answer.Apps, o.appStatus(id))
@@ -66,7 +72,7 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 	if store, err := o.store.get(); err != nil {
 		answer.Store.Up = false
 		degraded("the store could not be opened")
-	} else if stats, err := store.Stats(r.Context()); err != nil {
+	} else if stats, err := store.Stats(ctx); err != nil {
 		answer.Store.Up = false
 		degraded("the store does not answer; the log has the reason")
 	} else if !o.confined {
@@ -76,7 +82,7 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 		answer.Store.Up = false
 		degraded("the store fails when it is written; the log has the reason")
 	}
-	if queues, err := o.queues(r.Context()); err == nil {
+	if queues, err := o.queues(ctx); err == nil {
 		for i := range answer.Apps {
 			app := &answer.Apps[i]
 			if app.Pushes, app.OldestPush = waitingOf(queues, app.AppID); app.Pushes > 0 && o.now().Sub(app.OldestPush) > lateQueue {
@@ -97,7 +103,7 @@ func (o *operations) status(w http.ResponseWriter, r *http.Request) error {
 		site := siteStatus{BasePath: s.base, Issuer: s.tokens.issuer.Name}
 		if k, ok := s.tokens.keys.(*Keyring); ok {
 			var err error
-			if site.Automatic, err = k.status(r.Context()); err != nil && answer.Store.Up {
+			if site.Automatic, err = k.status(ctx); err != nil && answer.Store.Up {
 				degraded("the automatic keys can't be read")
 			}
 		}

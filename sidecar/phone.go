@@ -172,6 +172,9 @@ func (l *logins) spendPhone(ctx context.Context, req phoneRequest) ([]byte, erro
 		update.Replay = session.Replay{}
 		_, err = store.Update(ctx, update)
 	}
+	if err == nil {
+		exchange.done()
+	}
 	return body, err
 }
 
@@ -236,7 +239,13 @@ func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, proven, new
 		return err
 	}
 	news.Phone, news.PhoneNumber, news.PhoneVerified = phone.Number, phone.E164(), l.now()
+	x.app.proven.keep(x.proven().key, provenUser(*news), l.now())
 	return nil
+}
+
+// provenUser is what a tap proves of a user.
+func provenUser(u session.User) session.User {
+	return session.User{UserID: u.UserID, Phone: u.Phone, PhoneNumber: u.PhoneNumber, PhoneVerified: u.PhoneVerified}
 }
 
 func (l *logins) provenPhone(ctx context.Context, x phoneExchange) (phone wechat.Phone, err error) {
@@ -263,20 +272,14 @@ func (l *logins) provenPhone(ctx context.Context, x phoneExchange) (phone wechat
 	return phone, err
 }
 
-// provenLife is the time for which a number is kept for a hook that failed: as long as WeChat would
-// take the code.
-const provenLife = 5 * time.Minute
-
-// stashPhone keeps the number of a tap when the hook could not say whether the user may have it.
-// The tap is spent and was paid for; when the client repeats the request, only the hook is asked
-// again.
+// stashPhone keeps the number of a tap, for all nodes, when the hook could not say whether the user
+// may have it. The tap is spent and was paid for; when the client repeats the request, only the hook
+// is asked again.
 func (l *logins) stashPhone(ctx context.Context, x phoneExchange, news session.User, reason error) error {
 	if !errors.Is(reason, errHookFailed) || x.proof == (phoneProof{}) || news.Phone == "" {
 		return reason
 	}
-	body, err := json.Marshal(session.User{
-		UserID: news.UserID, Phone: news.Phone, PhoneNumber: news.PhoneNumber, PhoneVerified: news.PhoneVerified,
-	})
+	body, err := json.Marshal(provenUser(news))
 	if err != nil {
 		return err
 	}
@@ -291,12 +294,15 @@ func (l *logins) stashPhone(ctx context.Context, x phoneExchange, news session.U
 	return reason
 }
 
-// stashedPhone returns what stashPhone kept, nil if there is nothing.
+// stashedPhone returns what this process or stashPhone kept, nil if there is nothing.
 func (l *logins) stashedPhone(ctx context.Context, x phoneExchange) (*session.User, error) {
+	proven := x.proven()
+	if user := x.app.proven.get(proven.key, l.now()); user != nil {
+		return user, nil
+	}
 	if l.hook.Hook == nil {
 		return nil, nil
 	}
-	proven := x.proven()
 	kept, err := x.store.Replay(ctx, proven.key, l.now())
 	if err != nil {
 		return nil, err
@@ -308,6 +314,9 @@ func (l *logins) stashedPhone(ctx context.Context, x phoneExchange) (*session.Us
 	user := new(session.User)
 	return user, json.Unmarshal(body, user)
 }
+
+// done lets go of a number that is with its user now.
+func (x phoneExchange) done() { x.app.proven.drop(x.proven().key) }
 
 func (x phoneExchange) proven() replay {
 	return newReplay(append([]string{"proven", x.user.AppID, x.user.OpenID, strconv.FormatInt(x.since, 10)}, x.proof.parts()...)...)

@@ -227,7 +227,29 @@ func (f *forwarder) add(ctx context.Context, store session.Store, app *pushedApp
 	if place != session.PushTaken {
 		return func(context.Context) {}, nil
 	}
-	return func(ctx context.Context) { f.forward(ctx, store, target, p) }, nil
+	return func(ctx context.Context) { f.try(ctx, store, target, p) }, nil
+}
+
+// try forwards a push, and returns when it is done or ctx ends: what becomes of it is written to the
+// store, which may be slow, and WeChat waits.
+func (f *forwarder) try(ctx context.Context, store session.Store, target *pushTarget, p session.Push) {
+	release, err := f.store.retain()
+	if err != nil { // the push is due again when its lease is over
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer release()
+		if err := recovered(func() { f.forward(context.WithoutCancel(ctx), store, target, p) }); err != nil {
+			f.count(InternalErrors)
+			f.log.Error("unexpected error", "error", err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // forward gives the backend a push that was taken, and reports whether it is done with.

@@ -5,6 +5,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/caddy-wechat/wechatauth/session"
 )
@@ -36,7 +37,11 @@ func (r revokingStore) Login(ctx context.Context, l session.Login) ([]session.Re
 // Refresh implements session.Store.
 func (r revokingStore) Refresh(ctx context.Context, use session.Redemption) (session.Refreshed, error) {
 	call := r.begin(ctx, "refresh")
+	use.Policy.Grace = r.handle.unanswered.grace(use)
 	result, err := r.Store.Refresh(ctx, use)
+	if errors.Is(err, session.ErrUnavailable) {
+		r.handle.unanswered.note(use, time.Since(call.began))
+	}
 	call.done(result.Revoked, err)
 	return result, err
 }

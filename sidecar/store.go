@@ -56,6 +56,8 @@ type StoreHandle struct {
 	outage outage
 	away   atomic.Bool // the store has failed, and no operation has succeeded since
 
+	unanswered unanswered
+
 	once  sync.Once // guards the opening of what follows
 	err   error
 	store session.Store

@@ -18,7 +18,7 @@ import (
 
 const (
 	// scanStep is the least number of keys that a scan passes at once, and maxScans how many of
-	// these a page has: other keys may be many.
+	// these a page has, if there is time: other keys may be many, and Redis slow.
 	scanStep = 10
 	maxScans = 200
 
@@ -97,8 +97,9 @@ func (r *store) scannedPage(ctx context.Context, op string, q session.UserQuery)
 	if err != nil {
 		return nil, "", err
 	}
+	began := time.Now()
 	for range maxScans {
-		if at.node >= len(nodes) || len(users) >= q.Bounded() {
+		if at.node >= len(nodes) || len(users) >= q.Bounded() || time.Since(began) > timeout {
 			break
 		}
 		var found []session.Tag
