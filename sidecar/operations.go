@@ -203,14 +203,14 @@ func (o *operations) apps() (all []string) {
 	return slices.Compact(all)
 }
 
-// known returns the account of a user who is known, or banned.
+// known returns the account of a user who is known, or banned, or whose erasure is not through.
 func (o *operations) known(ctx context.Context, id session.UserID) (session.Store, session.Account, error) {
 	store, err := o.store.get()
 	if err != nil {
 		return nil, session.Account{}, err
 	}
 	account, err := store.Account(ctx, id.Tag())
-	if err == nil && account.User.UserID == (session.UserID{}) && account.Ban == nil {
+	if err == nil && account.User.UserID == (session.UserID{}) && account.Ban == nil && len(account.Sessions) == 0 {
 		err = errNoUser
 	}
 	return store, account, err

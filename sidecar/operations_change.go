@@ -145,7 +145,7 @@ func (o *operations) erase(w http.ResponseWriter, r *http.Request, id session.Us
 	if err != nil {
 		return err
 	}
-	if account.User.UserID != id { // only the ban is left
+	if account.User.UserID != id && len(account.Sessions) == 0 { // only the ban is left
 		return errNoUser
 	}
 	ctx := context.WithoutCancel(r.Context())

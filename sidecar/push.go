@@ -20,9 +20,13 @@ import (
 const (
 	pushPath = "/push/"
 
-	// pushTime bounds the time in which the body of a push has to come, and in which it is dealt
-	// with: WeChat waits five seconds and then pushes again.
+	// pushTime bounds the time in which the body of a push has to come: WeChat waits five seconds and
+	// then pushes again.
 	pushTime = 4500 * time.Millisecond
+
+	// pushWork bounds the time in which it is dealt with. A step of the store that has begun then may
+	// take two seconds more.
+	pushWork = 2500 * time.Millisecond
 
 	// pushMemory is the time for which a push is remembered, so that a repeat does nothing.
 	pushMemory = 24 * time.Hour
@@ -138,7 +142,7 @@ func (p *pushes) take(w http.ResponseWriter, r *http.Request, app *pushedApp) (s
 	}
 	app.told.Clear()
 	// WeChat may hang up, and would push it again.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pushTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), pushWork)
 	defer cancel()
 	repeated, err := p.once(ctx, app, push, r.Host)
 	if repeated {

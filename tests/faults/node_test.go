@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if program = os.Getenv(inside); program != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "wechatauth-faults")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

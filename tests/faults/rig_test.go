@@ -22,6 +22,7 @@ import (
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 
+	"github.com/caddy-wechat/wechatauth/internal/testkit"
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
@@ -55,6 +56,7 @@ type rig struct {
 	backend *backend
 	a, b    *node // b is nil where the store is one of a single machine
 	secrets *secrets
+	target  string // the link that was broken last
 }
 
 // newRig starts a site on a store: "redis" or "sqlite".
@@ -179,7 +181,7 @@ var toxicsServer = sync.OnceValue(func() *toxiproxy.ApiServer {
 
 func newLink(t *testing.T, name, upstream string) *link {
 	t.Helper()
-	l := &link{toxiproxy.NewProxy(toxicsServer(), name, "127.0.0.1:0", upstream), t}
+	l := &link{toxiproxy.NewProxy(toxicsServer(), name, "127.0.0.1:"+testkit.FreePort(t), upstream), t}
 	if err := l.Start(); err != nil {
 		t.Fatal(err)
 	}
