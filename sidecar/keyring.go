@@ -92,6 +92,9 @@ func (k *Keyring) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.stop = cancel
 	k.done.Go(func() { k.store.keep(ctx, func(ctx context.Context) { k.run(ctx, store) }) })
+	if k.store.deny.Age() > initialSync { // it was waited for, and gave no answer
+		return
+	}
 	select {
 	case <-k.ready:
 	case <-time.After(initialSync):

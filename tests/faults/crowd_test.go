@@ -63,6 +63,7 @@ func (r *rig) crowd(people []person) crowded {
 // of it at once. All get their answers in time, who needs nothing of it notices nothing, and of the
 // crowd nothing is left.
 func TestACrowdBeforeASilentServer(t *testing.T) {
+	t.Parallel()
 	for target, refusal := range map[string]string{
 		"redis": "503 store_unavailable", "wechat": "503 wechat_unavailable", "hook": "403 denied",
 	} {

@@ -61,6 +61,7 @@ func (p *pair) on(i int) *rig {
 // for the documented time, then refuses everybody; it says of nothing that it was done. When it is
 // back, it has the revocations before it lets anybody in.
 func TestNodesCutOffByTheNetwork(t *testing.T) {
+	t.Parallel()
 	if !isolated(t) {
 		return
 	}
