@@ -33,10 +33,11 @@ type RedisStore struct {
 	// authorities that this machine trusts.
 	CA string `json:"ca,omitempty"`
 
-	// PEM files of the certificate to be shown to a Redis that asks for one, and of its private
-	// key.
+	// A PEM file with the certificate to be shown to a Redis that asks for one. It needs the key, too.
 	Certificate string `json:"cert,omitempty"`
-	Key         string `json:"key,omitempty"`
+
+	// A PEM file with the private key of that certificate.
+	Key string `json:"key,omitempty"`
 
 	// A secret of at least 32 characters. With it, everything that tells something about a user is
 	// encrypted with AES-256-GCM, and so are the automatic keys. Write it as a placeholder.

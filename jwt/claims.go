@@ -14,8 +14,8 @@ type Claims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"` // always the openid
 	Audience  Audience `json:"aud"`
-	IssuedAt  int64    `json:"iat"`
-	ExpiresAt int64    `json:"exp"`
+	IssuedAt  int64    `json:"iat"` // Unix seconds
+	ExpiresAt int64    `json:"exp"` // Unix seconds; the token is good before
 	ID        string   `json:"jti"`
 
 	SID     string `json:"sid"`
@@ -23,9 +23,9 @@ type Claims struct {
 	OpenID  string `json:"openid"`
 	UnionID string `json:"unionid,omitempty"`
 
-	Phone               string `json:"phone,omitempty"`        // as WeChat gives it, without a country code where it is Chinese
-	PhoneNumber         string `json:"phone_number,omitempty"` // E.164
-	PhoneNumberVerified bool   `json:"phone_number_verified,omitzero"`
+	Phone               string `json:"phone,omitempty"`                // as WeChat gives it, without a country code where it is Chinese
+	PhoneNumber         string `json:"phone_number,omitempty"`         // E.164
+	PhoneNumberVerified bool   `json:"phone_number_verified,omitzero"` // WeChat gave it here, at any time
 	Nickname            string `json:"nickname,omitempty"`
 	Picture             string `json:"picture,omitempty"`
 

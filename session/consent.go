@@ -9,7 +9,7 @@ const WithdrawalMargin = 5 * time.Minute
 
 // Withdrawal names what a user no longer lets a mini program have.
 type Withdrawal struct {
-	Phone, Nickname, Avatar bool
+	Phone, Nickname, Avatar bool // what is to be forgotten
 
 	// At is the time at which the user said so, zero if that is not known. A phone proven later was given anew.
 	At time.Time

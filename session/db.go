@@ -62,7 +62,7 @@ type Tx interface {
 
 // Marks find a record by other than its key. Zero fields are none.
 type Marks struct {
-	Order  int64
+	Order  int64     // by which Newest passes records, the highest first
 	Weight int64     // only counts with an Order
 	Labels [2]string // of at most 32 bytes, of any content
 }

@@ -6,12 +6,12 @@ import "time"
 
 // Push is a message that waits in a queue of a store.
 type Push struct {
-	Queue Digest // those for one backend
-	Line  Digest // in a queue: those of a line leave one after the other, as they came
-	ID    Digest // in a queue: one that was there before is not added again
-	Label string // for lists, in ASCII; it names nobody
-	Body  []byte // lists lack it
-	Since time.Time
+	Queue Digest    // those for one backend
+	Line  Digest    // in a queue: those of a line leave one after the other, as they came
+	ID    Digest    // in a queue: one that was there before is not added again
+	Label string    // for lists, in ASCII; it names nobody
+	Body  []byte    // lists lack it
+	Since time.Time // when it came
 
 	// Until is the time until which the ID is remembered. A push is kept for RecordMargin longer.
 	Until time.Time
@@ -26,7 +26,7 @@ type Push struct {
 	Taken bool
 }
 
-// PushRoom bounds what waits: pushes and bytes in a queue, and pushes in a line.
+// PushRoom bounds what waits: Pushes and Bytes in a queue, and pushes in a Line.
 type PushRoom struct{ Pushes, Bytes, Line int }
 
 // PushPlace is the outcome of adding a push.

@@ -11,11 +11,11 @@ import (
 // Redemption is the use of a refresh token. A store carries it out in one step.
 type Redemption struct {
 	SID    SID
-	Family Digest // of the token that is spent
-	Token  Digest // likewise
-	Next   Digest // of its successor, if this use is its first
-	Salt   []byte // that the successor was derived with
-	Now    time.Time
+	Family Digest    // of the token that is spent
+	Token  Digest    // likewise
+	Next   Digest    // of its successor, if this use is its first
+	Salt   []byte    // that the successor was derived with
+	Now    time.Time // of the request
 	Policy Policy
 
 	TokensUntil time.Time       // when the access token of the answer expires

@@ -94,8 +94,8 @@ func (s SID) Parse() (user Tag, site Site, ok bool) {
 // Session is one login. Its refresh token is not in it, only digests.
 type Session struct {
 	SID     SID       `json:"sid"`
-	User    UserID    `json:"-"` // that of the account
-	Created time.Time `json:"created"`
+	User    UserID    `json:"-"`        // that of the account
+	Created time.Time `json:"created"`  // at the login
 	LastUse time.Time `json:"last_use"` // of a refresh token
 
 	// TokensUntil is the latest time at which an access token of this session expires.

@@ -187,7 +187,7 @@ type Update struct {
 	TokensUntil time.Time       // for Session.TokensUntil
 	DropKey     []byte          // a session_key to be removed, for User.DropKey
 	Replay      Replay
-	Now         time.Time
+	Now         time.Time // of the request
 	Policy      Policy
 }
 
@@ -200,7 +200,7 @@ type Updated struct {
 // Ending is the time and the policy of an end of sessions. TokenTTL is for those whose record is
 // gone.
 type Ending struct {
-	Now    time.Time
+	Now    time.Time // of the request, for what has expired by then
 	Policy Policy
 
 	// SID is the session of the request: EndAll and Erase revoke it even when the account lacks it.
@@ -219,8 +219,8 @@ type Refreshed struct {
 // Replay is none. Key and value reveal nothing to the store.
 type Replay struct {
 	Key   Digest
-	Value []byte
-	Until time.Time
+	Value []byte    // the answer, sealed by the caller
+	Until time.Time // it is not found from then on
 }
 
 // Revocation ends a session before its access tokens expire.

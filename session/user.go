@@ -11,7 +11,7 @@ import (
 type User struct {
 	UserID
 	UnionID   string    `json:"unionid,omitempty"`
-	FirstSeen time.Time `json:"first_seen,omitzero"`
+	FirstSeen time.Time `json:"first_seen,omitzero"` // the first login here, or an earlier time that an import knew
 
 	// Phone is the number as WeChat gives it, PhoneNumber the same in E.164, if it has that form.
 	Phone         string    `json:"phone,omitempty"`

@@ -35,7 +35,7 @@ type UserPage struct {
 	Next     string // "" after the last page
 }
 
-// Stats counts what a store keeps. Sessions that are over count until they are pruned.
+// Stats counts the Users and Sessions that a store keeps. Sessions that are over count until they are pruned.
 type Stats struct {
 	Users, Sessions int64
 	Estimated       bool // from a sample

@@ -37,12 +37,17 @@ const (
 // Storage is a storage of files, shared by all nodes. Names are parted by slashes. What is not
 // there is an fs.ErrNotExist.
 type Storage interface {
+	// Lock waits until no other node has the lock of a name, or ctx is done.
 	Lock(ctx context.Context, name string) error
 	Unlock(ctx context.Context, name string) error
+
+	// Store writes a file, whole or not at all, in place of one of that name.
 	Store(ctx context.Context, key string, value []byte) error
 	Load(ctx context.Context, key string) ([]byte, error)
 	Delete(ctx context.Context, key string) error
 	Exists(ctx context.Context, key string) bool
+
+	// List returns the names below a path.
 	List(ctx context.Context, path string, recursive bool) ([]string, error)
 }
 

@@ -25,7 +25,7 @@ import (
 type Error struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description"`
-	ErrCode     int    `json:"errcode,omitempty"`
+	ErrCode     int    `json:"errcode,omitempty"` // WeChat's, 0 if the error is not
 	RID         string `json:"rid,omitempty"`
 
 	status     int

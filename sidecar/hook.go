@@ -56,8 +56,8 @@ type hookEvent struct {
 type HookConfig struct {
 	URL          string
 	Secret       string
-	Timeout      time.Duration
-	AllowOnError bool
+	Timeout      time.Duration // of one question
+	AllowOnError bool          // a hook that gives no answer keeps nobody out
 }
 
 // Check returns an error for a hook that can't be asked.

@@ -25,8 +25,8 @@ const (
 
 var errRisky = entry(403, "denied", "WeChat sees too high a risk in this user")
 
-// RiskConfig describes what a risk rank is good for.
-type RiskConfig struct{ Deny int } // the lowest rank that is kept out; 0: WeChat is not asked
+// RiskConfig describes what a risk rank is good for. Deny is the lowest rank that is kept out; 0: WeChat is not asked.
+type RiskConfig struct{ Deny int }
 
 // Check returns an error for what is no rank.
 func (c RiskConfig) Check() error {

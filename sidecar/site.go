@@ -50,7 +50,7 @@ type Deps struct {
 	Count         Count
 	Trace         Trace
 	Logger        *slog.Logger
-	Now           func() time.Time
+	Now           func() time.Time // the clock of everything a site decides
 }
 
 // Limits are the limiters of a site; nil is no limit.

@@ -33,10 +33,10 @@ const (
 
 // StoreConfig describes a session store and what is told of its failures.
 type StoreConfig struct {
-	ID       string // equal for configurations of one store
-	Kind     string // such as sqlite
-	Volatile bool   // the store keeps nothing over a restart
-	Open     func() (session.Store, error)
+	ID       string                        // equal for configurations of one store
+	Kind     string                        // such as sqlite
+	Volatile bool                          // the store keeps nothing over a restart
+	Open     func() (session.Store, error) // called once, by the first who needs it
 	Logger   *slog.Logger
 	Trace    Trace // nil: none
 	Count    Count

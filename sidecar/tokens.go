@@ -15,9 +15,9 @@ import (
 type TokenConfig struct {
 	Algorithm string
 	Issuer    string
-	Audience  []string // none: the appid of the user
-	TTL       time.Duration
-	SealPhone bool // so that only the sidecar reads it
+	Audience  []string      // none: the appid of the user
+	TTL       time.Duration // of an access token
+	SealPhone bool          // so that only the sidecar reads it
 }
 
 // Check returns an error for tokens that can't be made.

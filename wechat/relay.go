@@ -60,7 +60,7 @@ type RelayedCall struct {
 
 // RelayedAnswer is WeChat's answer to one.
 type RelayedAnswer struct {
-	Status int
+	Status int           // of HTTP, which WeChat sets to 200 for its own errors, too
 	Header http.Header   // Content-Type, Content-Length and Content-Disposition, as far as they came
 	Body   io.ReadCloser // the caller closes it
 }

@@ -17,7 +17,7 @@ import (
 // Certificate is a platform certificate as WeChat's console offers it for download.
 type Certificate struct {
 	Serial string // the number in the console, not the one inside
-	PEM    []byte
+	PEM    []byte // one CERTIFICATE block
 }
 
 // platform signs the answers, with the certificate in use and for a while with the one before.

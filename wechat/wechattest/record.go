@@ -14,8 +14,8 @@ const keepCalls = 10_000
 
 // Call is one request to the fake.
 type Call struct {
-	Number   int // among all calls, from 1
-	Time     time.Time
+	Number   int       // among all calls, from 1
+	Time     time.Time // by the fake's clock
 	Endpoint string
 	Method   string
 	Header   http.Header
