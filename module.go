@@ -129,8 +129,8 @@ type App struct {
 
 	// Where the access token for WeChat's API comes from: `stable` (WeChat's stable_token), or the
 	// URL of a central token server, which answers a GET with
-	// `{"access_token":"…","expires_in":7200}`. Take that if something else of yours fetches tokens
-	// by WeChat's old interface. Default: `stable`.
+	// `{"access_token":"…","expires_in":7200}`. Tokens of the two kinds do not invalidate each
+	// other. Default: `stable`.
 	AccessToken string `json:"access_token,omitempty"`
 
 	// WeChat's server API signature. Configure it here once it is switched on in the mini program's
