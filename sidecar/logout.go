@@ -87,7 +87,8 @@ func (s *sessions) logoutByAccessToken(r *http.Request, all bool) error {
 	case revoked && all:
 		return errSessionRevoked
 	case revoked:
-		return nil
+		_, err := s.finishEnd(context.WithoutCancel(r.Context()), sid)
+		return err
 	}
 	store, err := s.store.get()
 	if err != nil {

@@ -123,6 +123,9 @@ func (s *Server) answers() bool {
 	return bytes.HasPrefix(answer[:n], []byte("+PONG")) || bytes.HasPrefix(answer[:n], []byte("-NOAUTH"))
 }
 
+// Kill sends the signal that ends the server, as a crash does, and does not wait for it.
+func (s *Server) Kill() error { return s.cmd.Process.Kill() }
+
 // Stop kills the server, as a crash does.
 func (s *Server) Stop() {
 	if s.cmd == nil || s.cmd.Process == nil {
