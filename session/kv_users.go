@@ -108,26 +108,26 @@ func (k *kvStore) Import(ctx context.Context, users []User, now time.Time) error
 
 // Dump implements Store.
 func (k *kvStore) Dump(ctx context.Context, each func(Dump) error) error {
-	for from := []byte{kindAccount}; from != nil; {
+	var first, last Dump
+	err := k.view(ctx, "dump", func(tx records) (err error) {
+		if first.Revoked, err = tx.revocations(); err == nil {
+			_, last.Keys, err = tx.keys()
+		}
+		return err
+	})
+	if err == nil {
+		err = each(first)
+	}
+	for from := []byte{kindAccount}; err == nil && from != nil; {
 		var part Dump
-		err := k.view(ctx, "dump", func(tx records) (err error) {
+		err = k.view(ctx, "dump", func(tx records) (err error) {
 			part.Accounts, from, err = tx.accounts(from)
 			return err
 		})
 		if err == nil {
 			err = each(part)
 		}
-		if err != nil {
-			return err
-		}
 	}
-	var last Dump
-	err := k.view(ctx, "dump", func(tx records) (err error) {
-		if last.Revoked, err = tx.revocations(); err == nil {
-			_, last.Keys, err = tx.keys()
-		}
-		return err
-	})
 	if err != nil {
 		return err
 	}

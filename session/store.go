@@ -105,9 +105,9 @@ type Store interface {
 	// it returns an error, some may be done.
 	Import(ctx context.Context, users []User, now time.Time) error
 
-	// Dump calls each with all accounts, revocations and signing keys, in parts. They are those of
-	// one moment only if nobody writes. Counters, replays and pushes stay behind. An account may come
-	// twice.
+	// Dump calls each with all revocations, accounts and signing keys, in parts and in this order: a
+	// copy that breaks off lacks no revocation. They are those of one moment only if nobody writes.
+	// Counters, replays and pushes stay behind. An account may come twice.
 	Dump(ctx context.Context, each func(Dump) error) error
 
 	// Restore writes a part of a Dump: its accounts and its keys replace those that are there. The

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/caddy-wechat/wechatauth/session"
 )
 
@@ -87,31 +89,42 @@ func (r *store) Dump(ctx context.Context, each func(session.Dump) error) error {
 	if err != nil {
 		return err
 	}
-	for at := (cursor{}); at.node < len(nodes); {
-		var users []session.Tag
-		if users, at, err = r.scan(ctx, op, nodes, at, readStep); err != nil {
-			return err
-		}
-		accounts, err := r.loadAll(ctx, op, users)
-		if err != nil {
-			return err
-		}
-		var part session.Dump
-		for i, a := range accounts {
-			if a.version != "" { // it may be gone since
-				part.Accounts = append(part.Accounts, session.DumpedAccount{Tag: users[i], Account: a.Account})
-			}
-		}
-		if err := each(part); err != nil {
-			return err
-		}
-	}
-	var last session.Dump
-	if last.Revoked, _, err = r.kept(ctx); err != nil {
+	var first, last session.Dump
+	if first.Revoked, _, err = r.kept(ctx); err != nil {
 		return err
 	}
 	if last.Keys, _, err = r.Keys(ctx); err != nil {
 		return err
 	}
+	if err := each(first); err != nil {
+		return err
+	}
+	for at := (cursor{}); at.node < len(nodes); {
+		var part session.Dump
+		if part.Accounts, at, err = r.dumped(ctx, op, nodes, at); err != nil {
+			return err
+		}
+		if err := each(part); err != nil {
+			return err
+		}
+	}
 	return each(last)
+}
+
+// dumped returns some accounts, and where the next are.
+func (r *store) dumped(ctx context.Context, op string, nodes []*redis.Client, at cursor) (all []session.DumpedAccount, next cursor, err error) {
+	users, next, err := r.scan(ctx, op, nodes, at, readStep)
+	if err != nil {
+		return nil, at, err
+	}
+	accounts, err := r.loadAll(ctx, op, users)
+	if err != nil {
+		return nil, at, err
+	}
+	for i, a := range accounts {
+		if a.version != "" { // it may be gone since
+			all = append(all, session.DumpedAccount{Tag: users[i], Account: a.Account})
+		}
+	}
+	return all, next, nil
 }

@@ -22,6 +22,7 @@ type db struct {
 	file  string
 	lock  *lock
 	clock *session.Clock
+	lived lived // of the goroutine of upkeep
 	log   *slog.Logger
 
 	pool, views *sql.DB
@@ -36,6 +37,8 @@ type db struct {
 
 	empty   bool          // the log is; this and the next are of the goroutine of upkeep
 	emptyAt time.Duration // by the clock, when the log is emptied whoever writes
+
+	copying sync.Mutex // held during a backup
 
 	once    sync.Once
 	closing chan struct{}

@@ -115,6 +115,9 @@ func (d *db) prepare() (err error) {
 		}
 		d.readers <- c
 	}
+	if d.lived, err = openLived(d.pool, d.clock); err != nil {
+		return err
+	}
 	return probe(d.views)
 }
 

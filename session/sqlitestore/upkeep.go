@@ -110,9 +110,11 @@ func (d *db) moveWrites(mode string) (pages int, busy bool, err error) {
 // sweep removes some of what is over, and gives some unused pages back. It reports whether there
 // may be more to do.
 func (d *db) sweep() (more bool, err error) {
-	over := d.clock.Over().Unix()
+	over := d.lived.over()
 	err = d.Update(context.Background(), func(session.Tx) error {
-		more, err = sweepStepOf(d.writer, over)
+		if err = d.lived.save(d.writer, over); err == nil {
+			more, err = sweepStepOf(d.writer, over.Unix())
+		}
 		return err
 	})
 	return more, err
