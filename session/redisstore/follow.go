@@ -21,6 +21,10 @@ const (
 	beginning  = "0-0"
 	streamPage = 1000
 
+	// revokedLife is the time for which the stream is kept where nobody revokes anything: as long as
+	// users are, so that a step of Redis' clock takes no revocation before the sessions.
+	revokedLife = session.UserLife + session.RecordMargin
+
 	// streamWait bounds one read of the stream: reports come at least once a second.
 	streamWait = 400 * time.Millisecond
 )
@@ -30,7 +34,9 @@ func (r *store) revoke(ctx context.Context, op string, revoked []session.Revocat
 	if len(revoked) == 0 {
 		return nil
 	}
-	args := []any{r.clock.Over().UnixMilli(), session.ClockMargin.Milliseconds()}
+	args := []any{
+		r.clock.Over().UnixMilli(), session.ClockMargin.Milliseconds(), (r.clock.Elapsed() - r.begun).Milliseconds(), revokedLife.Milliseconds(),
+	}
 	for _, v := range revoked {
 		until := millisUp(v.Until)
 		record := append(binary.BigEndian.AppendUint64(nil, uint64(until)), v.SID...)

@@ -87,6 +87,7 @@ type store struct {
 	seal     sealer
 	replicas int
 	clock    *session.Clock
+	begun    time.Duration // by the clock
 	log      *slog.Logger
 	warned   atomic.Bool // of a Redis that evicts
 	once     sync.Once
@@ -131,7 +132,7 @@ func New(cfg Config) (session.Store, error) {
 	silence()
 	return &store{
 		client: redis.NewUniversalClient(options), prefix: cfg.Prefix, seal: seal, replicas: cfg.WaitReplicas,
-		clock: cfg.Clock, log: cfg.Logger, closed: make(chan struct{}),
+		clock: cfg.Clock, begun: cfg.Clock.Elapsed(), log: cfg.Logger, closed: make(chan struct{}),
 	}, nil
 }
 
