@@ -20,28 +20,28 @@ import (
 
 // gate counts the exchanges of a node with WeChat, the hook, the backend and Redis, and strikes at
 // one of them: before the other side has it, or once the other side has done its work and the node
-// has no answer yet. Nothing goes through it afterwards, until it is armed or opened again.
+// has no answer yet. Where it shuts then, nothing goes through it until it is opened.
 type gate struct {
 	mu     sync.Mutex // guards what follows
 	at     int        // the exchange of the strike; 0: none
 	late   bool
+	shuts  bool // it is shut when it has struck
 	strike func()
 	seen   int
 	shut   bool
 }
 
-func (g *gate) arm(at int, late bool, strike func()) {
+func (g *gate) arm(at int, late, shuts bool, strike func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.at, g.late, g.strike, g.seen, g.shut = at, late, strike, 0, false
+	g.at, g.late, g.shuts, g.strike, g.seen, g.shut = at, late, shuts, strike, 0, false
 }
 
-// open lets everything through, and reports whether the gate has struck.
-func (g *gate) open() (struck bool) {
+// open lets everything through.
+func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	struck, g.shut, g.at = g.shut, false, 0
-	return struck
+	g.shut, g.at = false, 0
 }
 
 // pass counts an exchange. It returns false if the exchange must not go on, and otherwise what to
@@ -52,14 +52,14 @@ func (g *gate) pass() (answered func() bool, ok bool) {
 	g.seen++
 	mine := g.seen == g.at
 	if mine && !g.late {
-		g.shut = true
+		g.shut = g.shuts
 		g.strike()
 	}
 	return func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if mine && g.late && !g.shut {
-			g.shut = true
+			g.shut = g.shuts
 			g.strike()
 		}
 		return !g.shut

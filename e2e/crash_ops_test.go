@@ -7,6 +7,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -39,7 +40,9 @@ var crashOps = []crashOp{
 	{"logout all", (*victim).loggedInTwice, func(v *victim) answer { return v.post("/auth/logout", v.login.access(), "all", true) }, checkLogoutAll},
 	{"ban", (*victim).loggedInTwice, banOnce, checkBan},
 	{"unban", (*victim).banned, func(v *victim) answer { return v.admin("DELETE", "/ban", "") }, checkUnban},
-	{"erase", (*victim).known, func(v *victim) answer { return v.send("DELETE", "/auth/profile", "", "Authorization", "Bearer "+v.login.access()) }, checkErase},
+	{"erase", (*victim).known, func(v *victim) answer {
+		return v.send("DELETE", "/auth/profile", "", "Authorization", "Bearer "+v.login.access())
+	}, checkErase},
 	{"erase by the operator", (*victim).known, func(v *victim) answer { return v.admin("DELETE", "", "") }, checkErase},
 	{"profile", (*victim).loggedIn, editOnce, checkEdit},
 	{"import", (*victim).toImport, importOnce, checkImport},
@@ -115,7 +118,8 @@ func pushOnce(v *victim) answer {
 		return answer{err: err}
 	}
 	defer res.Body.Close()
-	return answer{status: res.StatusCode, header: res.Header}
+	body, err := io.ReadAll(res.Body)
+	return answer{status: res.StatusCode, header: res.Header, body: body, err: err}
 }
 
 // listed is what the operator sees of a user.

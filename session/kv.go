@@ -57,7 +57,17 @@ func (k *kvStore) Login(ctx context.Context, l Login) (revoked []Revocation, err
 		a.Drop(revoked)
 		return errors.Join(tx.revoke(revoked), tx.putReplay(l.Replay))
 	})
-	return revoked, err
+	return ifDone(revoked, err)
+}
+
+// ifDone returns the result of a change that was made, and none of one that failed: nobody may act on
+// what is not written.
+func ifDone[T any](result T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return result, nil
 }
 
 // Refresh implements Store.
@@ -73,7 +83,7 @@ func (k *kvStore) Refresh(ctx context.Context, r Redemption) (result Refreshed, 
 		a.Drop(result.Revoked)
 		return tx.revoke(result.Revoked)
 	})
-	return result, err
+	return ifDone(result, err)
 }
 
 // Update implements Store.
@@ -84,7 +94,7 @@ func (k *kvStore) Update(ctx context.Context, u Update) (updated Updated, err er
 		}
 		return tx.putReplay(u.Replay)
 	})
-	return updated, err
+	return ifDone(updated, err)
 }
 
 // End implements Store.
@@ -108,7 +118,7 @@ func (k *kvStore) end(ctx context.Context, op string, user Tag, e Ending, end fu
 		revoked = end(a)
 		return tx.revoke(revoked)
 	})
-	return revoked, err
+	return ifDone(revoked, err)
 }
 
 // Keys implements Store.

@@ -167,6 +167,9 @@ func (s *Server) Client() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, DisableIdentity: true})
 }
 
+// Dir returns the folder of the server's files.
+func (s *Server) Dir() string { return s.dir }
+
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *Server) log() string {

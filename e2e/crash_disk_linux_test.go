@@ -1,0 +1,247 @@
+// Disks that are full, or can't be written any more, in the middle of a request.
+
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
+)
+
+// onDisk puts the node's data on a file system of its own.
+func (n *node) onDisk(source, kind, options string) {
+	n.t.Helper()
+	if os.Getuid() != 0 {
+		n.t.Skip("only root may mount a small file system")
+	}
+	dir := n.path("data")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		n.t.Fatal(err)
+	}
+	if kind == "tmpfs" {
+		if err := syscall.Mount("none", dir, kind, 0, options); err != nil {
+			n.t.Fatal(err)
+		}
+	} else if out, err := exec.Command("mount", "-t", kind, "-o", options, source, dir).CombinedOutput(); err != nil {
+		n.t.Fatalf("mount: %v: %s", err, out)
+	}
+	n.t.Cleanup(func() {
+		n.kill()
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			n.t.Error(err)
+		}
+	})
+}
+
+// fill leaves a few bytes of a disk free, and returns how to free the rest again.
+func (n *node) fill(free int) (empty func()) {
+	n.t.Helper()
+	name := n.path("data/filler")
+	f, err := os.Create(name)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, zeros{}); err == nil || !strings.Contains(err.Error(), "no space") {
+		n.t.Fatalf("got %v, want a full disk", err)
+	}
+	if size, err := f.Seek(0, io.SeekEnd); err == nil && free > 0 {
+		_ = f.Truncate(max(0, size-int64(free)))
+	}
+	return func() { _ = os.Remove(name) }
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// fullDisk fills the disk, apart from a little that is sometimes enough for a part of the request.
+func fullDisk(random *rand.Rand) harm {
+	empty := func() {}
+	return harm{"the disk full", func(v *victim) {
+		free := 0
+		if random.IntN(2) == 0 {
+			free = random.IntN(64 << 10)
+		}
+		empty = v.fill(free)
+	}, func(v *victim) {
+		v.t.Helper()
+		empty()
+		v.healed()
+	}, false}
+}
+
+// The disk is full before a request or becomes full in its middle, and has room again later: what was
+// told is true, and all goes on without a restart.
+func TestDiskFullAtEachStep(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	v := newVictim(t, random, nil)
+	v.onDisk("", "tmpfs", "size=8m")
+	v.start()
+	t.Logf("full %d times", v.harmAll([]harm{fullDisk(random)}))
+	v.wantConsistent()
+}
+
+// On a full disk who is logged in goes on, and what only reads works.
+func TestReadsGoOnWhileTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.newNode("session {\nstale 1s\n}")
+	n.onDisk("", "tmpfs", "size=8m")
+	n.start()
+	alice, login := n.loginWithPhone()
+	gone := n.newUser()
+	want(t, "logout", n.logout(gone.access()), 204, "")
+	empty := n.fill(0)
+	eventually(t, "nothing can be written any more", func() bool { return n.newLogin() == 503 }) // the log of writes had room
+	n.writesFail(alice, login)
+	if got := n.phoneOf(login.access()); got != "13800138000" {
+		t.Errorf("got phone %q, want it", got)
+	}
+	want(t, "verify", n.get("/auth/verify", login.access()), 204, "")
+	want(t, "what was revoked", n.get("/", gone.access()), 401, "session_revoked")
+	if a := n.get("/auth/healthz", ""); a.status != 200 || a.text("status") != "degraded" {
+		t.Errorf("healthz: got %s, want degraded", a)
+	}
+	n.refused("", "backup", n.path("data/copy.db"))
+	if left, _ := filepath.Glob(n.path("data/copy.db*")); len(left) > 0 {
+		t.Errorf("a backup without room leaves %v", left)
+	}
+	n.kill() // and a start on a full disk serves whom it can
+	n.launch()
+	eventually(t, "it serves or ends", func() bool {
+		select {
+		case <-n.ended:
+			return true
+		default:
+			return n.get("/health", "").status == 200
+		}
+	})
+	select {
+	case <-n.ended:
+		if !strings.Contains(n.log(), "the disk is full: make room") {
+			t.Error("it ended, and the log does not say that the disk is full")
+		}
+		empty()
+		n.start()
+	default:
+		want(t, "a token", n.get("/", login.access()), 200, "")
+		want(t, "what was revoked", n.get("/", gone.access()), 401, "session_revoked")
+		empty()
+	}
+	eventually(t, "logins work again", func() bool { return n.newLogin() == 200 })
+	want(t, "the session from before", n.refresh(login.refresh()), 200, "")
+}
+
+// The kernel makes a disk with errors read-only while Caddy runs. What was acknowledged is there after
+// the repair; nothing else was.
+func TestDiskBecomesReadOnly(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	v := newVictim(t, random, nil)
+	image := v.path("disk")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if out, err := exec.Command("mkfs.ext4", "-q", image).CombinedOutput(); err != nil {
+			t.Fatalf("mkfs.ext4: %v: %s", err, out)
+		}
+	}
+	v.onDisk(image, "ext4", "loop")
+	v.start()
+	mount := func(args ...string) {
+		v.t.Helper()
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil && args[0] != "e2fsck" {
+			v.t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	t.Logf("read-only %d times", v.harmAll([]harm{{"the disk read-only", func(v *victim) {
+		mount("mount", "-o", "remount,abort", v.path("data"))
+	}, func(v *victim) {
+		v.t.Helper()
+		want(v.t, "a public path", v.get("/health", ""), 200, "")
+		v.kill()
+		mount("umount", v.path("data"))
+		mount("e2fsck", "-p", image)
+		mount("mount", "-o", "loop", image, v.path("data"))
+		v.start()
+	}, false}}))
+	v.wantConsistent()
+}
+
+// A disk or a file that is read-only from the start is a clear refusal.
+func TestReadOnlyAtTheStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.newNode()
+	n.onDisk("", "tmpfs", "size=8m")
+	n.start()
+	login := n.newUser()
+	for name, change := range map[string][2]func() error{
+		"disk": {
+			func() error { return syscall.Mount("", n.path("data"), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "") },
+			func() error { return syscall.Mount("", n.path("data"), "", syscall.MS_REMOUNT, "") },
+		},
+		"file": {
+			func() error { return chattr("+i", filepath.Join(n.data(), "sessions.db")) },
+			func() error { return chattr("-i", filepath.Join(n.data(), "sessions.db")) },
+		},
+	} {
+		n.stop()
+		if err := change[0](); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		before := len(n.log())
+		n.launch()
+		<-n.ended
+		if said := n.log()[before:]; !strings.Contains(said, "Caddy's user must be allowed to") || !strings.Contains(said, "sessions.db") {
+			t.Errorf("a read-only %s: got %q, want what to do", name, said)
+		}
+		if err := change[1](); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		n.start()
+	}
+	want(t, "the session from before", n.refresh(login.refresh()), 200, "")
+}
+
+func chattr(change, file string) error {
+	if out, err := exec.Command("chattr", change, file).CombinedOutput(); err != nil {
+		return fmt.Errorf("chattr: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// Redis has no memory left, or is a replica now, before a request or in its middle.
+func TestRedisRefusesWritesAtEachStep(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	v := newVictim(t, random, redistest.Start(t))
+	v.start()
+	refusing := func(name string, strike, heal []any) harm {
+		return harm{name, func(v *victim) { v.redis.Do(v.t, strike...) }, func(v *victim) {
+			v.t.Helper()
+			v.redis.Do(v.t, heal...)
+			v.healed()
+		}, false}
+	}
+	t.Logf("refused %d times", v.harmAll([]harm{
+		refusing("Redis full", []any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}),
+		refusing("Redis a replica", []any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}),
+	}))
+	v.wantConsistent()
+}
