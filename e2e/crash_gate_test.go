@@ -28,6 +28,7 @@ type gate struct {
 	shuts  bool // it is shut when it has struck
 	strike func()
 	seen   int
+	round  int
 	shut   bool
 }
 
@@ -42,6 +43,7 @@ func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.shut, g.at = false, 0
+	g.round++ // what is under way strikes no more
 }
 
 // pass counts an exchange. It returns false if the exchange must not go on, and otherwise what to
@@ -50,7 +52,7 @@ func (g *gate) pass() (answered func() bool, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.seen++
-	mine := g.seen == g.at
+	mine, round := g.seen == g.at, g.round
 	if mine && !g.late {
 		g.shut = g.shuts
 		g.strike()
@@ -58,7 +60,7 @@ func (g *gate) pass() (answered func() bool, ok bool) {
 	return func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if mine && g.late && !g.shut {
+		if mine && g.late && round == g.round && !g.shut {
 			g.shut = g.shuts
 			g.strike()
 		}

@@ -95,6 +95,9 @@ func TestConvertKilled(t *testing.T) {
 		if cmd.ProcessState.Success() {
 			t.Fatalf("it was not killed at exchange %d", at)
 		}
+		if redis.Do(t, "DBSIZE") == int64(0) { // it is as any new store
+			continue
+		}
 		part := w.newNode(token, "store redis "+redis.URL)
 		part.start()
 		if got := part.get("/", people.gone.access()); got.status == 200 {
