@@ -4,7 +4,7 @@ package e2e_test
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -17,22 +17,23 @@ import (
 	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
-// onDisk puts the node's data on a file system of its own.
-func (n *node) onDisk(source, kind, options string) {
+// onDisk puts the node's data on a file system of its own: that of an image, or one in memory.
+func (n *node) onDisk(image string) {
 	n.t.Helper()
-	if os.Getuid() != 0 {
-		n.t.Skip("only root may mount a small file system")
-	}
 	dir := n.path("data")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		n.t.Fatal(err)
 	}
-	if kind == "tmpfs" {
-		if err := syscall.Mount("none", dir, kind, 0, options); err != nil {
-			n.t.Fatal(err)
-		}
-	} else if out, err := exec.Command("mount", "-t", kind, "-o", options, source, dir).CombinedOutput(); err != nil {
-		n.t.Fatalf("mount: %v: %s", err, out)
+	err := syscall.Mount("none", dir, "tmpfs", 0, "size=8m")
+	if errors.Is(err, syscall.EPERM) {
+		n.t.Skip("only root may mount a small file system, and not in every container")
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if image != "" {
+		n.program("umount", dir)
+		n.program("mount", "-o", "loop", image, dir)
 	}
 	n.t.Cleanup(func() {
 		n.kill()
@@ -40,6 +41,14 @@ func (n *node) onDisk(source, kind, options string) {
 			n.t.Error(err)
 		}
 	})
+}
+
+// program runs one of the system's, which must succeed.
+func (n *node) program(name string, args ...string) {
+	n.t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		n.t.Fatalf("%s: %v: %s (bash scripts/needs.sh installs it)", name, err, bytes.TrimSpace(out))
+	}
 }
 
 // fill leaves a few bytes of a disk free, and returns how to free the rest again.
@@ -86,7 +95,7 @@ func TestDiskFullAtEachStep(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
 	v := newVictim(t, random, nil)
-	v.onDisk("", "tmpfs", "size=8m")
+	v.onDisk("")
 	v.start()
 	t.Logf("full %d times", v.harmAll([]harm{fullDisk(random)}))
 	v.wantConsistent()
@@ -97,7 +106,7 @@ func TestReadsGoOnWhileTheDiskIsFull(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	n := w.newNode("session {\nstale 1s\n}")
-	n.onDisk("", "tmpfs", "size=8m")
+	n.onDisk("")
 	n.start()
 	alice, login := n.loginWithPhone()
 	gone := n.newUser()
@@ -147,28 +156,18 @@ func TestDiskBecomesReadOnly(t *testing.T) {
 	if err := os.Truncate(image, 16<<20); err != nil {
 		t.Fatal(err)
 	}
-	if os.Getuid() == 0 {
-		if out, err := exec.Command("mkfs.ext4", "-q", image).CombinedOutput(); err != nil {
-			t.Fatalf("mkfs.ext4: %v: %s", err, out)
-		}
-	}
-	v.onDisk(image, "ext4", "loop")
+	v.program("mkfs.ext4", "-q", image)
+	v.onDisk(image)
 	v.start()
-	mount := func(args ...string) {
-		v.t.Helper()
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil && args[0] != "e2fsck" {
-			v.t.Fatalf("%v: %v: %s", args, err, out)
-		}
-	}
 	t.Logf("read-only %d times", v.harmAll([]harm{{"the disk read-only", func(v *victim) {
-		mount("mount", "-o", "remount,abort", v.path("data"))
+		v.program("mount", "-o", "remount,abort", v.path("data"))
 	}, func(v *victim) {
 		v.t.Helper()
 		want(v.t, "a public path", v.get("/health", ""), 200, "")
 		v.kill()
-		mount("umount", v.path("data"))
-		mount("e2fsck", "-p", image)
-		mount("mount", "-o", "loop", image, v.path("data"))
+		v.program("umount", v.path("data"))
+		_ = exec.Command("e2fsck", "-p", image).Run() // it fails where it has repaired something
+		v.program("mount", "-o", "loop", image, v.path("data"))
 		v.start()
 	}, false}}))
 	v.wantConsistent()
@@ -179,42 +178,26 @@ func TestReadOnlyAtTheStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	n := w.newNode()
-	n.onDisk("", "tmpfs", "size=8m")
+	n.onDisk("")
 	n.start()
 	login := n.newUser()
-	for name, change := range map[string][2]func() error{
-		"disk": {
-			func() error { return syscall.Mount("", n.path("data"), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "") },
-			func() error { return syscall.Mount("", n.path("data"), "", syscall.MS_REMOUNT, "") },
-		},
-		"file": {
-			func() error { return chattr("+i", filepath.Join(n.data(), "sessions.db")) },
-			func() error { return chattr("-i", filepath.Join(n.data(), "sessions.db")) },
-		},
+	file := filepath.Join(n.data(), "sessions.db")
+	for name, change := range map[string][2][]string{
+		"disk": {{"mount", "-o", "remount,ro", n.path("data")}, {"mount", "-o", "remount,rw", n.path("data")}},
+		"file": {{"chattr", "+i", file}, {"chattr", "-i", file}},
 	} {
 		n.stop()
-		if err := change[0](); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		n.program(change[0][0], change[0][1:]...)
 		before := len(n.log())
 		n.launch()
 		<-n.ended
 		if said := n.log()[before:]; !strings.Contains(said, "Caddy's user must be allowed to") || !strings.Contains(said, "sessions.db") {
 			t.Errorf("a read-only %s: got %q, want what to do", name, said)
 		}
-		if err := change[1](); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		n.program(change[1][0], change[1][1:]...)
 		n.start()
 	}
 	want(t, "the session from before", n.refresh(login.refresh()), 200, "")
-}
-
-func chattr(change, file string) error {
-	if out, err := exec.Command("chattr", change, file).CombinedOutput(); err != nil {
-		return fmt.Errorf("chattr: %w: %s", err, bytes.TrimSpace(out))
-	}
-	return nil
 }
 
 // Redis has no memory left, or is a replica now, before a request or in its middle.

@@ -166,8 +166,8 @@ func (g *gate) serveRedis(client net.Conn, addr string) {
 func isStep(command []string) bool {
 	switch strings.ToUpper(command[0]) {
 	case "EVALSHA", "EVAL":
-		// Ten parts has the look for a push that is due, once a second.
-		return len(command) < 4 || len(command) != 10 || !strings.HasSuffix(command[3], ":due")
+		// Eleven parts has the look for a push that is due, once a second.
+		return len(command) != 11 || !strings.HasSuffix(command[3], ":due")
 	case "HGETALL", "MGET":
 		return !strings.HasSuffix(command[len(command)-1], ":keys")
 	}

@@ -33,6 +33,7 @@ need curl command -v curl           # the documentation's commands
 need openssl command -v openssl     # keys and signatures that Go did not make
 need redis-server command -v redis-server # the Redis store is tested with real servers
 need sqlite3 command -v sqlite3     # people look into the session file with it
+need e2fsprogs has_server mkfs.ext4  # disks that become read-only
 need systemd command -v systemd-analyze # the unit of examples/deploy is checked
 need nginx has_server nginx         # what else people put before a backend
 need lighttpd has_server lighttpd   # and what runs CGI programs

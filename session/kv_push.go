@@ -228,7 +228,8 @@ func (q pushQueue) firstDue(now time.Time) (key []byte, due bool, err error) {
 	if len(key) != len(prefix)+8+len(q.queue) {
 		return nil, false, errDamaged
 	}
-	return key, int64(binary.BigEndian.Uint64(key[len(prefix):])) <= now.UnixNano(), nil
+	at := int64(binary.BigEndian.Uint64(key[len(prefix):]))
+	return key, at <= now.UnixNano() || at > now.Add(MaxPushDelay).UnixNano(), nil
 }
 
 func (q pushQueue) take(lease, now time.Time) (*Push, error) {

@@ -26,6 +26,10 @@ type Push struct {
 	Taken bool
 }
 
+// MaxPushDelay is the longest time for which a push is put off. One that is due later was put off by a
+// clock that was ahead, and is due.
+const MaxPushDelay = 30 * time.Minute
+
 // PushRoom bounds what waits: Pushes and Bytes in a queue, and pushes in a Line.
 type PushRoom struct{ Pushes, Bytes, Line int }
 

@@ -130,7 +130,8 @@ type Store interface {
 	AddPush(ctx context.Context, p *Push, room PushRoom, lease, now time.Time) (PushPlace, error)
 
 	// TakePush takes the push of a queue that is due the longest, until the end of a lease: nobody
-	// else gets it before. Only the first of a line is ever due. It returns nil if none is.
+	// else gets it before. Only the first of a line is ever due. One that is due after MaxPushDelay
+	// is taken if there is no other. It returns nil if none is.
 	TakePush(ctx context.Context, queue Digest, lease, now time.Time) (*Push, error)
 
 	// EndPush removes a push, and the next of its line is due. DelayPush makes it due later. Both do

@@ -248,7 +248,8 @@ func (k *Keyring) add(keys []storedKey, from time.Time) ([]storedKey, error) {
 	return append(keys, storedKey{PEM: pem, From: from, TTL: k.ttl}), nil
 }
 
-// rotateNow has the next key made before its time. One that waits for its time already is the next.
+// rotateNow has the next key made before its time. One that waits for its time already is the next; if
+// a clock that was ahead made it wait for long, it waits no longer than others.
 func (k *Keyring) rotateNow(ctx context.Context) error {
 	if _, err := k.get(); err != nil { // the loop has read them first
 		return err
@@ -257,14 +258,24 @@ func (k *Keyring) rotateNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return k.change(ctx, store, func(stored []storedKey, now time.Time) ([]storedKey, bool, error) {
-		keys, changed, err := k.next(stored, now)
-		if err != nil || now.Before(keys[len(keys)-1].From) {
-			return keys, changed, err
-		}
-		keys, err = k.add(keys, now.Add(k.publish()))
-		return keys, true, err
-	})
+	return k.change(ctx, store, k.hurried)
+}
+
+// hurried is next, with a key that waits.
+func (k *Keyring) hurried(stored []storedKey, now time.Time) (keys []storedKey, changed bool, err error) {
+	keys, changed, err = k.next(stored, now)
+	if err != nil {
+		return nil, false, err
+	}
+	switch last := &keys[len(keys)-1]; {
+	case last.From.After(now.Add(2 * k.publish())):
+		last.From = now.Add(k.publish())
+		return keys, true, nil
+	case now.Before(last.From):
+		return keys, changed, nil
+	}
+	keys, err = k.add(keys, now.Add(k.publish()))
+	return keys, true, err
 }
 
 // use puts the stored keys into the ring: the newest whose time has come signs.

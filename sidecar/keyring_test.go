@@ -173,6 +173,36 @@ func TestKeysRotateAfterALongAbsence(t *testing.T) {
 	}
 }
 
+// A machine came up with a clock a year ahead, and made the next key for then. The operator has it sign
+// as soon as it is published.
+func TestRotateHurriesTheKeyOfAClockAhead(t *testing.T) {
+	t.Parallel()
+	store, now := new(keyStore), time.Unix(1700000000, 0)
+	n := newNode(t, store, &now)
+	n.poll()
+	token, first := n.sign()
+	right := now
+	now = now.Add(365 * 24 * time.Hour)
+	n.poll()
+	now = right
+	n.poll()
+	if _, kid := n.sign(); kid != first {
+		t.Errorf("got %s, want the key from before to sign", kid)
+	}
+	if err := n.change(t.Context(), store, n.hurried); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(n.publish())
+	n.poll()
+	if _, kid := n.sign(); kid == first {
+		t.Error("the next key does not sign after rotate and its publication")
+	}
+	verifier := jwt.Verifier{Ring: &n.ring, Issuer: "wechat_auth", AppIDs: []string{"wx1"}, TTL: time.Hour, Now: func() time.Time { return right }}
+	if _, err := verifier.Verify(token); err != nil {
+		t.Errorf("a token from before: %v", err)
+	}
+}
+
 func TestKeysOfIssuersAndAlgorithmsAreApart(t *testing.T) {
 	t.Parallel()
 	store, now := new(keyStore), time.Unix(1700000000, 0)

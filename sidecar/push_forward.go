@@ -30,8 +30,10 @@ const (
 	// forwardLease is longer: nobody else tries meanwhile.
 	forwardLease = 10 * time.Second
 
-	// forwardLife is the time for which a push is tried.
-	forwardLife = 24 * time.Hour
+	// forwardLife is the time for which a push is tried, and forwardTries how often at least, which
+	// takes two hours: a node whose clock is a day ahead must not give up at once what all have.
+	forwardLife  = 24 * time.Hour
+	forwardTries = 20
 
 	// The pause after the first failure, and the longest: each is twice the one before.
 	firstPause = 2 * time.Second
@@ -264,8 +266,8 @@ func (f *forwarder) forward(ctx context.Context, store session.Store, target *pu
 		return true
 	}
 	f.outage.failed("forward", err)
-	// Only now: the clock may be wrong, or no node ran for a day.
-	if now := f.now(); now.After(p.Until) {
+	// Only now: perhaps no node ran for a day.
+	if now := f.now(); now.After(p.Until) && p.Tries >= forwardTries {
 		f.log.Error("a push is given up: the backend did not take it for a day", "appid", target.appID, "kind", p.Label, "tries", p.Tries)
 		f.count(Pushes, target.appID, "dropped")
 		_ = store.EndPush(ctx, p, now) // else somebody drops it later

@@ -63,7 +63,7 @@ func (r *store) AddPush(ctx context.Context, p *session.Push, room session.PushR
 func (r *store) TakePush(ctx context.Context, queue session.Digest, lease, now time.Time) (*session.Push, error) {
 	const op = "take a push"
 	keys := r.pushKeys(queue)
-	reply, err := r.run(ctx, op, pushTakeScript, keys, now.UnixMilli(), millisUp(lease))
+	reply, err := r.run(ctx, op, pushTakeScript, keys, now.UnixMilli(), millisUp(lease), now.Add(session.MaxPushDelay).UnixMilli())
 	if err != nil {
 		return nil, err
 	}

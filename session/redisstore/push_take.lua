@@ -1,7 +1,8 @@
--- KEYS: as in push_add.lua. ARGV: now, the end of the lease. Returns the place, the record and the body of the push
--- that is due the longest, nothing if none is.
+-- KEYS: as in push_add.lua. ARGV: now, the end of the lease, up to when a push can be put off. Returns the place,
+-- the record and the body of the push that is due the longest, nothing if none is.
 while true do
 	local line = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1)[1]
+		or redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[3], '+inf', 'LIMIT', 0, 1)[1]
 	if not line then
 		return {}
 	end

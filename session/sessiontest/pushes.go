@@ -68,6 +68,23 @@ func takePush(t *testing.T, s session.Store, queue string, at time.Time, want st
 	return *got
 }
 
+// aPushOfAClockAhead: a node whose clock is a year ahead holds a push, or puts it off, and dies or gets
+// the right time. Nobody has to wait for a year, and what is due by the right clock comes first.
+func aPushOfAClockAhead(t *testing.T, f *fixture) {
+	begin := now()
+	ahead := begin.Add(365 * 24 * time.Hour)
+	addPush(t, f.Store, newPush("q", "a", "a1", begin), ahead, session.PushTaken)
+	b1 := addPush(t, f.Store, newPush("q", "b", "b1", begin), begin, session.PushTaken)
+	check(t, f.Store.DelayPush(t.Context(), b1, begin))
+	takePush(t, f.last(), "q", begin, "b1")
+	a1 := takePush(t, f.last(), "q", begin.Add(2*time.Minute), "b1") // its lease is over
+	check(t, f.last().EndPush(t.Context(), a1, begin))
+	a1 = takePush(t, f.last(), "q", begin, "a1")
+	takePush(t, f.last(), "q", begin, "")
+	check(t, f.last().DelayPush(t.Context(), a1, begin.Add(session.MaxPushDelay)))
+	takePush(t, f.last(), "q", begin, "")
+}
+
 // aLineIsInOrder: of a line one push is out at a time, the oldest first; a failure of one holds the
 // rest back, and no other line.
 func aLineIsInOrder(t *testing.T, f *fixture) {

@@ -85,6 +85,7 @@ var rules = []rule{
 	{"PushesOfALineAreInOrder", aLineIsInOrder},
 	{"APushIsAddedOnce", aPushIsAddedOnce},
 	{"APushIsTakenByOne", aPushIsTakenByOne},
+	{"APushThatAClockAheadPutOffIsTaken", aPushOfAClockAhead},
 	{"AQueueIsBounded", aQueueIsBounded},
 	{"AppsAndUsersAreApart", usersAreApart},
 	{"StrangeNamesAreKept", strangeNames},
