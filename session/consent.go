@@ -21,9 +21,9 @@ func (w Withdrawal) Empty() bool { return !w.Phone && !w.Nickname && !w.Avatar }
 // Withdraw removes data of the user; the sessions go on. It returns what of it there was. A login
 // or an update under way must not bring the phone back, so it counts also where there was none, and
 // for a user never seen.
-func (a *Account) Withdraw(w Withdrawal) (had Withdrawal) {
+func (a *Account) Withdraw(w Withdrawal, now time.Time) (had Withdrawal) {
 	u := &a.User
-	if w.Phone && !a.gaveLater(w.At) {
+	if w.Phone && !a.gaveLater(w.At, now) {
 		a.Withdrawals++
 		had.Phone = u.Phone != "" || u.PhoneNumber != ""
 		u.dropPhone()
@@ -37,9 +37,11 @@ func (a *Account) Withdraw(w Withdrawal) (had Withdrawal) {
 	return had
 }
 
-// gaveLater reports whether the phone was proven after a time, for certain.
-func (a *Account) gaveLater(at time.Time) bool {
-	return !at.IsZero() && a.User.PhoneVerified.After(at.Add(WithdrawalMargin))
+// gaveLater reports whether the phone was proven after a time, for certain: not if it was proven by a
+// clock that was ahead.
+func (a *Account) gaveLater(at, now time.Time) bool {
+	proven := a.User.PhoneVerified
+	return !at.IsZero() && proven.After(at.Add(WithdrawalMargin)) && !proven.After(now.Add(WithdrawalMargin))
 }
 
 // consented returns news of the user without a phone that was proven before consent to it was taken

@@ -61,7 +61,7 @@ func (k *kvStore) Ban(ctx context.Context, user Tag, b Ban, e Ending) ([]Revocat
 // Withdraw implements Store.
 func (k *kvStore) Withdraw(ctx context.Context, user Tag, w Withdrawal, now time.Time) (had Withdrawal, err error) {
 	err = k.change(ctx, "withdraw", user, now, Policy{}, func(_ records, a *Account) error {
-		had = a.Withdraw(w)
+		had = a.Withdraw(w, now)
 		return nil
 	})
 	return had, err

@@ -66,7 +66,7 @@ func (s *Session) Redeem(r Redemption) Outcome {
 		return Unknown
 	case r.Token == s.Current:
 		s.Previous, s.Current, s.Salt = s.Current, r.Next, r.Salt
-		s.Spent, s.LastUse = r.Now, r.Now
+		s.Spent, s.LastUse = r.Now, later(s.LastUse, r.Now) // a clock that is behind for a while makes it no older
 		return Rotated
 	case r.Token == s.Previous && r.Now.Before(s.Spent.Add(r.Policy.Grace)):
 		return Repeated

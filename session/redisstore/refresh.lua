@@ -30,7 +30,7 @@ elseif ended ~= LIVE or now >= math.min(last_use + idle, created + lifetime) the
 	return {UNKNOWN}
 elseif token == current then
 	outcome = ROTATED
-	previous, current, salt, spent, last_use = current, next, next_salt, now, now
+	previous, current, salt, spent, last_use = current, next, next_salt, now, math.max(last_use, now)
 elseif token == previous and next == current and salt == next_salt then
 	outcome = ROTATED -- by an earlier sending of this very step, whose answer was lost
 elseif token == previous and now < spent + grace then

@@ -34,7 +34,7 @@ func (r *store) Ban(ctx context.Context, user session.Tag, b session.Ban, e sess
 // Withdraw implements session.Store.
 func (r *store) Withdraw(ctx context.Context, user session.Tag, w session.Withdrawal, now time.Time) (had session.Withdrawal, err error) {
 	err = r.change(ctx, "withdraw", user, now, session.Policy{}, func(_ context.Context, a *session.Account) error {
-		had = a.Withdraw(w)
+		had = a.Withdraw(w, now)
 		return nil
 	})
 	return had, err

@@ -33,6 +33,15 @@ func consentTakenBack(t *testing.T, f *fixture) {
 	withdraw(t, f.last(), session.Withdrawal{Phone: true, At: before}, session.Withdrawal{}) // it was given since
 	withdraw(t, f.last(), session.Withdrawal{Phone: true, At: before.Add(time.Minute)}, session.Withdrawal{Phone: true})
 	withdraw(t, f.last(), session.Withdrawal{Phone: true, Nickname: true}, session.Withdrawal{Nickname: true})
+
+	// A phone that a node proved whose clock was ahead may have been given before.
+	ahead := known
+	ahead.PhoneVerified = known.PhoneVerified.Add(365 * 24 * time.Hour)
+	_, err := f.Store.Update(t.Context(), session.Update{
+		SID: token.SID, User: ahead, Withdrawals: account(t, f.Store, alice).Withdrawals, Now: now(),
+	})
+	check(t, err)
+	withdraw(t, f.last(), session.Withdrawal{Phone: true, Nickname: true, At: known.PhoneVerified}, session.Withdrawal{Phone: true, Nickname: true})
 	wantListed(t, f.Store, session.UserQuery{Phone: informed.Phone})
 	if f.Reopen != nil {
 		f.reopen(t)

@@ -227,7 +227,7 @@ func (w *walk) operate(t *testing.T, node session.Store, user session.UserID, at
 		w.wantRevoked(t, got, want)
 	case 4:
 		withdrawal := session.Withdrawal{Phone: w.IntN(2) == 0, Nickname: w.IntN(2) == 0, Avatar: w.IntN(2) == 0}
-		want := a.Withdraw(withdrawal)
+		want := a.Withdraw(withdrawal, at)
 		got, err := node.Withdraw(t.Context(), user.Tag(), withdrawal, at)
 		if check(t, err); got != want {
 			t.Errorf("withdraw: got %+v, want %+v", got, want)
