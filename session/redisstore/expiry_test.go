@@ -49,7 +49,7 @@ func TestEverythingExpires(t *testing.T) {
 		}
 		want, _, _ := strings.Cut(strings.TrimPrefix(key, redisstore.DefaultPrefix), ":")
 		span := map[string][2]time.Duration{
-			"user": {session.UserLife + session.RecordMargin - time.Minute, session.UserLife + session.RecordMargin},
+			"user":    {session.UserLife + session.RecordMargin - time.Minute, session.UserLife + session.RecordMargin},
 			"revoked": {session.UserLife + session.RecordMargin - time.Minute, session.UserLife + session.RecordMargin},
 			"find":    {session.UserLife + session.RecordMargin - time.Minute, session.UserLife + session.RecordMargin},
 			"replay":  {time.Hour, time.Hour + 10*time.Minute},
