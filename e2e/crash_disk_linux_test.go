@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/caddy-wechat/wechatauth/session/redisstore/redistest"
 )
 
 // onDisk puts the node's data on a file system of its own: that of an image, or one in memory.
@@ -198,24 +196,4 @@ func TestReadOnlyAtTheStart(t *testing.T) {
 		n.start()
 	}
 	want(t, "the session from before", n.refresh(login.refresh()), 200, "")
-}
-
-// Redis has no memory left, or is a replica now, before a request or in its middle.
-func TestRedisRefusesWritesAtEachStep(t *testing.T) {
-	t.Parallel()
-	random := seeded(t)
-	v := newVictim(t, random, redistest.Start(t))
-	v.start()
-	refusing := func(name string, strike, heal []any) harm {
-		return harm{name, func(v *victim) { v.redis.Do(v.t, strike...) }, func(v *victim) {
-			v.t.Helper()
-			v.redis.Do(v.t, heal...)
-			v.healed()
-		}, false}
-	}
-	t.Logf("refused %d times", v.harmAll([]harm{
-		refusing("Redis full", []any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"}),
-		refusing("Redis a replica", []any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}),
-	}))
-	v.wantConsistent()
 }

@@ -19,6 +19,47 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
+// refusing has Redis refuse writes for a while.
+func refusing(name string, strike, heal []any) harm {
+	return harm{name, func(v *victim) { v.redis.Do(v.t, strike...) }, func(v *victim) {
+		v.t.Helper()
+		v.redis.Do(v.t, heal...)
+		v.healed()
+	}, false}
+}
+
+var (
+	redisFull    = refusing("Redis full", []any{"CONFIG", "SET", "maxmemory", "1"}, []any{"CONFIG", "SET", "maxmemory", "0"})
+	redisReplica = refusing("Redis a replica", []any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"})
+)
+
+// Redis refuses the second half of what ends sessions: the answer is 503, and the sessions are revoked
+// for a while and not gone. The request repeated is told success, and then they are gone.
+func TestEndingsThatRedisInterrupts(t *testing.T) {
+	t.Parallel()
+	v := newVictim(t, seeded(t), redistest.Start(t))
+	v.start()
+	var endings []crashOp
+	for _, op := range crashOps {
+		if strings.HasPrefix(op.name, "logout") || op.name == "ban" || op.name == "erase" {
+			endings = append(endings, op)
+		}
+	}
+	if n := v.harmEach(endings, []harm{redisFull}, true); n < 20 {
+		t.Errorf("got %d interruptions, want 20 or more", n)
+	}
+}
+
+// Redis has no memory left, or is a replica now, before a request or in its middle.
+func TestRedisRefusesWritesAtEachStep(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	v := newVictim(t, random, redistest.Start(t))
+	v.start()
+	t.Logf("refused %d times", v.harmAll([]harm{redisFull, redisReplica}))
+	v.wantConsistent()
+}
+
 // population is a store with users of every kind.
 type population struct {
 	kept   []*wechattest.User

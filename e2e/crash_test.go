@@ -184,11 +184,16 @@ func (s step) String() string {
 // harmAll does each harm at each step of each operation, or one of them at one step.
 func (v *victim) harmAll(kinds []harm) (harmed int) {
 	v.t.Helper()
+	return v.harmEach(crashOps, kinds, *crashAll)
+}
+
+func (v *victim) harmEach(ops []crashOp, kinds []harm, everywhere bool) (harmed int) {
+	v.t.Helper()
 	type choice struct {
 		harm
 		step
 	}
-	for _, op := range crashOps {
+	for _, op := range ops {
 		var all []choice
 		exchanges := v.length(op)
 		for _, h := range kinds {
@@ -199,7 +204,7 @@ func (v *victim) harmAll(kinds []harm) (harmed int) {
 				all = append(all, choice{h, step{at + 1, false}}, choice{h, step{at + 1, true}})
 			}
 		}
-		if !*crashAll && len(all) > 0 {
+		if !everywhere && len(all) > 0 {
 			all = []choice{all[v.random.IntN(len(all))]}
 		}
 		for _, c := range all {
