@@ -273,7 +273,7 @@ func (v *victim) killAtWrite(op crashOp) {
 func (v *victim) judge(op crashOp, h harm, when string, a answer, struck bool) {
 	v.t.Helper()
 	failed, acknowledged := v.t.Failed(), op.acknowledged(a)
-	if !acknowledged && !(struck && h.ends) {
+	if !acknowledged && (!struck || !h.ends) {
 		unavailable(v.t, op.name, a)
 	}
 	if struck {
