@@ -1,4 +1,4 @@
-.PHONY: default demo test race lint fmt fuzz bench measure cover golden smoke xcaddy
+.PHONY: default demo test race lint fmt fuzz bench measure cover golden smoke xcaddy snapshot
 
 default: lint test
 
@@ -41,4 +41,8 @@ smoke:
 	bash scripts/smoke.sh dist/caddy
 
 xcaddy: # the production build; see xcaddy.md
-	go tool -modfile=tools/go.mod xcaddy build v2.11.9 --with github.com/caddy-wechat/wechatauth@v0.0.0=.
+	go tool -modfile=tools/go.mod xcaddy build v2.11.9 --with github.com/caddy-wechat/wechatauth@$$(bash scripts/version.sh)=.
+
+snapshot: # what a release would have, in dist/; see docs/releases.md
+	bash scripts/release.sh
+	bash scripts/unpack.sh

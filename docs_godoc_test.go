@@ -79,7 +79,7 @@ func parsePackages(t *testing.T) (*token.FileSet, map[string][]*ast.File) {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && slices.Contains([]string{"node_modules", "testdata", "tests", "tools", "examples"}, entry.Name()) {
+		if entry.IsDir() && slices.Contains([]string{"node_modules", "testdata", "tests", "tools", "examples", ".release"}, entry.Name()) {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {

@@ -39,6 +39,17 @@ bash scripts/smoke.sh "$tmp/docs/wechatauth/caddy"
 step "examples/deploy, by the parsers of Docker, Compose and Kubernetes"
 (cd tests/deploy && go mod tidy -diff && go vet ./... && go test ./...)
 
+step "the version that a build of a checkout shows"
+git -c "safe.directory=*" clone --quiet --no-hardlinks . "$tmp/clone"
+go build -C "$tmp/clone" -buildvcs=true -o "$tmp/caddy" ./cmd/caddy
+got=$("$tmp/caddy" wechat-auth version | sed -n 's/^wechat_auth: *//p')
+want=$(bash "$tmp/clone/scripts/version.sh")
+[[ $got == "$want" ]] || die "go build names the version $got, scripts/version.sh $want"
+
+step "a release, for this system"
+bash scripts/release.sh --single
+bash scripts/unpack.sh
+
 step "fuzz, ${FUZZTIME:=2000x} each"
 FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
 

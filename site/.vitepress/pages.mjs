@@ -44,6 +44,7 @@ export const groups = [
     doc('production', 'Going to production', '上线'),
     doc('deploy', 'Deploy', '部署'),
     doc('operations', 'Operations', '日常运维'),
+    doc('releases', 'Releases', '版本与发布'),
     doc('nginx', 'nginx, Traefik, Envoy', 'nginx、Traefik、Envoy'),
     doc('gateway', 'WeChat gateway', '微信网关'),
     doc('performance', 'Performance', '性能'),

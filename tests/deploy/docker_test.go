@@ -63,15 +63,27 @@ func commands[C instructions.Command](stage instructions.Stage) (found []C) {
 
 func TestDockerfileLeavesNoRights(t *testing.T) {
 	t.Parallel()
-	stages, _ := dockerfile(t, docker+"Dockerfile")
+	for _, name := range []string{"Dockerfile", "Dockerfile.release"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stages, _ := dockerfile(t, docker+name)
+			checkImage(t, stages)
+			// What runs while an image is made runs on this machine, whatever it is made for.
+			if got := stages[0].Platform; got != "$BUILDPLATFORM" {
+				t.Errorf("the first stage: got platform %q, want that of the machine that builds", got)
+			}
+		})
+	}
+}
+
+// checkImage checks the stage that is left at the end.
+func checkImage(t *testing.T, stages []instructions.Stage) {
+	t.Helper()
 	version := regexp.MustCompile(`^[a-z/.]+:\d+(\.\d+)+$`)
 	for _, stage := range stages {
 		if !version.MatchString(stage.BaseName) {
 			t.Errorf("FROM %s: want a version", stage.BaseName)
 		}
-	}
-	if proxies := commands[*instructions.ArgCommand](stages[0]); len(proxies) != 1 || proxies[0].Args[0].Key != "GOPROXY" {
-		t.Errorf("the build stage: got arguments %v, want GOPROXY", proxies)
 	}
 	image := stages[len(stages)-1]
 	if runs := commands[*instructions.RunCommand](image); len(runs) > 0 {
@@ -98,6 +110,15 @@ func TestDockerfileRunsWhatIsTested(t *testing.T) {
 	t.Parallel()
 	tested := strings.Split(read(t, top+"/xcaddy.md"), "\n")
 	stages, _ := dockerfile(t, docker+"Dockerfile")
+	var arguments []string
+	for _, arg := range commands[*instructions.ArgCommand](stages[0]) {
+		for _, pair := range arg.Args {
+			arguments = append(arguments, pair.Key)
+		}
+	}
+	if want := []string{"GOPROXY", "VERSION", "TARGETOS", "TARGETARCH"}; !slices.Equal(arguments, want) {
+		t.Errorf("the build stage: got arguments %v, want %v", arguments, want)
+	}
 	seen := 0
 	for _, run := range commands[*instructions.RunCommand](stages[0]) {
 		line := strings.Join(run.CmdLine, " ")
@@ -109,8 +130,8 @@ func TestDockerfileRunsWhatIsTested(t *testing.T) {
 			t.Errorf("RUN %s: xcaddy.md runs no such line", line)
 		}
 	}
-	if seen != 2 {
-		t.Errorf("got %d RUN lines, want 2", seen)
+	if seen != 3 {
+		t.Errorf("got %d RUN lines, want 3", seen)
 	}
 }
 
