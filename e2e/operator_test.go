@@ -140,3 +140,22 @@ func TestOperatorCommands(t *testing.T) {
 	n.stop()
 	n.refused("refused", "status")
 }
+
+// The command, status and the line of the start name the same build: the first thing that a bug
+// report needs.
+func TestOperatorSeesTheVersion(t *testing.T) {
+	t.Parallel()
+	n := newWorld(t).start()
+	out, err := n.command("wechat-auth", "version", "--json").Output()
+	var build struct{ Version, Caddy, Go string }
+	if err == nil {
+		err = json.Unmarshal(out, &build)
+	}
+	if err != nil || build.Version == "" || !strings.HasPrefix(build.Caddy, "v2.") || !strings.HasPrefix(build.Go, "go1.") {
+		t.Fatalf("version: got %s, error %v, want all three", out, err)
+	}
+	n.wantOperation(build.Version, "status")
+	if line := `"version":"` + build.Version + `"`; !strings.Contains(n.log(), line) {
+		t.Errorf("the log has no %s:\n%s", line, n.log())
+	}
+}
