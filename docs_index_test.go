@@ -62,3 +62,20 @@ func TestSkillHead(t *testing.T) {
 		t.Errorf("got %d bytes, want one page, 8 KiB at most", len(text))
 	}
 }
+
+// The Chinese documents and the playground have one word for one thing: token stays English, as in code.
+func TestChineseTerms(t *testing.T) {
+	t.Parallel()
+	instead := map[string]string{"令牌": "token", "登出": "退出登录", "守卫": "鉴权", "预写日志": "WAL"}
+	files := []string{"sandbox/playground/i18n.js"}
+	for _, pair := range languagePairs() {
+		files = append(files, pair[1])
+	}
+	for _, file := range files {
+		for word, better := range instead {
+			if strings.Contains(readText(t, file), word) {
+				t.Errorf("%s: got %s, want %s", file, word, better)
+			}
+		}
+	}
+}

@@ -25,7 +25,7 @@ const texts = {
 
     'done.login': '登录成功', 'done.phone': '已绑定手机号', 'done.avatar': '头像已更新', 'done.nickname': '昵称已更新',
     'done.orders': '订单已更新', 'done.logout': '已退出登录', 'done.erase': '账号已注销',
-    'done.session': '会话已结束，下次请求会被拒绝', 'done.expire': '微信的 access_token 已过期', 'done.mend': '全部恢复正常', 'done.push': '微信已推送，保存的手机号已删除；刷新或重新登录后令牌里也没有了',
+    'done.session': '会话已结束，下次请求会被拒绝', 'done.expire': '微信的 access_token 已过期', 'done.mend': '全部恢复正常', 'done.push': '微信已推送，保存的手机号已删除；刷新或重新登录后 token 里也没有了',
 
     'break.title': '制造故障',
     'break.hint': '开关改变的是 Caddy 真正遇到的情况。打开后在手机上再点一次；与登录有关的，先退出登录。',
@@ -37,22 +37,22 @@ const texts = {
     code_used: 'code 已被使用', 'code_used.hint': '40163 · 登录',
     user_blocked: '高风险用户被拦截', 'user_blocked.hint': '40226 · 登录',
     ip_not_allowed: '服务器 IP 不在白名单', 'ip_not_allowed.hint': '40164 · 登录',
-    short_tokens: '令牌 10 秒过期', 'short_tokens.hint': 'Caddy 改配置并重载',
+    short_tokens: 'token 10 秒过期', 'short_tokens.hint': 'Caddy 改配置并重载',
     hook_denies: '你的后端（hook）拒绝', 'hook_denies.hint': '登录、手机号、刷新',
 
     'inspector.title': '观察',
-    'tab.traffic': '请求', 'tab.token': '令牌', 'tab.backend': '后端', 'tab.sessions': '会话',
+    'tab.traffic': '请求', 'tab.token': 'token', 'tab.backend': '后端', 'tab.sessions': '会话',
     'lane.phone': '手机', 'lane.site': '小程序 → Caddy', 'lane.wechat': 'Caddy → 微信', 'lane.hook': 'Caddy → hook', 'lane.push': '微信 → Caddy',
     'traffic.empty': '在手机上点“登录”，请求会出现在这里。', 'traffic.other': '其他来源',
     'part.request': '请求', 'part.response': '响应', 'part.headers': '请求头', 'part.response.headers': '响应头', 'part.query': '查询参数', 'part.body': '请求体', 'part.answer': '响应体',
     'no.answer': '无响应',
 
-    'token.empty': '还没有令牌：先登录。',
-    'token.header': '头部', 'token.claims': '声明（claims）', 'token.raw': '令牌原文',
+    'token.empty': '还没有 token：先登录。',
+    'token.header': '头部', 'token.claims': '声明（claims）', 'token.raw': 'token 原文',
     'token.note': '任何语言的 JWT 库都能用 {url} 里的公钥验证它。',
     'token.valid': '还有 {n} 秒过期', 'token.over': '已过期：下次请求会先刷新',
     'claim.sub': '就是 openid', 'claim.iss': '签发者', 'claim.aud': '受众：默认是 appid', 'claim.iat': '签发时间', 'claim.exp': '过期时间',
-    'claim.jti': '令牌编号', 'claim.sid': '所属会话', 'claim.phone': '微信给的手机号', 'claim.kid': '用哪个密钥签名', 'claim.alg': '签名算法',
+    'claim.jti': 'token 编号', 'claim.sid': '所属会话', 'claim.phone': '微信给的手机号', 'claim.kid': '用哪个密钥签名', 'claim.alg': '签名算法',
 
     'backend.empty': '还没有请求到达后端：在手机上查看订单。',
     'backend.note': '{path} 到达后端时带着这些请求头。后端不懂微信，只读 X-WX-*。',
