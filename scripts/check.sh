@@ -50,6 +50,11 @@ step "a release, for this system"
 bash scripts/release.sh --single
 bash scripts/unpack.sh
 
+step "broken connections, with toxiproxy and network namespaces"
+cp tests/faults/go.mod "$tmp/faults.mod" # a copy, which follows the requirements of the top by itself
+cp tests/faults/go.sum "$tmp/faults.sum"
+(cd tests/faults && go vet -mod=mod -modfile="$tmp/faults.mod" ./... && go test -mod=mod -modfile="$tmp/faults.mod" ./...)
+
 step "fuzz, ${FUZZTIME:=2000x} each"
 FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
 

@@ -35,6 +35,7 @@ need redis-server command -v redis-server # the Redis store is tested with real 
 need sqlite3 command -v sqlite3     # people look into the session file with it
 need e2fsprogs has_server mkfs.ext4  # disks that become read-only
 need systemd command -v systemd-analyze # the unit of examples/deploy is checked
+need iproute2 has_server ip         # nodes are cut off by network namespaces
 need nginx has_server nginx         # what else people put before a backend
 need lighttpd has_server lighttpd   # and what runs CGI programs
 need libnginx-mod-http-lua test -e /usr/lib/nginx/modules/ngx_http_lua_module.so
