@@ -74,7 +74,7 @@ func TestACrowdBeforeASilentServer(t *testing.T) {
 			for i := range people {
 				people[i] = r.person()
 			}
-			r.links[target].renew()
+			r.links[target].renew(r.random)
 			r.crowd(people) // leaves as many connections as may rest
 			goroutines, files := r.a.goroutines(), r.a.files()
 			r.links[target].add(all("timeout", "timeout", 0), "downstream")
@@ -104,11 +104,11 @@ func TestAStartBeforeASilentRedis(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "redis", rand.New(rand.NewPCG(*seed, 8)))
 	p := r.person()
-	r.links["redis"].renew()
+	r.links["redis"].renew(r.random)
 	r.links["redis"].add(all("timeout", "timeout", 0), "upstream")
 	began := time.Now()
-	n := startNode(t, r, "storage file_system "+t.TempDir()+"\n", r.links["wechat"].Listen, r.links["backend"].Listen,
-		"store redis redis://"+r.links["redis"].Listen+" {\nseal_key "+sealKey+"\n}")
+	n := startNode(t, r, "storage file_system "+t.TempDir()+"\n", r.links["wechat"].address(), r.links["backend"].address(),
+		"store redis redis://"+r.links["redis"].address()+" {\nseal_key "+sealKey+"\n}")
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("Caddy served after %s, want 8s at most", took)
 	}

@@ -61,12 +61,15 @@ func cells(random *rand.Rand, targets []string) (all []cell) {
 // Whatever breaks, an answer comes in time, is one of the contract's, and is true.
 func TestBrokenConnections(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{"redis", "sqlite"} {
+	for _, store := range []string{"redis", "cluster", "sqlite"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(*seed, uint64(len(store))))
 			mine := targets
-			if store != "redis" {
+			switch store {
+			case "cluster":
+				mine = targets[:1]
+			case "sqlite":
 				mine = targets[1:]
 			}
 			all := cells(random, mine)
@@ -127,10 +130,13 @@ func (r *rig) try(c cell, table *table) {
 	failed := r.t.Failed()
 	l := r.links[c.target]
 	r.target = c.target
-	l.renew()
+	l.renew(r.random)
 	trials := append(r.clientTrials(), r.serverTrials()...)
 	r.random.Shuffle(len(trials), func(i, j int) { trials[i], trials[j] = trials[j], trials[i] })
 	spare, gone := r.person(), r.person()
+	if r.random.IntN(2) == 0 { // an access token has to be fetched while the link is broken
+		r.fake.RevokeTokens()
+	}
 	if c.during {
 		for _, direction := range []string{"upstream", "downstream"} {
 			l.add(all("latency", "latency", 2+r.random.IntN(30), "jitter", r.random.IntN(20)), direction)

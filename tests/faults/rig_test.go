@@ -6,11 +6,13 @@
 package faults_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,7 +61,7 @@ type rig struct {
 	target  string // the link that was broken last
 }
 
-// newRig starts a site on a store: "redis" or "sqlite".
+// newRig starts a site on a store: "redis", "cluster" or "sqlite".
 func newRig(t *testing.T, store string, random *rand.Rand) *rig {
 	t.Helper()
 	r := &rig{
@@ -75,18 +77,40 @@ func newRig(t *testing.T, store string, random *rand.Rand) *rig {
 		r.links[name] = newLink(t, name, address)
 	}
 	storage := "storage file_system " + t.TempDir() + "\n"
-	mine, others := "store sqlite", ""
-	if store == "redis" {
+	options, mine, others := " {\nseal_key "+sealKey+"\n}", "store sqlite", ""
+	switch store {
+	case "redis":
 		redis := redistest.Start(t)
 		r.links["redis"] = newLink(t, "redis", redis.Addr)
-		options := " {\nseal_key " + sealKey + "\n}"
-		mine, others = "store redis redis://"+r.links["redis"].Listen+options, "store redis "+redis.URL+options
+		mine, others = "store redis redis://"+r.links["redis"].address()+options, "store redis "+redis.URL+options
+	case "cluster":
+		mine = "store redis " + r.startCluster() + options
 	}
-	r.a = startNode(t, r, storage, r.links["wechat"].Listen, r.links["backend"].Listen, mine)
+	r.a = startNode(t, r, storage, r.links["wechat"].address(), r.links["backend"].address(), mine)
 	if others != "" {
 		r.b = startNode(t, r, storage, api, r.backend.address, others)
 	}
 	return r
+}
+
+// startCluster runs a Redis Cluster whose nodes tell everybody the addresses of the proxies before
+// them. So there is no other way to it.
+func (r *rig) startCluster() (urls string) {
+	r.t.Helper()
+	cluster := redistest.StartCluster(r.t)
+	var addresses []string
+	for _, node := range cluster.Nodes {
+		addresses = append(addresses, node.Addr)
+	}
+	r.links["redis"] = newLink(r.t, "redis", addresses...)
+	var all []string
+	for i, node := range cluster.Nodes {
+		address := r.links["redis"].proxies[i].Listen
+		_, port, _ := net.SplitHostPort(address)
+		node.Do(r.t, "CONFIG", "SET", "cluster-announce-port", port)
+		all = append(all, "redis://"+address)
+	}
+	return strings.Join(all, " ")
 }
 
 // other is the node with whole ways, else the only one.
@@ -104,7 +128,7 @@ func (r *rig) site(api, receiver, store string) string {
 		"app " + appID + " " + appSecret + " {\npush {\ntoken " + pushToken + "\naes_key " + pushKey + "\nforward /wechat/push\n}\n}",
 		"api http://" + api, "timeout " + wechatTime.String(), "limit login off", "limit phone off", "encrypted_data on",
 		"public GET /health", "phone_required /with-phone/*", store,
-		"hook http://" + r.links["hook"].Listen + "/hook {\nsecret " + hookSecret + "\ntimeout " + hookTime.String() + "\n}",
+		"hook http://" + r.links["hook"].address() + "/hook {\nsecret " + hookSecret + "\ntimeout " + hookTime.String() + "\n}",
 		"service {\nsecret " + serviceSecret + "\n}", "}",
 		"handle /health {\nrespond healthy\n}",
 		"handle /wechat/* {\nreverse_proxy " + receiver + "\n}",
@@ -167,11 +191,11 @@ func (b *backend) pushed(openid string) []string {
 	return append([]string(nil), b.pushes[openid]...)
 }
 
-// link is a connection of the site that can be broken.
+// link is a connection of the site that can be broken, to one server or to those of a cluster.
 type link struct {
-	*toxiproxy.Proxy
-
-	t *testing.T
+	t       *testing.T
+	proxies []*toxiproxy.Proxy
+	broken  []*toxiproxy.Proxy // of these, in the cell at hand
 }
 
 var toxicsServer = sync.OnceValue(func() *toxiproxy.ApiServer {
@@ -179,57 +203,79 @@ var toxicsServer = sync.OnceValue(func() *toxiproxy.ApiServer {
 	return toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 })
 
-func newLink(t *testing.T, name, upstream string) *link {
+func newLink(t *testing.T, name string, upstreams ...string) *link {
 	t.Helper()
-	l := &link{toxiproxy.NewProxy(toxicsServer(), name, "127.0.0.1:"+testkit.FreePort(t), upstream), t}
-	if err := l.Start(); err != nil {
-		t.Fatal(err)
+	l := &link{t: t}
+	for _, upstream := range upstreams {
+		proxy := toxiproxy.NewProxy(toxicsServer(), name, "127.0.0.1:"+testkit.FreePort(t), upstream)
+		if err := proxy.Start(); err != nil {
+			t.Fatal(err)
+		}
+		l.proxies = append(l.proxies, proxy)
 	}
-	t.Cleanup(func() { l.Stop() })
+	l.broken = l.proxies
+	t.Cleanup(func() {
+		for _, proxy := range l.proxies {
+			proxy.Stop()
+		}
+	})
 	return l
 }
 
-// renew puts a new proxy in the place of the one that is there: toxiproxy 2.5.0 panics when a toxic
-// is added to a connection that another toxic has closed.
-func (l *link) renew() {
+// address is where the site finds the server.
+func (l *link) address() string { return l.proxies[0].Listen }
+
+// renew puts new proxies in the place of those that are there, and chooses which of several will be
+// broken: toxiproxy 2.5.0 panics when a toxic is added to a connection that another has closed.
+func (l *link) renew(random *rand.Rand) {
 	l.t.Helper()
-	l.Stop()
-	l.Proxy = toxiproxy.NewProxy(toxicsServer(), l.Name, l.Listen, l.Upstream)
-	if err := l.Start(); err != nil {
-		l.t.Fatal(err)
+	for i, old := range l.proxies {
+		old.Stop()
+		l.proxies[i] = toxiproxy.NewProxy(toxicsServer(), old.Name, old.Listen, old.Upstream)
+		if err := l.proxies[i].Start(); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	at := random.IntN(len(l.proxies) + 1) // one, or all
+	if l.broken = l.proxies; at < len(l.proxies) {
+		l.broken = l.proxies[at : at+1]
 	}
 }
 
 // add breaks the link in one way and direction.
 func (l *link) add(toxic toxic, direction string) {
 	l.t.Helper()
-	if toxic.kind == down {
-		l.Stop()
-		return
-	}
-	text, err := json.Marshal(map[string]any{
-		"name": fmt.Sprint(toxic.kind, direction, time.Now().UnixNano()), "type": toxic.kind, "stream": direction,
-		"toxicity": toxic.share, "attributes": toxic.attributes,
-	})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if _, err := l.Toxics.AddToxicJson(strings.NewReader(string(text))); err != nil {
-		l.t.Fatalf("%s: %v", text, err)
+	for _, proxy := range l.broken {
+		if toxic.kind == down {
+			proxy.Stop()
+			continue
+		}
+		text, err := json.Marshal(map[string]any{
+			"name": fmt.Sprint(toxic.kind, direction, time.Now().UnixNano()), "type": toxic.kind, "stream": direction,
+			"toxicity": toxic.share, "attributes": toxic.attributes,
+		})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if _, err := proxy.Toxics.AddToxicJson(bytes.NewReader(text)); err != nil {
+			l.t.Fatalf("%s: %v", text, err)
+		}
 	}
 }
 
 // heal makes the link whole.
 func (l *link) heal() {
 	l.t.Helper()
-	if !l.Enabled {
-		if err := l.Start(); err != nil {
-			l.t.Fatal(err)
-		}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	l.Toxics.ResetToxics(ctx)
+	for _, proxy := range l.broken {
+		if !proxy.Enabled {
+			if err := proxy.Start(); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+		proxy.Toxics.ResetToxics(ctx)
+	}
 }
 
 // secrets are values that no log and no refusal may hold.
