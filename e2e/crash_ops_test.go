@@ -235,10 +235,11 @@ func (v *victim) dead(what string, login answer) {
 	}
 }
 
-// either wants a session that goes on or has ended, as a whole.
+// either wants a session that goes on or has ended, as a whole: one whose end was begun ends when it is
+// used.
 func (v *victim) either(what string, login answer) {
 	v.t.Helper()
-	if v.revoked(login.access()) {
+	if v.revoked(login.access()) || v.refresh(login.refresh()).is(401, "refresh_invalid") {
 		v.dead(what, login)
 		return
 	}

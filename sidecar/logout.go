@@ -87,8 +87,7 @@ func (s *sessions) logoutByAccessToken(r *http.Request, all bool) error {
 	case revoked && all:
 		return errSessionRevoked
 	case revoked:
-		_, err := s.finishEnd(context.WithoutCancel(r.Context()), sid)
-		return err
+		return nil
 	}
 	store, err := s.store.get()
 	if err != nil {

@@ -216,6 +216,16 @@ func (o *operations) known(ctx context.Context, id session.UserID) (session.Stor
 	return store, account, err
 }
 
+// shown returns the account of a user who is known or banned. Of one whose erasure is not through there is
+// nothing to see.
+func (o *operations) shown(ctx context.Context, id session.UserID) (session.Account, error) {
+	_, account, err := o.known(ctx, id)
+	if err == nil && account.User.UserID == (session.UserID{}) && account.Ban == nil {
+		err = errNoUser
+	}
+	return account, err
+}
+
 func (o *operations) now() time.Time { return o.sites[0].profiles.now() }
 
 // ending is the end of sessions now. An account is kept as long as the most patient site wants.

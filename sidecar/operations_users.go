@@ -107,7 +107,7 @@ func (o *operations) page(r *http.Request, q session.UserQuery, openID string) (
 
 // show answers GET users/{app}/{openid}.
 func (o *operations) show(w http.ResponseWriter, r *http.Request, id session.UserID) error {
-	_, account, err := o.known(r.Context(), id)
+	account, err := o.shown(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ type exportedSession struct {
 
 // export answers GET users/{app}/{openid}/export.
 func (o *operations) export(w http.ResponseWriter, r *http.Request, id session.UserID) error {
-	_, account, err := o.known(r.Context(), id)
+	account, err := o.shown(r.Context(), id)
 	if err != nil {
 		return err
 	}

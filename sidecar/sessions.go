@@ -96,14 +96,8 @@ func (s *sessions) refresh(w http.ResponseWriter, r *http.Request) error {
 // know whether it was. Where there is a hook, it is asked once for all that use the token at the
 // same moment.
 func (s *sessions) redeem(r *http.Request, a *App, token session.RefreshToken) (*tokenAnswer, error) {
-	ctx := context.WithoutCancel(r.Context())
-	if ended, err := s.finishEnd(ctx, token.SID); err != nil {
-		return nil, err
-	} else if ended {
-		return nil, errRefreshInvalid
-	}
 	if s.hook.Hook == nil {
-		return s.rotate(ctx, token, nil)
+		return s.rotate(context.WithoutCancel(r.Context()), token, nil)
 	}
 	ip := s.server.ClientIP(r)
 	return shared(r.Context(), s.exchanges, a, digest("refresh", s.site, token.Text()), func(ctx context.Context) (*tokenAnswer, error) {
@@ -113,23 +107,6 @@ func (s *sessions) redeem(r *http.Request, a *App, token session.RefreshToken) (
 		}
 		return s.rotate(ctx, token, claims)
 	})
-}
-
-// finishEnd reports whether a session is revoked, and removes its record then, if it is still there:
-// a store of several machines writes the revocation first, and who wrote it may have died before the
-// rest, or Redis did. Such a session must not be used until its revocation is over, and go on then.
-func (s *sessions) finishEnd(ctx context.Context, sid session.SID) (revoked bool, err error) {
-	store, err := s.store.get()
-	if err != nil || !s.store.deny.Revoked(sid) {
-		return false, err
-	}
-	user, _, _ := sid.Parse()
-	account, err := store.Account(ctx, user)
-	if err != nil || account.Session(sid) == nil {
-		return true, err
-	}
-	_, err = store.End(ctx, sid, s.ending(sid))
-	return true, err
 }
 
 // askAgain asks the hook about a session that is about to be refreshed, and returns the claims that
