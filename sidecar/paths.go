@@ -56,8 +56,8 @@ func unambiguous(raw string) bool {
 		return false
 	}
 	for segment := range strings.SplitSeq(decoded, "/") {
-		// Windows drops spaces at the end of a name.
-		if segment = strings.TrimRight(segment, " "); segment == "." || segment == ".." {
+		// Windows drops dots and spaces at the end of a name, and servers join the slashes around none.
+		if segment != "" && strings.Trim(segment, " .") == "" {
 			return false
 		}
 	}

@@ -33,7 +33,7 @@ type pushSite struct {
 	console wechattest.PushConsole
 }
 
-func newPushSite(t *testing.T, change ...func(*Config, *Deps)) *pushSite {
+func newPushSite(t testing.TB, change ...func(*Config, *Deps)) *pushSite {
 	t.Helper()
 	w := new(witness)
 	s := newTestSite(t, append([]func(*Config, *Deps){func(cfg *Config, deps *Deps) {
@@ -242,7 +242,7 @@ func TestAttackOldRevocationTakesNoNewPhone(t *testing.T) {
 }
 
 // newPushSiteOn is another node on the same store.
-func newPushSiteOn(t *testing.T, s *pushSite) *pushSite {
+func newPushSiteOn(t testing.TB, s *pushSite) *pushSite {
 	t.Helper()
 	other := *s
 	other.testSite = s.sibling(t)

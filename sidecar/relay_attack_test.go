@@ -136,10 +136,10 @@ func (d *deadlines) SetWriteDeadline(at time.Time) error {
 }
 
 // withWeChat has a site ask another WeChat than the fake.
-func withWeChat(t *testing.T, address string) func(*Config, *Deps) {
+func withWeChat(t testing.TB, address string) func(*Config, *Deps) {
 	t.Helper()
 	return func(_ *Config, deps *Deps) {
-		app, err := NewApp(wechat.Config{AppID: testAppID, Secret: testSecret, BaseURLs: []string{address}}, func() {})
+		app, err := NewApp(wechat.Config{AppID: testAppID, Secret: testSecret, BaseURLs: []string{address}, Timeout: 5 * time.Second, MaxInFlight: 9}, func() {})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func keyed(t *testing.T, alg, key string) func(*Config, *Deps) {
 	return func(c *Config, d *Deps) { c.Token.Algorithm, d.Keys = alg, keys }
 }
 
-func parseKey(t *testing.T, text string) *jwt.Key {
+func parseKey(t testing.TB, text string) *jwt.Key {
 	t.Helper()
 	key, err := jwt.ParseKey("HS256", []byte(text))
 	if err != nil {

@@ -241,14 +241,15 @@ func checkBasePath(base string) error {
 // owns tells whether a path is below the base path, in whatever spelling an upstream could read it
 // so.
 func (s *Site) owns(raw string, canonical bool, decoded string) bool {
-	if s.below(raw) || s.below(decoded) {
+	if below(raw, s.base) || below(decoded, s.base) {
 		return true
 	}
-	return !canonical && s.below(cleanPath(decoded))
+	base := strings.ToLower(s.base) // as interpretations are
+	return !canonical && slices.ContainsFunc(interpretations(raw), func(read string) bool { return below(read, base) })
 }
 
-func (s *Site) below(path string) bool {
-	rest, ok := strings.CutPrefix(path, s.base)
+func below(path, base string) bool {
+	rest, ok := strings.CutPrefix(path, base)
 	return ok && (rest == "" || rest[0] == '/')
 }
 
@@ -266,7 +267,7 @@ func (s *Site) serveOwn(w http.ResponseWriter, r *http.Request, raw string) {
 		name = servicePath
 	}
 	rt, ok := s.routes[name]
-	if !ok || !s.below(raw) {
+	if !ok || !below(raw, s.base) {
 		s.failures.write(w, errNotFound)
 		return
 	}

@@ -63,7 +63,7 @@ func (plainServer) MatchPaths(patterns []string) (PathMatcher, error) {
 // testSite is a site between a client and an upstream that sees nobody but those it lets through.
 type testSite struct {
 	*Site
-	t      *testing.T
+	t      testing.TB
 	fake   *wechattest.Server
 	cfg    Config
 	deps   Deps
@@ -71,7 +71,7 @@ type testSite struct {
 	counts map[Counter]*atomic.Int64
 }
 
-func newTestSite(t *testing.T, change ...func(*Config, *Deps)) *testSite {
+func newTestSite(t testing.TB, change ...func(*Config, *Deps)) *testSite {
 	t.Helper()
 	s := &testSite{t: t, ahead: new(atomic.Int64), counts: map[Counter]*atomic.Int64{}}
 	for c := range InternalErrors + 1 {
@@ -106,11 +106,19 @@ func newTestSite(t *testing.T, change ...func(*Config, *Deps)) *testSite {
 }
 
 // sibling is another site on the same shared parts.
-func (s *testSite) sibling(t *testing.T, change ...func(*Config, *Deps)) *testSite {
+func (s *testSite) sibling(t testing.TB, change ...func(*Config, *Deps)) *testSite {
 	t.Helper()
 	other := *s
 	other.t = t
 	return other.start(change)
+}
+
+// in is the site in another test, as in each input of a fuzz target.
+func (s *testSite) in(t testing.TB) *testSite {
+	t.Helper()
+	other := *s
+	other.t = t
+	return &other
 }
 
 func (s *testSite) start(change []func(*Config, *Deps)) *testSite {
@@ -126,7 +134,7 @@ func (s *testSite) start(change []func(*Config, *Deps)) *testSite {
 	return s
 }
 
-func newTestStore(t *testing.T, store session.Store) *StoreHandle {
+func newTestStore(t testing.TB, store session.Store) *StoreHandle {
 	t.Helper()
 	handle := NewStoreHandle(StoreConfig{
 		ID: "a store", Kind: "memory", Open: func() (session.Store, error) { return store, nil },
@@ -136,7 +144,7 @@ func newTestStore(t *testing.T, store session.Store) *StoreHandle {
 	return handle
 }
 
-func newTestKeys(t *testing.T, alg, key string) *ConfiguredKeys {
+func newTestKeys(t testing.TB, alg, key string) *ConfiguredKeys {
 	t.Helper()
 	keys, err := NewKeys(alg, []byte(key))
 	if err != nil {
@@ -145,7 +153,7 @@ func newTestKeys(t *testing.T, alg, key string) *ConfiguredKeys {
 	return keys
 }
 
-func newTestCache(t *testing.T, size int64) *TokenCache {
+func newTestCache(t testing.TB, size int64) *TokenCache {
 	t.Helper()
 	cache, err := NewTokenCache(size, time.Hour)
 	if err != nil {

@@ -23,7 +23,7 @@ type faultyStorage struct {
 	calls  []string
 }
 
-func newFaultyStorage(t *testing.T) *faultyStorage {
+func newFaultyStorage(t testing.TB) *faultyStorage {
 	t.Helper()
 	return &faultyStorage{FileStorage: certmagic.FileStorage{Path: t.TempDir()}, faults: map[string]error{}}
 }
