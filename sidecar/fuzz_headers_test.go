@@ -55,14 +55,15 @@ func FuzzHeaderFold(f *testing.F) {
 	openid := s.get(token)
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "upstream"}) }}
 	f.Fuzz(func(t *testing.T, name, value, connection string) {
+		isControl := func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+		if name == "Authorization" || strings.ContainsFunc(connection, isControl) { // which net/http refuses
+			return
+		}
 		for target, want := range map[string]string{"/public": "", "/private": openid} {
 			r := httptest.NewRequest(http.MethodGet, target, strings.NewReader("body"))
 			r.Header = http.Header{"Authorization": {"Bearer " + token}, "Connection": {connection, name}}
 			r.Header[name] = append(r.Header[name], value, "second")
 			r.Trailer = http.Header{name: {value}}
-			if values := r.Header["Authorization"]; len(values) != 1 {
-				return
-			}
 			var got http.Header
 			proxy.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 				got = r.Header

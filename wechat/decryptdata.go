@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -34,23 +36,50 @@ func DecryptData(sessionKey, encryptedData, iv, appID string, now time.Time) (js
 	if err != nil || !ok {
 		return nil, ErrDecrypt
 	}
-	if info.has("phoneNumber") || info.has("purePhoneNumber") {
+	if info.has("phonenumber") || info.has("purephonenumber") {
 		return nil, ErrPhoneData
 	}
 	return text, nil
 }
 
 func parseOpenData(text []byte, appID string, now time.Time) (answer, bool) {
-	// encoding/json would take the last of two, and mend what is no UTF-8.
-	if bytes.Count(text, []byte(`"watermark"`)) != 1 || !utf8.Valid(text) {
+	if !utf8.Valid(text) { // which encoding/json would mend
 		return nil, false
 	}
-	info, ok := parseObject(text)
+	info, ok := parseFolded(text)
 	if !ok {
 		return nil, false
 	}
-	mark, _ := info.object("watermark")
+	mark, _ := parseFolded(info["watermark"])
 	owner, _ := mark.text("appid")
 	at, ok := mark.integer("timestamp")
 	return info, ok && owner == appID && fresh(time.Unix(at, 0), now)
+}
+
+// parseFolded is parseObject for what a backend reads after us: names are in lower case, as some
+// readers compare them, and none comes twice, of which some take the first and some the last.
+func parseFolded(text []byte) (answer, bool) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
+		return nil, false
+	}
+	a := answer{}
+	for dec.More() {
+		token, err := dec.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, false
+		}
+		name = strings.ToLower(strings.ToUpper(name)) // as strings.EqualFold
+		var value json.RawMessage
+		if a[name] != nil || dec.Decode(&value) != nil {
+			return nil, false
+		}
+		a[name] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, false
+	}
+	_, err := dec.Token()
+	return a, errors.Is(err, io.EOF)
 }

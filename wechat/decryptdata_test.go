@@ -4,7 +4,9 @@ package wechat_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,5 +79,83 @@ func TestDecryptDataRefuses(t *testing.T) {
 				t.Errorf("got %s, error %v, want %v", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// FuzzDecryptData encrypts any text: what is opened is that text, has one reading, is of this mini
+// program and fresh, and no phone. Everything else is the one error, damaged data in whatever way too.
+func FuzzDecryptData(f *testing.F) {
+	mark := `"watermark":{"timestamp":1637744274,"appid":"` + testAppID + `"}`
+	for _, text := range []string{
+		`{"openGId":"tG",` + mark + `}`, `{` + mark + `}`, ownPhone, `{"w\u0061termark":{},` + mark + `}`, `{"PhoneNumber":"1",` + mark + `}`, `{"a":1,"a":2,` + mark + `}`,
+		`{"stepInfoList":[{"timestamp":1637744274,"step":100}],` + mark + `}`, mark, `{` + mark + `} `, `{"watermark":{"timestamp":"1637744274","appid":"` + testAppID + `","appid":"x"}}`,
+	} {
+		f.Add(text, uint16(0), byte(0), "", "")
+		f.Add(text, uint16(len(text)), byte(3), "AAAA", "r7BXXKkLb8qrSNn05n0qiA==")
+	}
+	encode := base64.StdEncoding.EncodeToString
+	f.Fuzz(func(t *testing.T, text string, at uint16, flip byte, data, iv string) {
+		s := seal(t, text)
+		got, err := wechat.DecryptData(ownKey, encode(s.data), encode(s.iv), testAppID, tapTime)
+		if err != nil && err != wechat.ErrDecrypt && err != wechat.ErrPhoneData || err == nil && string(got) != text {
+			t.Errorf("got %q %v of %q", got, err, text)
+		}
+		if err == nil {
+			checkOpenData(t, text)
+		}
+		damaged := slices.Concat(s.iv, s.data)
+		damaged[int(at)%len(damaged)] ^= flip
+		for _, pair := range [][2]string{{encode(damaged[16:]), encode(damaged[:16])}, {data, iv}} {
+			got, err := wechat.DecryptData(ownKey, pair[0], pair[1], testAppID, tapTime)
+			switch {
+			case err == nil:
+				checkOpenData(t, string(got))
+			case got != nil || err != wechat.ErrDecrypt && err != wechat.ErrPhoneData:
+				t.Errorf("got %q %v", got, err)
+			}
+		}
+	})
+}
+
+// checkOpenData reads data as a backend does, which may ignore case, and take either of two names.
+func checkOpenData(t *testing.T, text string) {
+	t.Helper()
+	marks := 0
+	dec := json.NewDecoder(strings.NewReader(text))
+	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
+		t.Fatalf("%q is no object", text)
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		name, _ := token.(string)
+		var value struct {
+			AppID     string      `json:"appid"`
+			Timestamp json.Number `json:"timestamp"`
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if seen[name] {
+			t.Errorf("%q has %q twice", text, name)
+		}
+		seen[name] = true
+		switch strings.ToLower(name) {
+		case "phonenumber", "purephonenumber":
+			t.Errorf("%q is a phone", text)
+		case "watermark":
+			marks++
+			_ = json.Unmarshal(raw, &value)
+			if at, err := value.Timestamp.Int64(); value.AppID != testAppID || err != nil || tapTime.Sub(time.Unix(at, 0)).Abs() > 5*time.Minute {
+				t.Errorf("%q is not fresh, or of %q", text, value.AppID)
+			}
+		}
+	}
+	if marks != 1 {
+		t.Errorf("%q has %d watermarks", text, marks)
 	}
 }
