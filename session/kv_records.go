@@ -40,8 +40,8 @@ func (tx records) change(user Tag, now time.Time, p Policy, do func(*Account) er
 	if err != nil {
 		return err
 	}
-	before := marksOf(&a)
-	if err := do(&a); err != nil || a.isZero() {
+	before, none := marksOf(&a), a.isZero()
+	if err := do(&a); err != nil || none && a.isZero() {
 		return err
 	}
 	if err := tx.putAccount(user, &a, a.Expires(now, p)); err != nil {

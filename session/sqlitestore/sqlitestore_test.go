@@ -47,13 +47,13 @@ func TestStore(t *testing.T) {
 	})
 }
 
-func openTest(t *testing.T, clock *session.Clock) (d *db, file string) {
+func openTest(t testing.TB, clock *session.Clock) (d *db, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "folder", "sessions.db")
 	return reopenTest(t, file, clock), file
 }
 
-func reopenTest(t *testing.T, file string, clock *session.Clock) *db {
+func reopenTest(t testing.TB, file string, clock *session.Clock) *db {
 	t.Helper()
 	d, err := openDB(file, Options{Wait: time.Millisecond}, clock)
 	if err != nil {
