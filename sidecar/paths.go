@@ -31,14 +31,14 @@ func isPlain(raw string) bool {
 		c := raw[i]
 		switch {
 		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-		case c == '/' && previous != '/':
+		case c == '/' && previous != '/' && previous != '.':
 		case c == '.' && previous != '/' && previous != '.':
 		default:
 			return false
 		}
 		previous = c
 	}
-	return strings.HasPrefix(raw, "/")
+	return strings.HasPrefix(raw, "/") && previous != '.'
 }
 
 func unambiguous(raw string) bool {
@@ -56,13 +56,15 @@ func unambiguous(raw string) bool {
 		return false
 	}
 	for segment := range strings.SplitSeq(decoded, "/") {
-		// Windows drops dots and spaces at the end of a name, and servers join the slashes around none.
-		if segment != "" && strings.Trim(segment, " .") == "" {
+		if strings.TrimRight(segment, looseEnd) != segment {
 			return false
 		}
 	}
 	return true
 }
+
+// looseEnd has what Windows drops at the end of a name.
+const looseEnd = " ."
 
 // ambiguousEscape tells whether the two digits stand for a byte that changes how a path is read
 // once it is decoded: . / \ ; % # ? and control characters.
@@ -150,8 +152,8 @@ func (c widePaths) concerns(method string) bool {
 const maxDecodings = 3
 
 // interpretations are the ways in which servers read a path that is not canonical: decoded or not,
-// once or more often, cleaned or not, with \ as a separator, without what follows a ; in a segment,
-// or up to a NUL, # or ?. Case is folded, as in the patterns.
+// once or more often, cleaned or not, with \ as a separator, without what follows a ; in a segment or
+// what Windows drops at its end, or up to a NUL, # or ?. Case is folded, as in the patterns.
 func interpretations(raw string) (all []string) {
 	read := strings.ToLower(raw)
 	for range maxDecodings {
@@ -159,7 +161,7 @@ func interpretations(raw string) (all []string) {
 		short, _, _ := strings.Cut(slashed, "\x00")
 		short = short[:strings.IndexAny(short+"#", "#?")]
 		for _, p := range []string{slashed, short, withoutParameters(slashed), withoutParameters(short)} {
-			all = append(all, p, cleanPath(p))
+			all = append(all, p, cleanPath(p), cleanPath(withoutLooseEnds(p)))
 		}
 		decoded, err := url.PathUnescape(read)
 		if err != nil || decoded == read {
@@ -175,6 +177,17 @@ func withoutParameters(p string) string {
 	segments := strings.Split(p, "/")
 	for i := range segments {
 		segments[i], _, _ = strings.Cut(segments[i], ";")
+	}
+	return strings.Join(segments, "/")
+}
+
+// withoutLooseEnds reads a path as Windows does.
+func withoutLooseEnds(p string) string {
+	segments := strings.Split(p, "/")
+	for i, s := range segments {
+		if s != "." && s != ".." {
+			segments[i] = strings.TrimRight(s, looseEnd)
+		}
 	}
 	return strings.Join(segments, "/")
 }
