@@ -68,22 +68,3 @@ func adapt(input string) string {
 	}
 	return out.String() + "\n"
 }
-
-// Threats: T91.
-func FuzzCaddyfile(f *testing.F) {
-	files, _ := filepath.Glob("testdata/adapt/*.caddyfiletest")
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		input, _, _ := strings.Cut(string(data), adaptSeparator)
-		f.Add(input)
-	}
-	f.Fuzz(func(t *testing.T, input string) {
-		if strings.Contains(input, "import") || strings.Contains(input, "{$") {
-			return // these read files and the environment
-		}
-		adapt(input) // must not panic
-	})
-}

@@ -215,7 +215,7 @@ type refusal struct {
 	Description string `json:"error_description"`
 }
 
-func (r refusal) Error() string { return r.Code + ": " + r.Description }
+func (r refusal) Error() string { return plain(r.Code+": "+r.Description, "") }
 
 // explained takes the refusal out of an error, where Caddy has wrapped it in its status.
 func explained(err error) error {
@@ -298,9 +298,9 @@ func export(a admin) error {
 
 func printIndented(answer []byte) error {
 	var out bytes.Buffer
-	if err := json.Indent(&out, answer, "", "  "); err != nil {
+	if err := json.Indent(&out, bytes.TrimSpace(answer), "", "  "); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(os.Stdout, out.String())
+	_, err := fmt.Fprintln(os.Stdout, plain(out.String(), "\n")) // in a text, which is where it can be, an escape says the same
 	return err
 }

@@ -5,12 +5,18 @@ package wechatauth
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf16"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // printAnswer prints an answer as it is, or the lines that a function makes of it, whose tabs become
@@ -19,15 +25,46 @@ func printAnswer[T any](a admin, answer []byte, lines func(T) []string) error {
 	if a.Bool("json") {
 		return printIndented(answer)
 	}
+	return printTable(os.Stdout, answer, lines)
+}
+
+func printTable[T any](out io.Writer, answer []byte, lines func(T) []string) error {
 	var v T
-	if err := json.Unmarshal(answer, &v); err != nil {
+	if err := jsonv2.Unmarshal(answer, &v, jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(plainText))); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if _, err := fmt.Fprintln(w, strings.Join(lines(v), "\n")); err != nil {
 		return err
 	}
 	return w.Flush()
+}
+
+// plainText reads a text that goes to a terminal: a nickname or a claim must not move its cursor.
+func plainText(dec *jsontext.Decoder, text *string) error {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if token.Kind() == '"' { // and no null
+		*text = plain(token.String(), "")
+	}
+	return nil
+}
+
+// plain escapes, as JSON does, what a terminal obeys instead of showing it, apart from what is kept.
+func plain(text, kept string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if !strings.ContainsRune(kept, r) && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) && !unicode.Is(unicode.Join_Control, r)) {
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 type userRow struct {
@@ -141,7 +178,7 @@ func knownLines(known knownUser) (lines []string) {
 	lines = append(lines, "", "SESSION\tSITE\tSINCE\tLAST USE\tENDS\tCLAIMS")
 	for _, s := range known.Sessions {
 		lines = append(lines, strings.Join([]string{
-			s.SID, s.Site, shown(s.Created), shown(s.LastUse), shown(s.Ends), string(s.Claims),
+			s.SID, s.Site, shown(s.Created), shown(s.LastUse), shown(s.Ends), plain(string(s.Claims), ""),
 		}, "\t"))
 	}
 	return lines

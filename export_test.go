@@ -5,6 +5,7 @@ package wechatauth
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -113,3 +114,11 @@ func Diagnose(ctx context.Context, config []byte, ahead time.Duration) ([]Findin
 	report, err := d.examine(ctx, config)
 	return report.Findings, err
 }
+
+// PrintUsers, PrintUser and PrintStatus print what the operator's commands print for people.
+func PrintUsers(out io.Writer, answer []byte) error  { return printTable(out, answer, userLines) }
+func PrintUser(out io.Writer, answer []byte) error   { return printTable(out, answer, knownLines) }
+func PrintStatus(out io.Writer, answer []byte) error { return printTable(out, answer, statusLines) }
+
+// Plain escapes what a terminal obeys.
+var Plain = plain
