@@ -171,6 +171,7 @@ func FuzzRouteBody(f *testing.F) {
 	var access string
 	var fill *strings.Replacer
 	login := func(tb testing.TB) {
+		tb.Helper()
 		alice = known.fake.NewUser(testAppID) // for WeChat limits logins of one
 		status, answer := known.in(tb).loginAs(alice)
 		if status != 200 {
