@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -33,6 +34,7 @@ func FuzzCaddyfile(f *testing.F) {
 		input, _, _ := strings.Cut(string(data), adaptSeparator)
 		f.Add(input)
 	}
+	ctx := newContext(f)
 	f.Fuzz(func(t *testing.T, input string) {
 		if strings.Contains(input, "import") || strings.Contains(input, "{$") {
 			return // these read files and the environment
@@ -51,7 +53,7 @@ func FuzzCaddyfile(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, handler := range handlersIn(config) {
-			checkHandler(t, handler)
+			checkHandler(t, ctx, handler)
 		}
 	})
 }
@@ -74,7 +76,7 @@ func handlersIn(config any) (found []map[string]any) {
 	return found
 }
 
-func checkHandler(t *testing.T, config map[string]any) {
+func checkHandler(t *testing.T, ctx caddy.Context, config map[string]any) {
 	t.Helper()
 	delete(config, "handler")
 	text, err := json.Marshal(config)
@@ -95,7 +97,7 @@ func checkHandler(t *testing.T, config map[string]any) {
 	if err := json.Unmarshal(again, &plain); err != nil || !reflect.DeepEqual(plain, config) {
 		t.Errorf("got %s, want %s", again, text)
 	}
-	_ = h.Provision(newContext(t)) // it must not panic
+	_ = h.Provision(ctx) // it must not panic
 	if err := h.Cleanup(); err != nil {
 		t.Errorf("Cleanup: %v", err)
 	}
@@ -119,6 +121,7 @@ func FuzzSecretsInErrors(f *testing.F) {
 		}
 	}
 	const mark = "hUsHhUsH7"
+	ctx := newContext(f)
 	f.Fuzz(func(t *testing.T, place uint8, rest string) {
 		if strings.Contains(rest, "{env") || strings.Contains(rest, "{file") {
 			rest = strings.NewReplacer("{env", "{nev", "{file", "{elif").Replace(rest) // a variable's name is no secret
@@ -132,7 +135,7 @@ func FuzzSecretsInErrors(f *testing.F) {
 		h := new(wechatauth.Handler)
 		err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("wechat_auth {\n" + lines + "\n}"))
 		if err == nil {
-			err = h.Provision(newContext(t))
+			err = h.Provision(ctx)
 		}
 		if failed := h.Cleanup(); failed != nil {
 			t.Errorf("Cleanup: %v", failed)
@@ -192,7 +195,7 @@ func FuzzTerminal(f *testing.F) {
 func checkPrinted(t *testing.T, text string) {
 	t.Helper()
 	for _, r := range text {
-		if r != '\n' && !unicode.IsPrint(r) && r != '\u3000' && !unicode.In(r, unicode.Zs, unicode.Co, unicode.Join_Control) && unicode.In(r, unicode.C, unicode.Z) {
+		if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && !unicode.Is(unicode.Join_Control, r) {
 			t.Fatalf("%q reaches the terminal in %s", r, fmt.Sprintf("%q", text))
 		}
 	}

@@ -113,7 +113,7 @@ func provision(t *testing.T, directive string, change ...func(*wechatauth.Handle
 var provisioning sync.Mutex
 
 // newContext returns the context of an empty configuration.
-func newContext(t *testing.T) caddy.Context {
+func newContext(t testing.TB) caddy.Context {
 	t.Helper()
 	provisioning.Lock()
 	defer provisioning.Unlock()
