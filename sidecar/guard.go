@@ -81,7 +81,7 @@ func (g *guard) needsPhone(r *http.Request, method, raw string, canonical bool) 
 			return match, err
 		}
 	}
-	if canonical || len(g.phone) == 0 {
+	if len(g.phone) == 0 || canonical && withoutLooseEnds(r.URL.Path) == r.URL.Path {
 		return false, nil
 	}
 	all := interpretations(raw)

@@ -31,14 +31,14 @@ func isPlain(raw string) bool {
 		c := raw[i]
 		switch {
 		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-		case c == '/' && previous != '/' && previous != '.':
+		case c == '/' && previous != '/':
 		case c == '.' && previous != '/' && previous != '.':
 		default:
 			return false
 		}
 		previous = c
 	}
-	return strings.HasPrefix(raw, "/") && previous != '.'
+	return strings.HasPrefix(raw, "/")
 }
 
 func unambiguous(raw string) bool {
@@ -56,15 +56,14 @@ func unambiguous(raw string) bool {
 		return false
 	}
 	for segment := range strings.SplitSeq(decoded, "/") {
-		if strings.TrimRight(segment, looseEnd) != segment {
+		// Windows drops blanks at the end of a name, and servers join the slashes around none.
+		named := strings.TrimRight(segment, " ")
+		if named == "." || named == ".." || named == "" && segment != "" {
 			return false
 		}
 	}
 	return true
 }
-
-// looseEnd has what Windows drops at the end of a name.
-const looseEnd = " ."
 
 // ambiguousEscape tells whether the two digits stand for a byte that changes how a path is read
 // once it is decoded: . / \ ; % # ? and control characters.
@@ -181,12 +180,12 @@ func withoutParameters(p string) string {
 	return strings.Join(segments, "/")
 }
 
-// withoutLooseEnds reads a path as Windows does.
+// withoutLooseEnds reads a path as Windows does, which drops dots and blanks at the end of a name.
 func withoutLooseEnds(p string) string {
 	segments := strings.Split(p, "/")
 	for i, s := range segments {
 		if s != "." && s != ".." {
-			segments[i] = strings.TrimRight(s, looseEnd)
+			segments[i] = strings.TrimRight(s, " .")
 		}
 	}
 	return strings.Join(segments, "/")
