@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-wechat/wechatauth/wechat/wechattest"
 )
 
-// deafStore is one to which a connection works in one direction only, or in none.
-type deafStore struct {
+// oneWayStore is one to which a connection works in one direction only, or in none.
+type oneWayStore struct {
 	session.Store
 
 	mute  atomic.Bool // the answers to writes are lost
@@ -24,7 +24,7 @@ type deafStore struct {
 	delay atomic.Int64
 }
 
-func (d *deafStore) lost(err error) error {
+func (d *oneWayStore) lost(err error) error {
 	time.Sleep(time.Duration(d.delay.Load()))
 	if err == nil && d.mute.Load() {
 		return session.ErrUnavailable
@@ -32,7 +32,7 @@ func (d *deafStore) lost(err error) error {
 	return err
 }
 
-func (d *deafStore) Refresh(ctx context.Context, use session.Redemption) (session.Refreshed, error) {
+func (d *oneWayStore) Refresh(ctx context.Context, use session.Redemption) (session.Refreshed, error) {
 	result, err := d.Store.Refresh(ctx, use)
 	if err = d.lost(err); err != nil {
 		return session.Refreshed{}, err
@@ -40,27 +40,27 @@ func (d *deafStore) Refresh(ctx context.Context, use session.Redemption) (sessio
 	return result, nil
 }
 
-func (d *deafStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
+func (d *oneWayStore) Update(ctx context.Context, u session.Update) (session.Updated, error) {
 	if d.away.Load() {
 		return session.Updated{}, session.ErrUnavailable
 	}
 	return d.Store.Update(ctx, u)
 }
 
-func (d *deafStore) Login(ctx context.Context, l session.Login) ([]session.Revocation, error) {
+func (d *oneWayStore) Login(ctx context.Context, l session.Login) ([]session.Revocation, error) {
 	if d.away.Load() {
 		return nil, session.ErrUnavailable
 	}
 	return d.Store.Login(ctx, l)
 }
 
-func (d *deafStore) DelayPush(ctx context.Context, p session.Push, due time.Time) error {
+func (d *oneWayStore) DelayPush(ctx context.Context, p session.Push, due time.Time) error {
 	return d.lost(d.Store.DelayPush(ctx, p, due))
 }
 
-func newDeafSite(t *testing.T) (*testSite, *deafStore) {
+func newOneWaySite(t *testing.T) (*testSite, *oneWayStore) {
 	t.Helper()
-	store := &deafStore{Store: memstore.New(64 << 20)}
+	store := &oneWayStore{Store: memstore.New(64 << 20)}
 	return newTestSite(t, func(_ *Config, d *Deps) { d.Store = newTestStore(t, store) }), store
 }
 
@@ -68,7 +68,7 @@ func newDeafSite(t *testing.T) (*testSite, *deafStore) {
 // refresh token was spent, and nobody could say so. It has done nothing wrong.
 func TestAnOutageLongerThanTheGraceLogsNobodyOut(t *testing.T) {
 	t.Parallel()
-	s, store := newDeafSite(t)
+	s, store := newOneWaySite(t)
 	_, login := s.do("POST", "/auth/login", "", `{"code":"`+s.fake.LoginCode(s.fake.NewUser(testAppID))+`"}`)
 	body := `{"refresh_token":"` + text(login, "refresh_token") + `"}`
 	store.mute.Store(true)
@@ -96,7 +96,7 @@ func TestAnOutageLongerThanTheGraceLogsNobodyOut(t *testing.T) {
 // An outage is no time for thieves: a token that nobody tried in it has the grace it always has.
 func TestAnOutageMakesNoSpentTokenGood(t *testing.T) {
 	t.Parallel()
-	s, store := newDeafSite(t)
+	s, store := newOneWaySite(t)
 	login := func() string {
 		_, answer := s.do("POST", "/auth/login", "", `{"code":"`+s.fake.LoginCode(s.fake.NewUser(testAppID))+`"}`)
 		return `{"refresh_token":"` + text(answer, "refresh_token") + `"}`
@@ -134,7 +134,7 @@ func TestAPaidTapOutlivesTheStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, store := newDeafSite(t)
+			s, store := newOneWaySite(t)
 			u := s.fake.NewUser(testAppID)
 			send := request(s, u, s.fake.PhoneCode(u, phone))
 			store.away.Store(true)
@@ -185,7 +185,7 @@ func TestProvenPhonesAreBounded(t *testing.T) {
 func TestWeChatDoesNotWaitForTheEndOfAForward(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &deafStore{Store: memstore.New(64 << 20)}
+		store := &oneWayStore{Store: memstore.New(64 << 20)}
 		store.delay.Store(int64(3 * time.Second))
 		backend := new(pushBackend)
 		backend.hangs = time.Minute

@@ -110,7 +110,7 @@ func (r *rig) healthy() {
 		if got[i].status >= 400 && !strings.Contains(x.route, " with") && !strings.Contains(x.route, " of an ended") {
 			r.t.Fatalf("%s while all is well: got %s", x.route, got[i])
 		}
-		x.true(got[i])
+		x.check(got[i])
 	}
 }
 
@@ -147,7 +147,7 @@ func (r *rig) try(c cell, table *table) {
 		l.add(c.toxic, c.direction)
 	}
 	got := sendAll(trials)
-	if r.b != nil { // an end that the node with the broken link is not told of now
+	if r.b != nil { // an end that does not reach the node with the broken link now
 		if a := r.b.post("/auth/logout", gone.login.access()); a.status != 204 {
 			r.fail(c.String(), "logout at the other node: got %s, want 204", a)
 		}
@@ -159,7 +159,7 @@ func (r *rig) try(c cell, table *table) {
 	recovered := r.recovery(c, spare, gone)
 	for i, x := range trials {
 		r.judge(c, x, got[i])
-		x.true(got[i])
+		x.check(got[i])
 		table.add(c.target, x.route, got[i], recovered)
 	}
 	if r.t.Failed() && !failed {

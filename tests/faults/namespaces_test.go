@@ -106,7 +106,7 @@ func (p place) inside(words string) {
 	ip(p.t, "-n "+p.name+" "+words)
 }
 
-// nowhere is the hardware address of nobody: what is sent there is dropped, and no side is told.
+// nowhere is the hardware address of nobody: what is sent there is dropped, and neither side gets an error.
 const nowhere = "02:00:00:00:00:99"
 
 // cuts are the ways to lose Redis, and back.

@@ -93,8 +93,8 @@ func newRig(t *testing.T, store string, random *rand.Rand) *rig {
 	return r
 }
 
-// startCluster runs a Redis Cluster whose nodes tell everybody the addresses of the proxies before
-// them. So there is no other way to it.
+// startCluster runs a Redis Cluster whose nodes announce the addresses of the proxies before them. So
+// there is no other way to it.
 func (r *rig) startCluster() (urls string) {
 	r.t.Helper()
 	cluster := redistest.StartCluster(r.t)

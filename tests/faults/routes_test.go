@@ -24,9 +24,9 @@ type trial struct {
 	asks  int // of the hook
 	send  func() answer
 
-	// true checks, with all links whole again, that the answer was the truth, and that a client that
+	// check checks, with all links whole again, that the answer was the truth, and that a client that
 	// repeats what was refused gets what it wanted.
-	true func(got answer)
+	check func(got answer)
 }
 
 // person is a user with a session.
