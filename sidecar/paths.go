@@ -56,9 +56,8 @@ func unambiguous(raw string) bool {
 		return false
 	}
 	for segment := range strings.SplitSeq(decoded, "/") {
-		// Windows drops blanks at the end of a name, and servers join the slashes around none.
-		named := strings.TrimRight(segment, " ")
-		if named == "." || named == ".." || named == "" && segment != "" {
+		// Windows drops dots and blanks at the end of a name, and servers join the slashes around none.
+		if segment != "" && strings.Trim(segment, " .") == "" {
 			return false
 		}
 	}
