@@ -310,8 +310,15 @@ func inChild(t *testing.T, env ...string) bool {
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.timeout=2m")
 	child.Env = append(append(os.Environ(), childVariable+"="+t.Name(), "XDG_DATA_HOME="), env...)
-	if out, err := child.CombinedOutput(); err != nil {
+	if testing.Verbose() {
+		child.Args = append(child.Args, "-test.v")
+	}
+	out, err := child.CombinedOutput()
+	if err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+	if testing.Verbose() {
+		t.Logf("%s", out)
 	}
 	return false
 }

@@ -55,6 +55,9 @@ cp tests/faults/go.mod "$tmp/faults.mod" # a copy, which follows the requirement
 cp tests/faults/go.sum "$tmp/faults.sum"
 (cd tests/faults && go vet -mod=mod -modfile="$tmp/faults.mod" ./... && go test -mod=mod -modfile="$tmp/faults.mod" ./...)
 
+step "soak, for 20 seconds"
+(cd tests/soak && go mod tidy -diff && go vet ./... && go test ./...)
+
 step "fuzz, ${FUZZTIME:=2000x} each"
 FUZZTIME=$FUZZTIME bash scripts/fuzz.sh --brief
 

@@ -15,7 +15,7 @@ const (
 	// maxPushDepth bounds objects within objects, maxPushValues all values of a push: what anybody
 	// can send must cost little.
 	maxPushDepth  = 16
-	maxPushValues = 10_000
+	maxPushValues = 2_000
 
 	// maxPushTag bounds a tag. WeChat's have no attributes, and encoding/xml needs fifty times as
 	// much memory for those of a tag as they are long.

@@ -1,0 +1,8 @@
+//go:build race
+
+// The race detector is on.
+
+package testkit
+
+// Race says that the race detector is on, which costs memory of its own.
+const Race = true

@@ -1,0 +1,24 @@
+// Half an hour of mixed traffic, and its picture. A plotting library is many modules, so the product does without.
+module github.com/caddy-wechat/wechatauth/tests/soak
+
+go 1.26.0
+
+require (
+	github.com/caddy-wechat/wechatauth v0.0.0
+	gonum.org/v1/plot v0.17.0
+)
+
+require (
+	codeberg.org/go-fonts/liberation v0.5.0 // indirect
+	codeberg.org/go-latex/latex v0.2.0 // indirect
+	codeberg.org/go-pdf/fpdf v0.11.1 // indirect
+	git.sr.ht/~sbinet/gg v0.7.0 // indirect
+	github.com/ajstarks/svgo v0.0.0-20211024235047-1546f124cd8b // indirect
+	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
+	golang.org/x/image v0.47.0 // indirect
+	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace github.com/caddy-wechat/wechatauth => ../..
