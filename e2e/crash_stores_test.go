@@ -48,6 +48,7 @@ func TestEndingsThatRedisInterrupts(t *testing.T) {
 	if n := v.harmEach(endings, []harm{redisFull}, true); n < 20 {
 		t.Errorf("got %d interruptions, want 20 or more", n)
 	}
+	v.wantConsistent()
 }
 
 // Redis has no memory left, or is a replica now, before a request or in its middle.

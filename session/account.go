@@ -62,6 +62,17 @@ func (a *Account) Session(sid SID) *Session {
 	return nil
 }
 
+// Live returns the number of sessions that have not ended. Those past their time count until they are
+// pruned.
+func (a *Account) Live() (n int) {
+	for i := range a.Sessions {
+		if a.Sessions[i].Ended == Unknown {
+			n++
+		}
+	}
+	return n
+}
+
 // isZero reports whether there is nothing to keep.
 func (a *Account) isZero() bool {
 	return a.User.UserID == (UserID{}) && a.Generation == 0 && a.Withdrawals == 0 && a.Ban == nil && len(a.Sessions) == 0

@@ -36,7 +36,7 @@ func marksOf(a *Account) (m Marks) {
 	if a.User.UserID == (UserID{}) {
 		return Marks{}
 	}
-	m.Order, m.Weight = 1, int64(len(a.Sessions))
+	m.Order, m.Weight = 1, int64(a.Live())
 	if !a.LastLogin.IsZero() {
 		m.Order = max(a.LastLogin.UnixMilli(), 1)
 	}

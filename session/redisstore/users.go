@@ -240,7 +240,7 @@ func (r *store) count(ctx context.Context, op string, nodes []*redis.Client, nod
 			if a.User.UserID != (session.UserID{}) && !seen[found[i]] {
 				seen[found[i]] = true
 				users++
-				sessions += float64(len(a.Sessions))
+				sessions += float64(a.Live())
 			}
 		}
 		at = next
