@@ -116,3 +116,17 @@ func TestForeignAccountsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A store that ends sessions in several steps leaves them marked when it fails: they are no sessions.
+func TestMarkedSessionsDoNotCount(t *testing.T) {
+	t.Parallel()
+	one, _ := session.New(bob, site, start)
+	other, _ := session.New(bob, site, start)
+	a := session.Account{User: session.User{UserID: bob}, Sessions: []session.Session{one, other}}
+	before := []session.Session{one, other}
+	a.End(one.SID, session.Ending{Now: start, Policy: policy})
+	a.Mark(before)
+	if got := a.Live(); got != 1 || len(a.Sessions) != 2 {
+		t.Errorf("got %d live of %d sessions, want 1 of 2", got, len(a.Sessions))
+	}
+}
