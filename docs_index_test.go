@@ -66,7 +66,7 @@ func TestSkillHead(t *testing.T) {
 // The Chinese documents and the playground have one word for one thing: token stays English, as in code.
 func TestChineseTerms(t *testing.T) {
 	t.Parallel()
-	instead := map[string]string{"令牌": "token", "登出": "退出登录", "守卫": "鉴权", "预写日志": "WAL"}
+	instead := map[string]string{"令牌": "token", "登出": "退出登录", "守卫": "鉴权", "预写日志": "WAL", "吊销": "作废", "「": "“"}
 	files := []string{"sandbox/playground/i18n.js"}
 	for _, pair := range languagePairs() {
 		files = append(files, pair[1])
@@ -76,6 +76,18 @@ func TestChineseTerms(t *testing.T) {
 			if strings.Contains(readText(t, file), word) {
 				t.Errorf("%s: got %s, want %s", file, word, better)
 			}
+		}
+	}
+}
+
+// A line that ends with a Chinese character is joined with the next, or the page has a space within the sentence.
+func TestChineseLinesAreJoined(t *testing.T) {
+	t.Parallel()
+	split := regexp.MustCompile(`[\p{Han}，。、：；！？（）《》“”]\n *[\p{Han}（《“]`)
+	for _, pair := range languagePairs() {
+		text := regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(readText(t, pair[1]), "")
+		for _, at := range split.FindAllString(text, -1) {
+			t.Errorf("%s: got a line break in %q, want one line", pair[1], at)
 		}
 	}
 }

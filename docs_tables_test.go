@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -338,4 +339,39 @@ func sameNames(t *testing.T, what string, got, want []string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
+}
+
+// The sizing counts with the figures that the tables above it have.
+func TestDocumentedSizing(t *testing.T) {
+	t.Parallel()
+	cpu := regexp.MustCompile(`\| (\d+) µs \| [\d.]+ × \|`)
+	file := regexp.MustCompile(`\| ([\d,]+) MB[,、]`)
+	sizing := regexp.MustCompile(`\(\S+ × (\d+) µs \+ \S+ × (\d+) µs \+ \S+ × (\d+) µs\) ÷ 0\.5 \| ([\d.]+) \| (\d+) \|\n[^\n]*× ([\d.]+) KB`)
+	for _, doc := range inBoth("docs/performance") {
+		text := readText(t, doc)
+		rows, size, got := cpu.FindAllStringSubmatch(text, 8), file.FindStringSubmatch(text), sizing.FindStringSubmatch(text)
+		if len(rows) != 8 || size == nil || got == nil {
+			t.Fatalf("%s: a table is not found", doc)
+		}
+		// Of the first table: ES256, login, refresh.
+		want := []string{rows[2][1], rows[6][1], rows[7][1]}
+		guard, login, refresh := number(t, want[0]), number(t, want[1]), number(t, want[2])
+		for _, users := range []float64{1e6, 1e8} {
+			busiest := users * 0.2 / 86_400 * 4 / 1e6 // µs a second are a millionth of a processor
+			want = append(want, strconv.FormatFloat((50*guard+2*login+2*refresh)*busiest/0.5, 'g', 2, 64))
+		}
+		want = append(want, strconv.FormatFloat(number(t, strings.ReplaceAll(size[1], ",", ""))/1000, 'f', 2, 64))
+		if !slices.Equal(got[1:], want) {
+			t.Errorf("%s: got %q, want %q", doc, got[1:], want)
+		}
+	}
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
