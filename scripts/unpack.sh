@@ -23,6 +23,13 @@ for file in LICENSE README.md README.zh-CN.md CHANGELOG.md Caddyfile.example doc
 	cmp "$file" "$folder/$file"
 done
 
+# A page leads to no file that the archive lacks, save the sources and tests, which come with the repository.
+for doc in README*.md docs/*.md; do
+	while read -r link; do
+		[[ -e $folder/$(dirname "$doc")/$link ]] || die "$doc links to $link, which the archive does not have"
+	done < <(grep -oE '\]\([^):# ]+' "$doc" | cut -c3- | grep -vE '^\.\./(attack|bench|e2e|sidecar|wechat|jwt|session|avatar|sandbox|tests|\.github)/|_test\.go$')
+done
+
 step "version"
 "$folder/caddy" wechat-auth version
 for name in wechat_auth commit; do
