@@ -23,6 +23,8 @@ import (
 // siteBase is a path as GitHub Pages has it, to see that no link forgets it.
 const siteBase = "/wechatauth/"
 
+const siteRepository = "https://github.com/caddy-wechat/wechatauth/blob/main/"
+
 // The site has every page of docs/ in both languages and no link that leads nowhere. On a phone no
 // page is too wide; the search finds English and Chinese; nothing is asked of another host.
 func TestSite(t *testing.T) {
@@ -44,6 +46,7 @@ func TestSite(t *testing.T) {
 		t.Fatalf("got %d pages of docs/, want more", len(pages))
 	}
 	checkSiteLinks(t, dist)
+	checkSiteForPrograms(t, dist)
 
 	server := httptest.NewServer(http.StripPrefix(siteBase, http.FileServer(http.Dir(dist))))
 	t.Cleanup(server.Close)
@@ -85,7 +88,8 @@ func buildSite(t *testing.T) string {
 			}
 			return nil
 		}
-		wanted := slices.Contains([]string{".md", ".png", ".svg"}, path.Ext(name)) || name == "llms.txt" || strings.HasPrefix(name, "site/")
+		wanted := slices.Contains([]string{".md", ".png", ".svg"}, path.Ext(name)) ||
+			slices.Contains([]string{"llms.txt", "client/wechatauth.js"}, name) || strings.HasPrefix(name, "site/")
 		if !wanted {
 			return nil
 		}
@@ -140,7 +144,7 @@ func checkSiteLinks(t *testing.T, dist string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checked := 0
+	checked, onGitHub := 0, false
 	for page, found := range links {
 		from := &url.URL{Path: page}
 		for _, link := range found {
@@ -148,6 +152,13 @@ func checkSiteLinks(t *testing.T, dist string) {
 			if err != nil {
 				t.Errorf("%s: %v", page, err)
 				continue
+			}
+			if file, ok := strings.CutPrefix(to.String(), siteRepository); ok {
+				file, fragment, _ := strings.Cut(file, "#")
+				if _, err := os.Stat(filepath.Join("..", file)); err != nil {
+					t.Errorf("%s links to %s on GitHub, which is not in the repository", page, file)
+				}
+				onGitHub = onGitHub || fragment != ""
 			}
 			if to.Host != "" || to.Scheme != "" {
 				continue
@@ -167,5 +178,29 @@ func checkSiteLinks(t *testing.T, dist string) {
 	}
 	if checked < 1000 {
 		t.Errorf("got %d links, want more", checked)
+	}
+	if !onGitHub {
+		t.Error("got no link to a heading of a file on GitHub, want that of README.md to CONTRIBUTING.md")
+	}
+}
+
+// checkSiteForPrograms finds links of llms.txt and SKILL.md to files that the site does not serve.
+func checkSiteForPrograms(t *testing.T, dist string) {
+	t.Helper()
+	link := regexp.MustCompile(`\]\(([^)#:]+)`)
+	for _, name := range []string{"llms.txt", "SKILL.md"} {
+		text, err := os.ReadFile(filepath.Join(dist, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		links := link.FindAllStringSubmatch(string(text), -1)
+		if len(links) == 0 {
+			t.Errorf("%s: got no links", name)
+		}
+		for _, m := range links {
+			if _, err := os.Stat(filepath.Join(dist, m[1])); err != nil {
+				t.Errorf("%s links to %s, which the site does not have", name, m[1])
+			}
+		}
 	}
 }

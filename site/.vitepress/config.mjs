@@ -27,9 +27,10 @@ function resolveLink(link, page) {
   const [path, anchor] = link.split('#')
   const file = posix.join(posix.dirname(sourceOf[page]), path)
   const target = file.startsWith(pictures) ? file : pageOf[file]
-  if (!target) return `${repository}/blob/main/${file}`
+  const hash = anchor ? `#${anchor}` : ''
+  if (!target) return `${repository}/blob/main/${file}${hash}`
   const relative = posix.relative(posix.dirname(page), target)
-  return `${relative.startsWith('.') ? '' : './'}${relative}${anchor ? `#${anchor}` : ''}`
+  return `${relative.startsWith('.') ? '' : './'}${relative}${hash}`
 }
 
 function repositoryLinks(md) {
@@ -54,6 +55,9 @@ function diagrams(md) {
     ? `<Diagram text="${encodeURIComponent(tokens[i].content)}" />`
     : fence(tokens, i, ...rest)
 }
+
+/** What llms.txt and SKILL.md lead to that is no page. */
+const forPrograms = ['llms.txt', 'SKILL.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'client/wechatauth.js']
 
 const icon = `data:image/svg+xml,${encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#07a35a"/><path d="M4 8.5l3 3 5-6" fill="none" stroke="#fff" stroke-width="2"/></svg>')}`
 
@@ -94,7 +98,10 @@ export default defineConfig({
     root: {
       label: 'English', lang: 'en',
       description: 'WeChat mini program login for any backend, in Caddy',
-      themeConfig: { sidebar: menu(0), editLink: editLink('Edit this page on GitHub'), outline: { level: [2, 3], label: 'On this page' } },
+      themeConfig: {
+        sidebar: menu(0), editLink: editLink('Edit this page on GitHub'), outline: { level: [2, 3], label: 'On this page' },
+        notFound: { title: 'There is no such page', quote: 'The link may be wrong, or the page has moved.', linkLabel: 'Go to the front page', linkText: 'Go to the front page' },
+      },
     },
     zh: {
       label: '简体中文', lang: 'zh-CN',
@@ -113,6 +120,6 @@ export default defineConfig({
   },
   // The documents as they are, for programs that read llms.txt
   buildEnd({ outDir }) {
-    for (const file of ['llms.txt', 'SKILL.md', ...Object.keys(pageOf)]) cpSync(join(root, file), join(outDir, file))
+    for (const file of [...forPrograms, ...Object.keys(pageOf)]) cpSync(join(root, file), join(outDir, file))
   },
 })

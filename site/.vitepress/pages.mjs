@@ -16,7 +16,7 @@ export const groups = [
     doc('playground', 'Playground', '体验页'),
     doc('curl', 'With curl', '用 curl 走一遍'),
     doc('guide', 'Step by step', '从零做起'),
-    doc('migration', 'Moving in', '迁移已有项目'),
+    doc('migration', 'Moving a project', '迁移已有项目'),
     doc('faq', 'Questions', '常见问题'),
   ] },
   { titles: ['Configure', '配置'], pages: [

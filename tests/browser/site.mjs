@@ -101,6 +101,24 @@ const desk = { width: 1280, height: 860 }
   check('from Chinese to English', await change('English'), 'keys.html')
 }
 
+// A page that does not exist explains itself.
+{
+  const page = await open('404.html', phone)
+  await page.waitForSelector('.NotFound')
+  check('page that is nowhere', await page.locator('.NotFound .quote').textContent(), 'The link may be wrong, or the page has moved.')
+}
+
+// The keyboard opens the search and leads to what it found.
+{
+  const page = await open('keys.html', desk)
+  await page.keyboard.press('/')
+  await page.fill('.VPLocalSearchBox input', 'redis')
+  await page.waitForSelector('.VPLocalSearchBox .result.selected')
+  const first = await page.getAttribute('.VPLocalSearchBox .result.selected', 'href')
+  await page.keyboard.press('Enter')
+  await page.waitForFunction((first) => location.pathname + location.hash === first, first)
+}
+
 // Pictures and diagrams are drawn, also in the dark.
 for (const language of ['', 'zh/']) {
   for (const scheme of ['light', 'dark']) {
@@ -111,6 +129,11 @@ for (const language of ['', 'zh/']) {
       return image.naturalWidth > 0
     }))), [true])
     check(`${language}guide.html: dark`, await page.evaluate(() => document.documentElement.classList.contains('dark')), scheme === 'dark')
+    // The words of a diagram fit into its boxes.
+    await visit(page, `${language}promises.html`)
+    await page.waitForSelector('.diagram foreignObject')
+    check(`${language}promises.html: words that are cut off`, await page.locator('.diagram foreignObject').evaluateAll((boxes) => boxes
+      .filter((box) => box.firstElementChild?.scrollHeight > box.height.baseVal.value + 1).map(({ textContent }) => textContent)), [])
     for (const address of ['guide.html', '', 'options.html', 'faq.html', 'promises.html']) {
       if (!screenshots) break
       await visit(page, language + address)
