@@ -27,7 +27,7 @@ done
 for doc in README*.md docs/*.md; do
 	while read -r link; do
 		[[ -e $folder/$(dirname "$doc")/$link ]] || die "$doc links to $link, which the archive does not have"
-	done < <(grep -oE '\]\([^):# ]+' "$doc" | cut -c3- | grep -vE '^\.\./(attack|bench|e2e|sidecar|wechat|jwt|session|avatar|sandbox|tests|\.github)/|_test\.go$')
+	done < <(grep -oE '\]\([^):# ]+' "$doc" | cut -c3- | grep -vE '^https?$|^\.\./(attack|bench|e2e|sidecar|wechat|jwt|session|avatar|sandbox|tests|\.github)/|_test\.go$')
 done
 
 step "version"
