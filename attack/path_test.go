@@ -19,6 +19,7 @@ var protectedTargets = []string{
 	// T15: dot segments.
 	"/public/../api/me", "/public/./../api/me", "/public/x/../../api/me", "/public/..", "/public/.", "/public/./x", "/public/x/.",
 	"/public/x/..", "/./public/x", "/../public/x", "/api/../public/x", "/x/../public/x", "/public/../public/x", "/.././public/x",
+	"/public/...", "/public/.../x", "/public/%20/x", "/public/%20../x", "/public/..%20/api/me", "/public/%20", "/public/.%20./x",
 
 	// T16: their escapes, in every mixture and case.
 	"/public/%2e%2e/api/me", "/public/%2E%2E/api/me", "/public/%2e./api/me", "/public/.%2e/api/me", "/public/.%2E/api/me", "/public/%2e/x",
@@ -102,7 +103,7 @@ func TestPublicPathsAreOpen(t *testing.T) {
 		"GET /public/", "GET /public/x", "GET /public/x/y/z.jpg", "POST /public/x", "PUT /public/x", "DELETE /public/x", "PATCH /public/x", "HEAD /public/x",
 		"OPTIONS /public/x", "PROPFIND /public/x", "GET /open", "GET /open?x=/../api", "GET /open?", "GET /public/x?a=%2e%2e%2f", "GET /public-file.txt",
 		"GET /get-only", "GET /articles/1", "POST /hooks/a", "PUT /hooks/a", "GET /optional/x", "POST /optional/x", "GET /feed",
-		"GET /public/.hidden", "GET /public/..x", "GET /public/x..", "GET /public/...", "GET /public/x..y", "GET /public/a.b", "GET /public/~x",
+		"GET /public/.hidden", "GET /public/..x", "GET /public/x..", "GET /public/x./y%20", "GET /public/x..y", "GET /public/a.b", "GET /public/~x",
 		"GET /public/%e4%bd%a0", "GET /public/a%20b", "GET /public/a+b", "GET /public/%41", "GET /public/a:b@c", "GET /public/(a)!$&'*,=", "GET /public/[a]",
 		"GET /public/%7Ea", "GET /public/" + strings.Repeat("a", 5000), "GET /public/" + strings.Repeat("a/", 2000),
 	} {
