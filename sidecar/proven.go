@@ -27,23 +27,19 @@ type provenPhones struct {
 type provenPhone struct {
 	user  session.User
 	until time.Time
+	end   *time.Timer
 }
 
+// keep keeps a number for its time, and not in memory after that: nothing else might ever remove it.
 func (p *provenPhones) keep(key session.Digest, user session.User, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all == nil {
 		p.all = map[session.Digest]provenPhone{}
 	}
-	if len(p.all) >= maxProven {
-		for key, kept := range p.all {
-			if now.After(kept.until) {
-				delete(p.all, key)
-			}
-		}
-	}
+	p.remove(key)
 	if len(p.all) < maxProven {
-		p.all[key] = provenPhone{user, now.Add(provenLife)}
+		p.all[key] = provenPhone{user, now.Add(provenLife), time.AfterFunc(provenLife, func() { p.drop(key) })}
 	}
 }
 
@@ -61,5 +57,12 @@ func (p *provenPhones) get(key session.Digest, now time.Time) *session.User {
 func (p *provenPhones) drop(key session.Digest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.all, key)
+	p.remove(key)
+}
+
+func (p *provenPhones) remove(key session.Digest) {
+	if kept, ok := p.all[key]; ok {
+		kept.end.Stop()
+		delete(p.all, key)
+	}
 }
