@@ -78,7 +78,10 @@ func (r *store) Refresh(ctx context.Context, d session.Redemption) (session.Refr
 	if err != nil {
 		return session.Refreshed{}, r.failure(ctx, op, err)
 	}
-	return result, r.finish(context.WithoutCancel(ctx), op, user, result.Revoked, d.Now, d.Policy)
+	if err := r.finish(context.WithoutCancel(ctx), op, user, result.Revoked, d.Now, d.Policy); err != nil {
+		return session.Refreshed{}, err // nobody may act on a revocation that may not be written
+	}
+	return result, nil
 }
 
 // refreshed reads the reply of the script.
