@@ -127,7 +127,7 @@ func TestAttackRequestsThatCostMemory(t *testing.T) {
 		for what, head := range greedyHeads {
 			s.wantCheap(t, target+" "+what, raw("GET "+target, head(12<<10)...), 0)
 		}
-		for _, text := range []string{"a=%61&", ";", "&", "signature=x&", "/", "%2f", "%25"} {
+		for _, text := range []string{"a=%61&", ";", "&", "signature=x&", "/", "./", ";/", "%2f", "%20/", "%25"} {
 			s.wantCheap(t, target+" a query of "+text, raw("GET "+target+"?"+strings.Repeat(text, (12<<10)/len(text))), 0)
 			s.wantCheap(t, target+" a path of "+text, raw("GET "+target+"/"+strings.Repeat(strings.TrimRight(text, "&"), (12<<10)/len(text))), 0)
 		}

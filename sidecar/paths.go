@@ -172,22 +172,42 @@ func interpretations(raw string) (all []string) {
 
 // withoutParameters reads a path as Java servers do.
 func withoutParameters(p string) string {
-	segments := strings.Split(p, "/")
-	for i := range segments {
-		segments[i], _, _ = strings.Cut(segments[i], ";")
+	if !strings.Contains(p, ";") {
+		return p
 	}
-	return strings.Join(segments, "/")
+	return eachSegment(p, func(s string) string {
+		s, _, _ = strings.Cut(s, ";")
+		return s
+	})
 }
 
 // withoutLooseEnds reads a path as Windows does, which drops dots and blanks at the end of a name.
 func withoutLooseEnds(p string) string {
-	segments := strings.Split(p, "/")
-	for i, s := range segments {
-		if s != "." && s != ".." {
-			segments[i] = strings.TrimRight(s, " .")
-		}
+	if !strings.ContainsAny(p, " .") {
+		return p
 	}
-	return strings.Join(segments, "/")
+	return eachSegment(p, func(s string) string {
+		if s == "." || s == ".." {
+			return s
+		}
+		return strings.TrimRight(s, " .")
+	})
+}
+
+// eachSegment changes the segments of a path. A list of them would need much more memory than a path
+// of slashes.
+func eachSegment(p string, change func(string) string) string {
+	var b strings.Builder
+	b.Grow(len(p))
+	for {
+		segment, rest, more := strings.Cut(p, "/")
+		b.WriteString(change(segment))
+		if !more {
+			return b.String()
+		}
+		b.WriteByte('/')
+		p = rest
+	}
 }
 
 // sameMethod takes HEAD for GET, for servers do, and ignores case, for some servers do.
