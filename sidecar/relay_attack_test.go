@@ -28,6 +28,13 @@ func TestAttackBackendDegradesTheSite(t *testing.T) {
 	s.relay("POST", "/wxa/msg_sec_check", "{}")
 	s.healthz("it is right again", 200, `"ok"`)
 
+	before := s.fake.Count(wechattest.Any)
+	tooLarge := func(r *http.Request) { r.Body, r.ContentLength = &brokenBody{left: 2 << 20}, maxImport+1 }
+	if got := s.relay("POST", "/wxa/img_sec_check", "", tooLarge); got.Code != 413 || s.fake.Count(wechattest.Any) != before {
+		t.Errorf("a length of more than 64 MiB: got %d %s, want 413 and WeChat not called", got.Code, got.Body)
+	}
+	s.healthz("too much", 200, `"ok"`)
+
 	s.fake.Fail(wechattest.CheckContent, 1, wechattest.Delay(time.Minute))
 	ctx, leave := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, leave)
@@ -35,16 +42,10 @@ func TestAttackBackendDegradesTheSite(t *testing.T) {
 	s.healthz("the backend left", 200, `"ok"`)
 
 	broken := func(r *http.Request) { r.Body, r.ContentLength = &brokenBody{left: 2 << 20}, 3<<20 }
-	if got := s.relay("POST", "/wxa/img_sec_check", "", broken); got.Code != 400 {
+	if got := s.relay("POST", "/wxa/msg_sec_check", "", broken); got.Code != 400 { // where the fake reads before it answers
 		t.Errorf("an upload that breaks off: got %d %s, want 400", got.Code, got.Body)
 	}
 	s.healthz("an upload that breaks off", 200, `"ok"`)
-	before := s.fake.Count(wechattest.Any)
-	tooLarge := func(r *http.Request) { r.Body, r.ContentLength = &brokenBody{left: 2 << 20}, maxImport+1 }
-	if got := s.relay("POST", "/wxa/img_sec_check", "", tooLarge); got.Code != 413 || s.fake.Count(wechattest.Any) != before {
-		t.Errorf("a length of more than 64 MiB: got %d %s, want 413 and WeChat not called", got.Code, got.Body)
-	}
-	s.healthz("too much", 200, `"ok"`)
 }
 
 // brokenBody breaks off in the middle.
