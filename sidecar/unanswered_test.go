@@ -164,12 +164,17 @@ func TestProvenPhonesAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var p provenPhones
+		size := func() int {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return len(p.all)
+		}
 		key := func(i int) session.Digest { return session.Digest{byte(i), byte(i >> 8), byte(i >> 16)} }
 		for i := range maxProven + 10 {
 			p.keep(key(i), session.User{Phone: "1"}, time.Now())
 		}
-		if len(p.all) > maxProven {
-			t.Errorf("got %d numbers, want at most %d", len(p.all), maxProven)
+		if got := size(); got > maxProven {
+			t.Errorf("got %d numbers, want at most %d", got, maxProven)
 		}
 		if p.get(key(0), time.Now().Add(provenLife+1)) != nil {
 			t.Error("got a number after its time")
@@ -181,12 +186,12 @@ func TestProvenPhonesAreBounded(t *testing.T) {
 		if kept := p.get(key(0), time.Now()); kept == nil || kept.Phone != "2" {
 			t.Errorf("got %v before the time of a later tap, want it", kept)
 		}
-		if len(p.all) != 1 {
-			t.Errorf("got %d numbers after the time of all but one", len(p.all))
+		if got := size(); got != 1 {
+			t.Errorf("got %d numbers after the time of all but one", got)
 		}
 		time.Sleep(time.Minute)
-		if len(p.all) != 0 {
-			t.Errorf("got %d numbers after the time of all", len(p.all))
+		if got := size(); got != 0 {
+			t.Errorf("got %d numbers after the time of all", got)
 		}
 	})
 }
