@@ -363,3 +363,24 @@ func TestHTTP2TrailersCannotCarryIdentity(t *testing.T) {
 		})
 	}
 }
+
+// A crowd of header lines makes servers behind drop the last, which are the user's. Browsers send a
+// line for each cookie over HTTP/2, and these are no crowd: they go on as one.
+func TestHTTP2CookiesAreNoCrowd(t *testing.T) {
+	t.Parallel()
+	r := caddyRig(t)
+	alice := r.login(t, "main")
+	for _, tt := range []struct {
+		line   string
+		status int
+	}{{"cookie: c%d=x", 200}, {"x-a: %d", 431}, {"x-a-%d: x", 431}} {
+		fields := []string{h2Bearer(alice.token)}
+		for i := range 200 {
+			fields = append(fields, fmt.Sprintf(tt.line, i))
+		}
+		got, reached := r.h2(t, "main", fields...)
+		if got.status != tt.status || (len(reached) > 0) != (tt.status == 200) {
+			t.Errorf("200 lines %s: got %d with %d requests upstream, want %d", tt.line, got.status, len(reached), tt.status)
+		}
+	}
+}
