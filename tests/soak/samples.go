@@ -95,7 +95,6 @@ func (s *site) get(ctx context.Context, url string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Authorization", "Bearer "+serviceSecret)
 	return http.DefaultClient.Do(r)
 }
 
@@ -115,7 +114,7 @@ func (s *site) goroutines(ctx context.Context) (float64, error) {
 }
 
 func (s *site) sessions(ctx context.Context) (float64, error) {
-	response, err := s.get(ctx, s.url+"/auth/service/status")
+	response, err := s.get(ctx, "http://"+s.admin+"/wechat_auth/status")
 	if err != nil {
 		return 0, err
 	}

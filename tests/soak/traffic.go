@@ -192,6 +192,7 @@ func (t *traffic) send(u *user, name, method, path, kind string, body *bytes.Buf
 		return answer{}
 	}
 	r.Header.Set("Content-Type", kind)
+	r.Header.Set("X-Idempotency-Key", "soak") // Go then sends again what met a connection that a reload has just closed
 	if u.access != "" {
 		r.Header.Set("Authorization", "Bearer "+u.access)
 	}
