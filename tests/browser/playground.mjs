@@ -47,7 +47,7 @@ async function open(locale, colorScheme, viewport) {
 }
 
 const text = (page, selector) => page.locator(selector).innerText()
-const code = (page) => page.locator('#toast code').innerText({ timeout: 100 }).catch(() => '')
+const code = (page) => page.evaluate(() => document.querySelector('#toast code')?.innerText ?? '')
 
 /** Does something that the phone answers with a message, and waits for that. */
 async function tapping(page, act) {
@@ -61,7 +61,7 @@ const tap = (page, selector) => tapping(page, () => page.click(selector))
 /** Waits for an exchange in the inspector, of the newest tap. */
 async function seen(page, name, lane, status, tap = 1) {
   const exchange = page.locator(`.tap:not([hidden]) >> nth=${tap - 1} >> li[data-lane="${lane}"][data-status="${status}"]`).first()
-  const found = await exchange.waitFor({ state: 'attached', timeout: 5000 }).then(() => true, () => false)
+  const found = await exchange.waitFor({ state: 'attached', timeout: 20_000 }).then(() => true, () => false)
   check(`${name}: ${lane} ${status} in the inspector`, found, true)
 }
 

@@ -24,7 +24,7 @@ const browser = await chromium.launch({
 /** Opens a page in a browser of its own. What it complains about, and what it asks of another host, is a failure. */
 async function open(address, viewport, colorScheme = 'light') {
   const context = await browser.newContext({ viewport, colorScheme, reducedMotion: 'reduce' })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
   const page = await context.newPage()
   page.on('pageerror', (error) => failures.push(`${address}: page error: ${error.stack}`))
   page.on('console', (message) => {
