@@ -6,9 +6,12 @@ package e2e_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
+	"hash/crc32"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -218,4 +221,36 @@ func (m matrix) tryErased(t *testing.T) {
 			t.Errorf("the user after it: got %s, want no picture", got)
 		}
 	}
+}
+
+// zeroPNG is a PNG of 16 bits a sample, or 1, whose samples are all 0: some 100 KB claim 100 MB.
+func zeroPNG(t *testing.T, width, height int, depth byte) []byte {
+	t.Helper()
+	colour, perPixel := byte(6), 4*int(depth)
+	if depth == 1 {
+		colour, perPixel = 0, 1
+	}
+	header := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(width)), uint32(height))
+	var data bytes.Buffer
+	z := zlib.NewWriter(&data)
+	row := make([]byte, 1+(width*perPixel+7)/8)
+	for range height {
+		if _, err := z.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out := []byte("\x89PNG\r\n\x1a\n")
+	for _, chunk := range []struct {
+		kind string
+		body []byte
+	}{{"IHDR", append(header, depth, colour, 0, 0, 0)}, {"IDAT", data.Bytes()}, {"IEND", nil}} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(chunk.body)))
+		sum := crc32.ChecksumIEEE(append([]byte(chunk.kind), chunk.body...))
+		out = append(append(out, chunk.kind...), chunk.body...)
+		out = binary.BigEndian.AppendUint32(out, sum)
+	}
+	return out
 }
