@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,14 +123,15 @@ func TestConvertKilled(t *testing.T) {
 	}
 	for range rounds {
 		redis.Do(t, "FLUSHALL")
-		var cmd *exec.Cmd
+		started := make(chan *os.Process, 1)
 		at := 1 + random.IntN(30)
-		g.arm(at, random.IntN(2) == 0, true, func() { _ = cmd.Process.Kill() })
-		cmd = n.command("wechat-auth", "convert", source, through)
+		g.arm(at, random.IntN(2) == 0, true, func() { _ = (<-started).Kill() })
+		cmd := n.command("wechat-auth", "convert", source, through)
 		ended, err := testkit.Start(cmd)
 		if err != nil {
 			t.Fatal(err)
 		}
+		started <- cmd.Process
 		<-ended
 		g.open()
 		if cmd.ProcessState.Success() {
