@@ -26,7 +26,7 @@ const (
 	// bytesPerByte bounds what is allocated for each byte of a request, the garbage too.
 	bytesPerByte = 100
 
-	// smallRequest is what a request counts as at least: an empty one costs something, too.
+	// smallRequest is the least size that a request counts as: an empty one costs something, too.
 	smallRequest = 4 << 10
 
 	// wrongLines bounds what an import may cost in addition: its answer names 10,000 wrong lines.

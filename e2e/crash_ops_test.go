@@ -122,7 +122,7 @@ func pushOnce(v *victim) answer {
 	return answer{status: res.StatusCode, header: res.Header, body: body, err: err}
 }
 
-// listed is what the operator sees of a user.
+// listedUser is a user as the operator sees it.
 type listedUser struct {
 	OpenID   string
 	Phone    string

@@ -81,7 +81,7 @@ func newVictim(t *testing.T, random *rand.Rand, redis *redistest.Server, lines .
 	return v
 }
 
-// harm is what happens to a node or to its store in the middle of a request.
+// harm is a blow to a node or to its store in the middle of a request, and its remedy.
 type harm struct {
 	name   string
 	strike func(v *victim)

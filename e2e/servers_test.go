@@ -99,7 +99,7 @@ type server struct {
 	token string
 }
 
-// seen is what a program behind the server answered.
+// seen is the answer of a program behind the server.
 type seen struct {
 	status int
 	body   string

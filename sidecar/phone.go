@@ -243,7 +243,7 @@ func (l *logins) exchangePhone(ctx context.Context, x phoneExchange, proven, new
 	return nil
 }
 
-// provenUser is what a tap proves of a user.
+// provenUser is the part of a user that a tap proves.
 func provenUser(u session.User) session.User {
 	return session.User{UserID: u.UserID, Phone: u.Phone, PhoneNumber: u.PhoneNumber, PhoneVerified: u.PhoneVerified}
 }

@@ -17,7 +17,7 @@ var known = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/DeRuina/timberjack.(*Logger).millRun"),
 }
 
-// leakRounds is how often the goroutines are looked at, about a second each: connections that Caddy
+// leakRounds is the number of looks at the goroutines, about a second each: connections that Caddy
 // has just closed linger.
 const leakRounds = 5
 

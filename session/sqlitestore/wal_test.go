@@ -116,8 +116,9 @@ func TestADamagedLogLosesOnlyItsEnd(t *testing.T) {
 	}
 }
 
-// A copy was put back and the log of the former file left beside it. That is no store any more: what is
-// read is what one of the two had written under that key, or an error that says what to do.
+// A copy was put back and the log of the former file left beside it. That is no store any more:
+// a record reads as one of the two had written it under that key, or as an error that says what to
+// do.
 func TestTheLogOfAnotherFile(t *testing.T) {
 	t.Parallel()
 	file, _ := crashed(t, "a", 10)

@@ -14,7 +14,7 @@ import (
 
 const crowd = 200
 
-// crowded is what a crowd got.
+// crowded counts the answers to a crowd.
 type crowded struct {
 	logins       map[string]int
 	slowest      time.Duration // login
